@@ -1,0 +1,84 @@
+"""Does a dataset hold what its index says? Every byte hashed again, every row counted again."""
+
+from __future__ import annotations
+
+import tarfile
+from typing import Any
+
+import pyarrow.parquet as pq
+from framemill.platform import storage
+from framemill.platform.shards import index_digest, read_index, read_ledger
+
+STATES = {"kept", "filtered", "failed", "duplicate"}
+
+
+def audit_dataset(path: str) -> list[str]:
+    """The problems of a dataset, one line each; none means that it is whole.
+
+    Checks the index against itself, every shard and table against its hash and count, every sample's members against
+    the shard's own directory, and the conservation law: every clip found is in exactly one state.
+    """
+    index = read_index(path)
+    problems = []
+    if index_digest(index) != index.get("digest"):
+        problems.append("index.json: its digest does not fit its content")
+    for name, entry in index["files"].items():
+        problems.extend(check_file(path, name, entry))
+    folder = storage.join(path, "shards")
+    listed = {shard["name"] for shard in index["shards"]}
+    for shard in index["shards"]:
+        problems.extend(check_file(path, f"shards/{shard['name']}", shard))
+    problems.extend(f"shards/{name}: is not in the index" for name in storage.list_dir(folder) if name not in listed)
+    if problems:
+        return problems
+    return check_samples(path, index) + check_conservation(path, index)
+
+
+def check_file(path: str, name: str, entry: dict[str, Any]) -> list[str]:
+    uri = storage.join(path, name)
+    if not storage.exists(uri):
+        return [f"{name}: missing"]
+    if storage.size(uri) != entry["bytes"]:
+        return [f"{name}: {storage.size(uri)} bytes, the index says {entry['bytes']}"]
+    if storage.sha256_file(uri) != entry["sha256"]:
+        return [f"{name}: its content changed (sha256 differs from the index)"]
+    return []
+
+
+def check_samples(path: str, index: dict[str, Any]) -> list[str]:
+    """Every sample's members lie in its shard where the table says, and nothing else lies there."""
+    with storage.open_input(storage.join(path, "samples.parquet")) as file:
+        rows = pq.read_table(file, columns=["key", "shard", "members"]).to_pylist()
+    promised: dict[str, dict[str, tuple[int, int]]] = {shard["name"]: {} for shard in index["shards"]}
+    for row in rows:
+        for member in row["members"]:
+            promised[row["shard"]][f"{row['key']}.{member['ext']}"] = (member["offset"], member["size"])
+    problems = []
+    for shard in index["shards"]:
+        with storage.open_input(storage.join(path, "shards", shard["name"])) as file, tarfile.open(fileobj=file) as tar:
+            found = {member.name: (member.offset_data, member.size) for member in tar}
+        if found != promised[shard["name"]]:
+            problems.append(f"shards/{shard['name']}: its members differ from samples.parquet")
+    return problems
+
+
+def check_conservation(path: str, index: dict[str, Any]) -> list[str]:
+    """Sources and clips add up: every clip of every source in one known state, every kept clip a sample."""
+    if not {"ledger/sources.parquet", "ledger/clips.parquet"} <= index["files"].keys():
+        return ["ledger: sources or clips are missing from the index"]
+    sources, clips = read_ledger(path, "sources").to_pylist(), read_ledger(path, "clips").to_pylist()
+    problems = []
+    if len({source["path"] for source in sources}) != len(sources):
+        problems.append("ledger/sources.parquet: a source comes twice")
+    if len({clip["key"] for clip in clips}) != len(clips):
+        problems.append("ledger/clips.parquet: a clip comes twice")
+    found = sum(source["clips"] for source in sources)
+    if found != len(clips):
+        problems.append(f"ledger: {found} clips were found in the sources, {len(clips)} are in ledger/clips.parquet")
+    problems.extend(f"ledger/clips.parquet: {clip['key']} is {clip['state']!r}" for clip in clips
+                    if clip["state"] not in STATES)
+    kept = sum(clip["state"] == "kept" for clip in clips)
+    samples = sum(shard["samples"] for shard in index["shards"])
+    if kept != samples:
+        problems.append(f"ledger: {kept} clips are kept, {samples} samples are in the shards")
+    return problems

@@ -1,0 +1,64 @@
+"""The Ray session a job runs in: started in this process, or joined where a cluster is at hand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from framemill.platform.config import ClusterConfig
+
+MINIMUM_OBJECT_STORE = 80 << 20
+OBJECT_STORE = 512 << 20
+
+
+def worker_count(workers: int) -> int:
+    """`workers`, or one for each core of this machine where it is 0."""
+    return workers if workers > 0 else max(1, len(os.sched_getaffinity(0)))
+
+
+def quiet_environment() -> None:
+    """Ray's usage reports, dashboard hints and progress bars off, before Ray is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
+
+
+@contextlib.contextmanager
+def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
+    """A Ray session for the length of the block.
+
+    Inside another session, or in a process that has Ray already, the block joins it and leaves it up: a whole loop
+    pays for one start.
+    """
+    quiet_environment()
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    if cluster.address:
+        ray.init(address=cluster.address, log_to_driver=True, logging_level="warning")
+    else:
+        # As many slots as workers were asked for: a laptop may run four on two cores.
+        cores = max(worker_count(workers), worker_count(0))
+        ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=OBJECT_STORE,
+                 logging_level="warning", log_to_driver=True)
+    quiet_ray_data()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def quiet_ray_data() -> None:
+    """Ray Data's own bars and logs off: the jobs show progress in terms of their own work."""
+    import logging
+
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)

@@ -1,0 +1,343 @@
+"""Typed job configuration: composed with Hydra, validated once, frozen to one YAML.
+
+A job's config is a dataclass whose fields are made with `key`: a default, a sentence of help, and whether the key
+determines the result. Hydra composes `conf/<job>.yaml` and its groups; the `key=value` words of the command line are
+applied afterwards by the type of the field, so that a value may hold spaces, commas and equals signs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_type_hints
+
+from framemill.platform.errors import RequestError
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+C = TypeVar("C")
+
+
+def key(
+    default: Any = MISSING, help: str = "", *, result: bool = True, choices: tuple[str, ...] = (), **options: Any
+) -> Any:
+    """A config field. `result=False` marks a key that cannot change the result and stays out of the digest.
+
+    A type or function as default is called for each config; MISSING makes the key required.
+    """
+    metadata = {"help": help, "result": result, "choices": choices}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata, **options)
+    return field(default=default, metadata=metadata, **options)
+
+
+@dataclass
+class TrackingConfig:
+    uri: str = key("", "MLflow tracking URI; empty: an SQLite file in the output", result=False)
+    experiment: str = key("framemill", "MLflow experiment", result=False)
+
+
+@dataclass
+class ClusterConfig:
+    address: str = key("", "Ray address; empty: Ray inside this process; auto: the cluster this runs on", result=False)
+
+
+# ---------------------------------------------------------------------------------------------------- composing
+
+
+def compose(job: str, schema: type[C], words: list[str]) -> C:
+    """The config of `job` with the command line's `key=value` words applied.
+
+    A word whose key is a config group chooses a file of that group; any other sets a value.
+
+    Raises:
+        RequestError: an unknown key, a value of the wrong kind, a required key left out.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_module
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+
+    ConfigStore.instance().store(name=f"{job}_schema", node=schema)
+    pairs = [split_word(word) for word in words]
+    groups = config_groups(schema)
+    chosen = {name: value for name, value in pairs if name in groups}
+    for name, value in chosen.items():
+        require_choice(name, value, groups[name])
+    overrides = [f"{name.rpartition('.')[2]}@{name}={value}" if "." in name else f"{name}={value}" for name, value in
+                 chosen.items()]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("framemill.conf", version_base="1.3", job_name=job):
+            config = hydra_compose(job, overrides=overrides)
+    except HydraException as error:
+        raise RequestError(f"{job}: {first_line(error)}") from error
+    for name, value in pairs:
+        if name not in groups:
+            set_value(config, job, name, value)
+    return to_object(config, job, schema)
+
+
+def split_word(word: str) -> tuple[str, str]:
+    """`key=value` as a pair; only the first equals sign divides."""
+    name, equals, value = word.partition("=")
+    if not equals or not name:
+        raise RequestError(f"{word!r}: write key=value")
+    return name, value
+
+
+def config_groups(schema: type) -> dict[str, list[str]]:
+    """The dotted keys that are config groups, with the choices of each: a folder of conf/ named as the key's end."""
+    from importlib.resources import files
+
+    folders = {entry.name: entry for entry in files("framemill.conf").iterdir() if entry.is_dir()}
+    groups: dict[str, list[str]] = {}
+    for name, hint, _ in walk_schema(schema):
+        folder = folders.get(name.rpartition(".")[2])
+        if folder is not None and dataclasses.is_dataclass(hint):
+            groups[name] = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+    return groups
+
+
+def walk_schema(schema: type, prefix: str = "") -> list[tuple[str, Any, dataclasses.Field]]:
+    """Every key of a schema, depth first: its dotted name, its type, its field."""
+    hints = get_type_hints(schema)
+    found: list[tuple[str, Any, dataclasses.Field]] = []
+    for entry in dataclasses.fields(schema):
+        name, hint = prefix + entry.name, hints[entry.name]
+        found.append((name, hint, entry))
+        if dataclasses.is_dataclass(hint):
+            found.extend(walk_schema(cast(type, hint), name + "."))
+    return found
+
+
+def set_value(config: DictConfig, job: str, name: str, value: str) -> None:
+    """Sets one key of a composed config, reading the text as the key's type asks."""
+    parent, _, leaf = name.rpartition(".")
+    try:
+        node: Any = OmegaConf.select(config, parent) if parent else config
+    except OmegaConfBaseException:
+        node = None
+    if isinstance(node, ListConfig):
+        known = leaf.isdigit() and int(leaf) < len(node)
+    else:
+        known = isinstance(node, DictConfig) and leaf in node
+        open_mapping = isinstance(node, DictConfig) and OmegaConf.get_type(node) is dict
+        known = known or open_mapping
+    if not known:
+        raise RequestError(unknown_key(config, job, name))
+    try:
+        OmegaConf.update(config, name, parse_value(node, leaf, value), merge=False, force_add=True)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise RequestError(f"{name}={value}: {first_line(error)}") from error
+
+
+def parse_value(node: Any, leaf: str, value: str) -> Any:
+    """Text for a string key as it stands; anything else as YAML (numbers, true, null, [a, b], {a: 1})."""
+    import yaml
+
+    child = node._get_node(int(leaf) if isinstance(node, ListConfig) else leaf) if len(node) else None
+    hint = getattr(child, "_metadata", None) and child._metadata.ref_type
+    if hint is str:
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError("cannot be read as a number, a truth value, a [list] or a {mapping}") from error
+
+
+def unknown_key(config: DictConfig, job: str, name: str) -> str:
+    """One line that names the key and the nearest ones that exist."""
+    known = [f"{k}" for k in leaf_keys(config)]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    advice = f"did you mean {' or '.join(near)}?" if near else f"it may be one of: {', '.join(known)}"
+    return f"{name}: {job} has no such key; {advice}"
+
+
+def leaf_keys(config: DictConfig, prefix: str = "") -> list[str]:
+    """The dotted names of all values of a composed config."""
+    names: list[str] = []
+    for name in config:
+        node = config._get_node(name)
+        if isinstance(node, DictConfig) and not node._is_missing() and not node._is_none() and len(node):
+            names.extend(leaf_keys(node, f"{prefix}{name}."))
+        else:
+            names.append(f"{prefix}{name}")
+    return names
+
+
+def require_choice(name: str, value: str, choices: list[str] | tuple[str, ...]) -> None:
+    """Raises RequestError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise RequestError(f"{name}={value}: may be {', '.join(choices)}")
+
+
+def to_object(config: DictConfig, job: str, schema: type[C]) -> C:
+    """The dataclass tree of a composed config, complete and validated."""
+    missing = sorted(str(k) for k in OmegaConf.missing_keys(config))
+    if missing:
+        raise RequestError(f"{missing[0]}: {job} needs {', '.join(f'{k}=...' for k in missing)}")
+    try:
+        typed = OmegaConf.merge(OmegaConf.structured(schema), config)
+        result = OmegaConf.to_object(typed)
+    except OmegaConfBaseException as error:
+        raise RequestError(f"{job}: {first_line(error)}") from error
+    validate(result)
+    return cast(C, result)
+
+
+def validate(config: Any, prefix: str = "") -> None:
+    """Checks every field's choices and calls each dataclass's own `validate`, innermost first."""
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
+        if dataclasses.is_dataclass(value):
+            validate(value, f"{prefix}{entry.name}.")
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                if dataclasses.is_dataclass(item):
+                    validate(item, f"{prefix}{entry.name}.{name}.")
+        elif entry.metadata.get("choices"):
+            for item in value if isinstance(value, list) else [value]:
+                require_choice(prefix + entry.name, str(item), entry.metadata["choices"])
+    if hasattr(config, "validate"):
+        config.validate()
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+# ---------------------------------------------------------------------------------------------------- help
+
+
+def describe(schema: type, defaults: DictConfig | None = None) -> list[tuple[str, str, str]]:
+    """(key, default, help) for each value a job takes, groups named with their choices."""
+    groups = config_groups(schema)
+    lines = []
+    for name, hint, entry in walk_schema(schema):
+        help_text = entry.metadata.get("help", "")
+        if name in groups:
+            lines.append((name, f"<{'|'.join(groups[name])}>", help_text or "a choice of values, or its keys one by one"))
+        elif not dataclasses.is_dataclass(hint):
+            value = OmegaConf.select(defaults, name) if defaults is not None and not is_missing(defaults, name) else MISSING
+            choices = entry.metadata.get("choices")
+            help_text += f" ({'|'.join(choices)})" if choices else ""
+            lines.append((name, "required" if value == MISSING else plain(value), help_text))
+    return lines
+
+
+def is_missing(config: DictConfig, name: str) -> bool:
+    return name in OmegaConf.missing_keys(config)
+
+
+def plain(value: Any) -> str:
+    if isinstance(value, DictConfig | ListConfig):
+        return json.dumps(OmegaConf.to_container(value))
+    return '""' if value == "" else str(value)
+
+
+def defaults_of(job: str, schema: type) -> DictConfig:
+    """The composed config of a job before any word of the command line; required keys stay missing."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_module
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+
+    ConfigStore.instance().store(name=f"{job}_schema", node=schema)
+    GlobalHydra.instance().clear()
+    with initialize_config_module("framemill.conf", version_base="1.3", job_name=job):
+        return hydra_compose(job)
+
+
+# ---------------------------------------------------------------------------------------------------- freezing
+
+
+def result_values(config: Any) -> Any:
+    """The part of a config that determines the result, as plain values."""
+    if dataclasses.is_dataclass(config):
+        return {
+            entry.name: result_values(getattr(config, entry.name))
+            for entry in dataclasses.fields(config)
+            if entry.metadata.get("result", True) and not isinstance(getattr(config, entry.name), type)
+        }
+    if isinstance(config, dict):
+        return {str(name): result_values(value) for name, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [result_values(value) for value in config]
+    return config
+
+
+def digest(config: Any) -> str:
+    """16 hex digits over the keys that determine the result."""
+    text = json.dumps(result_values(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def to_yaml(config: Any) -> str:
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def freeze(config: Any, output: str) -> str:
+    """Writes the resolved config to `<output>/config.yaml`: what a worker or a resume reads."""
+    from framemill.platform import storage
+
+    target = storage.join(output, "config.yaml")
+    storage.write_atomic(target, to_yaml(config).encode())
+    return target
+
+
+def load_frozen(schema: type[C], path: str | os.PathLike[str]) -> C:
+    """A config frozen by `freeze`.
+
+    Raises:
+        RequestError: the file is not there or does not fit the schema.
+    """
+    from framemill.platform import storage
+
+    try:
+        text = storage.read_bytes(str(path)).decode()
+    except FileNotFoundError as error:
+        raise RequestError(f"{path}: no such config file") from error
+    config = OmegaConf.create(text)
+    if not isinstance(config, DictConfig):
+        raise RequestError(f"{path}: is not a config")
+    return to_object(config, Path(path).name, schema)
+
+
+def claim_output(config: Any, output: str) -> bool:
+    """Makes `output` this config's: True where it already was, False where it was free.
+
+    Raises:
+        RequestError: it holds another config's result; the line names the keys that differ.
+    """
+    from framemill.platform import storage
+
+    target = storage.join(output, "config.yaml")
+    if storage.exists(target):
+        theirs = load_frozen(type(config), target)
+        if digest(theirs) == digest(config):
+            return True
+        different = ", ".join(differences(result_values(theirs), result_values(config)))
+        raise RequestError(f"output={output}: holds the result of another config ({different}); choose another output")
+    if storage.list_dir(output):
+        raise RequestError(f"output={output}: is not empty and not of this job (no config.yaml); choose another output")
+    freeze(config, output)
+    return False
+
+
+def differences(theirs: Any, ours: Any, prefix: str = "") -> list[str]:
+    """`key was A, is B` for each value in which two configs differ."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        lines: list[str] = []
+        for name in sorted(theirs.keys() | ours.keys()):
+            lines.extend(differences(theirs.get(name), ours.get(name), f"{prefix}{name}."))
+        return lines
+    return [] if theirs == ours else [f"{prefix.rstrip('.')} was {theirs}, is {ours}"]
+
+
