@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from typing import Any
 
@@ -82,3 +83,28 @@ def check_conservation(path: str, index: dict[str, Any]) -> list[str]:
     if kept != samples:
         problems.append(f"ledger: {kept} clips are kept, {samples} samples are in the shards")
     return problems
+
+
+# ---------------------------------------------------------------------------------------------------- runs
+
+
+def audit(path: str) -> list[str]:
+    """The problems of a dataset or of a run directory, one line each.
+
+    Raises:
+        RequestError: the folder holds neither.
+    """
+    checkpoints = storage.join(path, "checkpoints")
+    if storage.exists(storage.join(path, "index.json")) or not storage.exists(checkpoints):
+        return audit_dataset(path)
+    return [problem for name in storage.list_dir(checkpoints) if not name.startswith(".")
+            for problem in audit_manifest(storage.join(checkpoints, name), f"checkpoints/{name}")]
+
+
+def audit_manifest(folder: str, label: str) -> list[str]:
+    """Checks every file of a committed folder against its `manifest.json`."""
+    manifest = storage.join(folder, "manifest.json")
+    if not storage.exists(manifest):
+        return [f"{label}: has no manifest.json: it was never finished"]
+    files = json.loads(storage.read_bytes(manifest))["files"]
+    return [f"{label}/{problem}" for name, entry in sorted(files.items()) for problem in check_file(folder, name, entry)]

@@ -58,6 +58,25 @@ def compose(job: str, schema: type[C], words: list[str]) -> C:
     Raises:
         RequestError: an unknown key, a value of the wrong kind, a required key left out.
     """
+    pairs = [split_word(word) for word in words]
+    groups = config_groups(schema)
+    for name, value in pairs:
+        if name in groups:
+            require_choice(name, value, groups[name])
+    config = compose_defaults(job, schema, [group_choice(name, value) for name, value in pairs if name in groups])
+    for name, value in pairs:
+        if name not in groups:
+            set_value(config, job, name, value)
+    return to_object(config, job, schema)
+
+
+def group_choice(name: str, value: str) -> str:
+    """Hydra's word for choosing a group's file; a nested group names the package it goes to."""
+    return f"{name.rpartition('.')[2]}@{name}={value}" if "." in name else f"{name}={value}"
+
+
+def compose_defaults(job: str, schema: type, choices: list[str]) -> DictConfig:
+    """`conf/<job>.yaml` over its schema, with the given group choices; required keys stay missing."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_module
     from hydra.core.config_store import ConfigStore
@@ -65,23 +84,12 @@ def compose(job: str, schema: type[C], words: list[str]) -> C:
     from hydra.errors import HydraException
 
     ConfigStore.instance().store(name=f"{job}_schema", node=schema)
-    pairs = [split_word(word) for word in words]
-    groups = config_groups(schema)
-    chosen = {name: value for name, value in pairs if name in groups}
-    for name, value in chosen.items():
-        require_choice(name, value, groups[name])
-    overrides = [f"{name.rpartition('.')[2]}@{name}={value}" if "." in name else f"{name}={value}" for name, value in
-                 chosen.items()]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("framemill.conf", version_base="1.3", job_name=job):
-            config = hydra_compose(job, overrides=overrides)
+            return hydra_compose(job, overrides=choices)
     except HydraException as error:
         raise RequestError(f"{job}: {first_line(error)}") from error
-    for name, value in pairs:
-        if name not in groups:
-            set_value(config, job, name, value)
-    return to_object(config, job, schema)
 
 
 def split_word(word: str) -> tuple[str, str]:
@@ -216,43 +224,28 @@ def first_line(error: BaseException) -> str:
 # ---------------------------------------------------------------------------------------------------- help
 
 
-def describe(schema: type, defaults: DictConfig | None = None) -> list[tuple[str, str, str]]:
+def describe(job: str, schema: type) -> list[tuple[str, str, str]]:
     """(key, default, help) for each value a job takes, groups named with their choices."""
     groups = config_groups(schema)
+    defaults = compose_defaults(job, schema, [])
+    missing = OmegaConf.missing_keys(defaults)
     lines = []
     for name, hint, entry in walk_schema(schema):
         help_text = entry.metadata.get("help", "")
         if name in groups:
-            lines.append((name, f"<{'|'.join(groups[name])}>", help_text or "a choice of values, or its keys one by one"))
+            lines.append((name, "|".join(groups[name]), help_text or "a choice of values, or its keys one by one"))
         elif not dataclasses.is_dataclass(hint):
-            value = OmegaConf.select(defaults, name) if defaults is not None and not is_missing(defaults, name) else MISSING
-            choices = entry.metadata.get("choices")
-            help_text += f" ({'|'.join(choices)})" if choices else ""
+            value = MISSING if name in missing else OmegaConf.select(defaults, name)
+            choices = "|".join(entry.metadata.get("choices", ()))
+            help_text += f" ({choices})" if choices else ""
             lines.append((name, "required" if value == MISSING else plain(value), help_text))
     return lines
-
-
-def is_missing(config: DictConfig, name: str) -> bool:
-    return name in OmegaConf.missing_keys(config)
 
 
 def plain(value: Any) -> str:
     if isinstance(value, DictConfig | ListConfig):
         return json.dumps(OmegaConf.to_container(value))
     return '""' if value == "" else str(value)
-
-
-def defaults_of(job: str, schema: type) -> DictConfig:
-    """The composed config of a job before any word of the command line; required keys stay missing."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_module
-    from hydra.core.config_store import ConfigStore
-    from hydra.core.global_hydra import GlobalHydra
-
-    ConfigStore.instance().store(name=f"{job}_schema", node=schema)
-    GlobalHydra.instance().clear()
-    with initialize_config_module("framemill.conf", version_base="1.3", job_name=job):
-        return hydra_compose(job)
 
 
 # ---------------------------------------------------------------------------------------------------- freezing

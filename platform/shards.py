@@ -150,7 +150,8 @@ def commit_dataset(
         **(extra or {}),
     }
     index["digest"] = index_digest(index)
-    storage.write_atomic(storage.join(output, "index.json"), (json.dumps(index, indent=1, sort_keys=True) + "\n").encode())
+    text = json.dumps(index, indent=1, sort_keys=True) + "\n"
+    storage.write_atomic(storage.join(output, "index.json"), text.encode())
     return index
 
 

@@ -1,0 +1,24 @@
+"""framemill audit: re-hash and re-count a dataset or a run."""
+
+from dataclasses import dataclass
+
+from framemill.platform.config import key
+from framemill.platform.progress import say
+
+
+@dataclass
+class AuditConfig:
+    path: str = key(help="a dataset or a run directory", result=False)
+
+
+CONFIG = AuditConfig
+
+
+def run(config: AuditConfig) -> int:
+    from framemill.platform.audit import audit
+
+    problems = audit(config.path)
+    for problem in problems:
+        say(f"audit: {problem}")
+    say(f"audit: {config.path}: {'whole' if not problems else f'{len(problems)} problems'}")
+    return 1 if problems else 0

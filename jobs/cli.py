@@ -1,0 +1,117 @@
+"""The console command: `framemill JOB [key=value ...]`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+from types import ModuleType
+
+from framemill.platform.errors import FramemillError, RequestError
+
+JOBS = {
+    "doctor": "say what this machine has and lacks, and what to do about it",
+    "curate": "video -> dataset",
+    "encode": "dataset -> a dataset of latents and text embeddings",
+    "train": "dataset -> run directory",
+    "generate": "model + prompts -> mp4s",
+    "evaluate": "mp4s -> VBench result",
+    "score": "a VBench result file -> quality, semantic, total",
+    "convert": "between run checkpoints and diffusers folders",
+    "audit": "re-hash and re-count a dataset or a run",
+    "status": "how far a job's output is, and what it waits for",
+    "submit": "run any job on a Ray cluster, follow its log, return its status",
+    "loop": "curate -> encode -> train -> generate -> evaluate in one go",
+    "demo": "render a small sample reel, then run the loop on it",
+}
+FLAGS = {"--debug": "show tracebacks", "--frozen": "FILE: run a frozen config.yaml instead of key=value words"}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Runs one job.
+
+    Returns:
+        0 done, 1 the work failed or something that could still succeed did not, 2 the request was wrong.
+    """
+    words = sys.argv[1:] if words is None else words
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return dispatch(words)
+    except FramemillError as error:
+        if debug:
+            raise
+        print(f"framemill: {error}", file=sys.stderr, flush=True)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("framemill: stopped; the same command goes on from here", file=sys.stderr, flush=True)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        message = str(error).strip().splitlines()
+        print(f"framemill: {type(error).__name__}: {message[-1] if message else ''} (--debug shows where)",
+              file=sys.stderr, flush=True)
+        return 1
+
+
+def dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        print_jobs()
+        return 0
+    name, words = words[0], words[1:]
+    if name not in JOBS:
+        near = difflib.get_close_matches(name, JOBS, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(JOBS)}"
+        raise RequestError(f"{name}: there is no such job; {advice}")
+    job = importlib.import_module(f"framemill.jobs.{name}")
+    if "--help" in words or "-h" in words:
+        print_keys(name, job)
+        return 0
+    return int(job.run(configure(name, job, words)))
+
+
+def configure(name: str, job: ModuleType, words: list[str]) -> object:
+    """The job's config, from a frozen file or composed from the words."""
+    from framemill.platform.config import compose, load_frozen
+
+    if hasattr(job, "configure"):
+        return job.configure(words)
+    if words and words[0] == "--frozen":
+        if len(words) != 2:
+            raise RequestError("--frozen: write --frozen FILE and nothing else")
+        return load_frozen(job.CONFIG, words[1])
+    return compose(name, job.CONFIG, words)
+
+
+def print_jobs() -> None:
+    print("usage: framemill JOB [key=value ...]\n\njobs:")
+    for name, line in JOBS.items():
+        print(f"  {name:<10} {line}")
+    print("\nframemill JOB --help lists a job's keys with their defaults.\n\nflags:")
+    for flag, line in FLAGS.items():
+        print(f"  {flag:<10} {line}")
+
+
+def print_keys(name: str, job: ModuleType) -> None:
+    from framemill.platform.config import describe
+
+    print(f"usage: framemill {name} [key=value ...]\n\n{JOBS[name]}\n")
+    lines = describe(name, job.CONFIG)
+    widths = [max((len(line[column]) for line in lines), default=0) for column in (0, 1)]
+    for key, default, text in lines:
+        print(f"  {key:<{widths[0]}}  {default:<{min(widths[1], 28)}}  {text}".rstrip())
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""framemill convert: between run checkpoints and diffusers folders."""
+
+from framemill.platform.progress import say
+from framemill.training.job_configs import ConvertConfig
+
+CONFIG = ConvertConfig
+
+
+def run(config: ConvertConfig) -> int:
+    from framemill.training.convert import convert
+
+    say(convert(config).line())
+    return 0

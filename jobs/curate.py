@@ -1,0 +1,13 @@
+"""framemill curate: video -> dataset."""
+
+from framemill.data_filters.config import CurateConfig
+from framemill.platform.progress import say
+
+CONFIG = CurateConfig
+
+
+def run(config: CurateConfig) -> int:
+    from framemill.data_filters.curate import curate
+
+    say(curate(config).line())
+    return 0

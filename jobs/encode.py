@@ -1,0 +1,13 @@
+"""framemill encode: dataset -> a dataset of latents and text embeddings."""
+
+from framemill.platform.progress import say
+from framemill.training.job_configs import EncodeConfig
+
+CONFIG = EncodeConfig
+
+
+def run(config: EncodeConfig) -> int:
+    from framemill.training.encode import encode
+
+    say(encode(config).line())
+    return 0

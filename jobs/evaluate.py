@@ -1,0 +1,13 @@
+"""framemill evaluate: mp4s -> VBench result."""
+
+from framemill.eval.config import EvaluateConfig
+from framemill.platform.progress import say
+
+CONFIG = EvaluateConfig
+
+
+def run(config: EvaluateConfig) -> int:
+    from framemill.eval.engine import evaluate
+
+    say(evaluate(config).line())
+    return 0

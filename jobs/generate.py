@@ -1,0 +1,13 @@
+"""framemill generate: model + prompts -> mp4s."""
+
+from framemill.platform.progress import say
+from framemill.training.job_configs import GenerateConfig
+
+CONFIG = GenerateConfig
+
+
+def run(config: GenerateConfig) -> int:
+    from framemill.training.generate import generate
+
+    say(generate(config).line())
+    return 0

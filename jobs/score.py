@@ -1,0 +1,13 @@
+"""framemill score: a VBench result file -> quality, semantic, total."""
+
+from framemill.eval.config import ScoreConfig
+from framemill.platform.progress import say
+
+CONFIG = ScoreConfig
+
+
+def run(config: ScoreConfig) -> int:
+    from framemill.eval.score import score
+
+    say(score(config).line())
+    return 0
