@@ -135,7 +135,7 @@ def set_value(config: DictConfig, job: str, name: str, value: str) -> None:
     if isinstance(node, ListConfig):
         known = leaf.isdigit() and int(leaf) < len(node)
     else:
-        known = isinstance(node, DictConfig) and leaf in node
+        known = isinstance(node, DictConfig) and leaf in node.keys()  # noqa: SIM118 (`in` does not see missing keys)
         open_mapping = isinstance(node, DictConfig) and OmegaConf.get_type(node) is dict
         known = known or open_mapping
     if not known:
@@ -153,11 +153,20 @@ def parse_value(node: Any, leaf: str, value: str) -> Any:
     child = node._get_node(int(leaf) if isinstance(node, ListConfig) else leaf) if len(node) else None
     hint = getattr(child, "_metadata", None) and child._metadata.ref_type
     if hint is str:
-        return value
+        return escape(value)
     try:
-        return yaml.safe_load(value)
+        return escape(yaml.safe_load(value))
     except yaml.YAMLError as error:
         raise ValueError("cannot be read as a number, a truth value, a [list] or a {mapping}") from error
+
+
+def escape(value: Any) -> Any:
+    """Plain values in which OmegaConf finds no interpolation: text from outside means what it says."""
+    if isinstance(value, str):
+        return value.replace("${", "\\${")
+    if isinstance(value, dict):
+        return {name: escape(item) for name, item in value.items()}
+    return [escape(item) for item in value] if isinstance(value, list) else value
 
 
 def unknown_key(config: DictConfig, job: str, name: str) -> str:
@@ -273,7 +282,9 @@ def digest(config: Any) -> str:
 
 
 def to_yaml(config: Any) -> str:
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    import yaml
+
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
 
 
 def freeze(config: Any, output: str) -> str:
@@ -291,16 +302,18 @@ def load_frozen(schema: type[C], path: str | os.PathLike[str]) -> C:
     Raises:
         RequestError: the file is not there or does not fit the schema.
     """
+    import yaml
     from framemill.platform import storage
 
     try:
-        text = storage.read_bytes(str(path)).decode()
+        values = yaml.safe_load(storage.read_bytes(str(path)))
     except FileNotFoundError as error:
         raise RequestError(f"{path}: no such config file") from error
-    config = OmegaConf.create(text)
-    if not isinstance(config, DictConfig):
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path}: is not a config: {first_line(error)}") from error
+    if not isinstance(values, dict):
         raise RequestError(f"{path}: is not a config")
-    return to_object(config, Path(path).name, schema)
+    return to_object(OmegaConf.create(escape(values)), Path(path).name, schema)
 
 
 def claim_output(config: Any, output: str) -> bool:
