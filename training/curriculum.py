@@ -1,0 +1,89 @@
+"""The curriculum: an ordered list of stages, each with a resolution, a length, and how it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict
+
+from framemill.platform.config import key
+from framemill.platform.errors import RequestError
+from framemill.training.buckets import Bucket, bucket_table
+
+
+@dataclass
+class StageConfig:
+    """One stage. Weights and the optimiser's moments go on from the stage before it."""
+
+    resolution: int = key(help="height of the 16:9 picture in pixels; the other aspect ratios have about its area")
+    frames: int = key(help="frames of a clip: 4k + 1")
+    fps: float = key(16.0, "frames per second that clips are resampled to")
+    steps: int = key(help="optimiser steps")
+    batch_size: int = key(help="clips in a step, over all workers")
+    micro_batch: int = key(0, "clips a worker takes through the model at once; 0: its whole share")
+    lr: float = key(5e-5, "learning rate after warm-up")
+    warmup: int = key(0, "steps over which the rate grows to lr, at the beginning of the stage")
+    flow_shift: float = key(3.0, "timesteps are moved towards noise: s' = shift s / (1 + (shift - 1) s)")
+
+    def validate(self) -> None:
+        bucket_table(self.resolution, self.frames)
+        for name in ("fps", "steps", "batch_size", "lr", "flow_shift"):
+            if getattr(self, name) <= 0:
+                raise RequestError(f"{name}={getattr(self, name)}: is more than 0")
+        for name in ("micro_batch", "warmup"):
+            if getattr(self, name) < 0:
+                raise RequestError(f"{name}={getattr(self, name)}: is at least 0")
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of the stage's step, counted from 0: linear warm-up, then constant (SANA-Video)."""
+        return self.lr * min(1.0, (step + 1) / self.warmup) if self.warmup else self.lr
+
+    def micro_batches(self, workers: int) -> int:
+        """How many forward passes a worker makes for a step.
+
+        Raises:
+            RequestError: the batch cannot be shared out equally.
+        """
+        share, rest = divmod(self.batch_size, workers)
+        if rest:
+            raise RequestError(f"batch_size={self.batch_size}: is a multiple of the {workers} workers")
+        passes, rest = divmod(share, self.micro_batch or share)
+        if rest:
+            raise RequestError(f"micro_batch={self.micro_batch}: divides a worker's share of {share} clips")
+        return passes
+
+
+@dataclass
+class CurriculumConfig:
+    stages: Dict[str, StageConfig] = key(dict, "the stages by name, in the order they are trained in")
+
+    def validate(self) -> None:
+        if not self.stages:
+            raise RequestError("curriculum.stages: has at least one stage")
+        for name in self.stages:
+            if not name.isidentifier():
+                raise RequestError(f"curriculum.stages.{name}: a name is of letters, digits and underscores")
+
+    @property
+    def total_steps(self) -> int:
+        return sum(stage.steps for stage in self.stages.values())
+
+    @property
+    def final(self) -> StageConfig:
+        return list(self.stages.values())[-1]
+
+    def locate(self, step: int) -> tuple[str, int]:
+        """The stage that the run's step (counted from 0) falls into, and the step within it, from 0.
+
+        Raises:
+            IndexError: the curriculum is over by then.
+        """
+        for name, stage in self.stages.items():
+            if step < stage.steps:
+                return name, step
+            step -= stage.steps
+        raise IndexError("the step lies behind the last stage")
+
+
+def stage_buckets(stage: StageConfig) -> list[Bucket]:
+    """The buckets of a stage's resolution and length."""
+    return bucket_table(stage.resolution, stage.frames)
