@@ -1,0 +1,88 @@
+"""One video, decoded once, put before every dimension that wants it. Runs in a child process that may be lost."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from framemill.eval.dimensions import CannotMeasure, Clip, dimension_class
+from framemill.platform import storage
+from framemill.platform.child import ChildCrashed, ExpendableChild
+
+# VBench scores whole clips of under five seconds, so a video is held in memory; one that does not fit is refused.
+MAX_CLIP_BYTES = 2 << 30
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one dimension said of one video. `result` is there when state is "ok", `reason` when it is "failed"."""
+
+    video: str
+    sha256: str
+    dimension: str
+    version: int
+    state: str
+    reason: str = ""
+    result: dict[str, Any] | None = None
+
+
+def measure_file(uri: str, name: str, prompt: str, dimensions: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Records of the video at `uri`, as dictionaries in the order of `dimensions`; those of a broken file are failed."""
+    from framemill.platform.vision.video import VideoError
+
+    with storage.local_copy(uri) as path:
+        sha256 = storage.sha256_file(path)
+        clip: Clip | None
+        try:
+            clip, unreadable = _decode(path, prompt), ""
+        except VideoError as error:
+            clip, unreadable = None, str(error)
+    records = []
+    for wanted in dimensions:
+        dimension = dimension_class(wanted)()
+        identity = (name, sha256, wanted, dimension.version)
+        try:
+            if clip is None:
+                raise CannotMeasure(unreadable)
+            records.append(Record(*identity, "ok", result=dimension.measure(clip)))
+        except CannotMeasure as error:
+            records.append(Record(*identity, "failed", reason=str(error)))
+    return [asdict(record) for record in records]
+
+
+def measure_expendably(
+    uri: str, name: str, prompt: str, dimensions: tuple[str, ...], timeout_s: float
+) -> list[dict[str, Any]]:
+    """`measure_file` in this worker's child process. A file that crashes the decoder twice has failed for good.
+
+    Raises ChildTimeout when the time limit runs out: that says more of the machine than of the file.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            function = "framemill.eval.measure:measure_file"
+            return list(_child().call(function, uri, name, prompt, dimensions, timeout=timeout_s))
+        except ChildCrashed as error:
+            reason = f"the decoder crashed: {error}"
+    sha256 = storage.sha256_file(uri)
+    failed = [Record(name, sha256, d, dimension_class(d).version, "failed", reason) for d in dimensions]
+    return [asdict(record) for record in failed]
+
+
+@functools.cache
+def _child() -> ExpendableChild:
+    """This worker's child, kept from one video to the next."""
+    return ExpendableChild()
+
+
+def _decode(path: str, prompt: str) -> Clip:
+    from framemill.platform.vision.video import VideoError, probe, read_video
+
+    info = probe(path)
+    if info.frames and info.frames * info.width * info.height * 3 > MAX_CLIP_BYTES:
+        raise VideoError(
+            f"{info.frames} frames of {info.width}x{info.height} are more than {MAX_CLIP_BYTES >> 30} GiB: "
+            "VBench is for clips of under five seconds"
+        )
+    return Clip(read_video(path), info.fps, prompt)
