@@ -83,7 +83,11 @@ def compose_defaults(job: str, schema: type, choices: list[str]) -> DictConfig:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    ConfigStore.instance().store(name=f"{job}_schema", node=schema)
+    store = ConfigStore.instance()
+    store.store(name=f"{job}_schema", node=schema)
+    for name, hint in get_type_hints(schema).items():  # a job made of jobs holds their configs under their names
+        if dataclasses.is_dataclass(hint):
+            store.store(name=f"{name}_schema", node=hint)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("framemill.conf", version_base="1.3", job_name=job):
