@@ -1,0 +1,19 @@
+"""The Linear DiT of SANA-Video."""
+
+from typing import TYPE_CHECKING, Any
+
+from framemill.training.model.config import LinearDiTConfig
+
+if TYPE_CHECKING:
+    from framemill.training.model.linear_dit import LinearDiT
+
+__all__ = ["LinearDiT", "LinearDiTConfig"]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads the model, and torch with it, when it is first asked for: the config alone is light."""
+    if name == "LinearDiT":
+        from framemill.training.model.linear_dit import LinearDiT
+
+        return LinearDiT
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

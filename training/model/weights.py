@@ -1,0 +1,89 @@
+"""Diffusers transformer folders: config.json beside safetensors, whole or in shards, read with every tensor checked.
+
+diffusers itself only warns about a missing tensor, and ignores an extra one; here neither passes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from framemill.platform.errors import RequestError
+from framemill.training.model.config import LinearDiTConfig
+
+CONFIG = "config.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+INDEX = "diffusion_pytorch_model.safetensors.index.json"
+
+
+def save(folder: str | PathLike[str], config: LinearDiTConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Writes config and weights to `folder`; each file appears whole or not at all."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    # Readers prefer an index: one left from a sharded model would hide the weights written here.
+    (target / INDEX).unlink(missing_ok=True)
+    temporary = target / f".{WEIGHTS}.tmp"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata={"format": "pt"})
+    os.replace(temporary, target / WEIGHTS)
+    temporary = target / f".{CONFIG}.tmp"
+    temporary.write_text(json.dumps(config.to_diffusers(), indent=2, sort_keys=True) + "\n")
+    os.replace(temporary, target / CONFIG)
+
+
+def load_config(folder: str | PathLike[str]) -> LinearDiTConfig:
+    """The config of a transformer folder."""
+    path = Path(folder) / CONFIG
+    return LinearDiTConfig.from_diffusers(read_json(path))
+
+
+def load_tensors(folder: str | PathLike[str]) -> dict[str, Tensor]:
+    """All tensors of a transformer folder."""
+    index = Path(folder) / INDEX
+    if not index.exists():
+        return read_safetensors(Path(folder) / WEIGHTS)
+    where: dict[str, str] = read_json(index)["weight_map"]
+    tensors: dict[str, Tensor] = {}
+    for shard in sorted(set(where.values())):
+        tensors |= read_safetensors(Path(folder) / shard)
+    if where.keys() != tensors.keys():
+        names = sorted(where.keys() ^ tensors.keys())
+        raise RequestError(f"{index}: {len(names)} tensors are not in index and shards alike, as {names[0]}")
+    return tensors
+
+
+def check(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str | PathLike[str]) -> None:
+    """Raises RequestError unless both hold the same names with the same shapes."""
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            raise RequestError(f"{source}: has no tensor {name}, which the config asks for")
+        if name not in expected:
+            raise RequestError(f"{source}: has a tensor {name}, for which the config has no place")
+        if expected[name].shape != found[name].shape:
+            raise RequestError(
+                f"{source}: {name} is {tuple(found[name].shape)}, the config asks for {tuple(expected[name].shape)}"
+            )
+
+
+def read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise RequestError(f"{path}: no such file; expected a diffusers transformer folder") from error
+    except ValueError as error:
+        raise RequestError(f"{path}: is not JSON ({error})") from error
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise RequestError(f"{path}: no such file") from error
+    except SafetensorError as error:
+        raise RequestError(f"{path}: is not a whole safetensors file ({error})") from error
