@@ -1,0 +1,1 @@
+"""Video and image work shared by curation, training and evaluation."""

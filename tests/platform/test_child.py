@@ -1,0 +1,77 @@
+"""A child process that hangs, crashes or outlives its welcome costs one call."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from framemill.platform.child import ChildCrashed, ChildTimeout, ExpendableChild
+
+
+def test_results_items_and_exceptions_come_back():
+    with ExpendableChild() as child:
+        assert child.call("math:hypot", 3.0, 4.0, timeout=30) == 5.0
+        assert child.call("builtins:iter", [1, 2, 3], timeout=30) == [1, 2, 3]
+        with pytest.raises(ZeroDivisionError):
+            child.call("operator:truediv", 1, 0, timeout=30)
+        pid = child.call("os:getpid", timeout=30)
+        assert pid == child.pid != os.getpid()
+
+
+def test_a_crash_names_its_signal_and_the_next_call_works():
+    with ExpendableChild() as child:
+        first = child.call("os:getpid", timeout=30)
+        with pytest.raises(ChildCrashed, match="SIGSEGV"):
+            child.call("os:kill", first, signal.SIGSEGV, timeout=30)
+        assert child.call("os:getpid", timeout=30) != first
+
+
+def test_leaving_is_a_crash():
+    with ExpendableChild() as child, pytest.raises(ChildCrashed, match="exit status 3"):
+        child.call("os:_exit", 3, timeout=30)
+
+
+def test_a_hang_costs_its_time_limit():
+    with ExpendableChild() as child:
+        child.call("os:getpid", timeout=30)
+        started = time.monotonic()
+        with pytest.raises(ChildTimeout):
+            child.call("time:sleep", 60, timeout=0.5)
+        assert time.monotonic() - started < 5
+        assert child.call("os:getpid", timeout=30)
+
+
+def test_it_is_renewed():
+    with ExpendableChild(renew_after=2) as child:
+        pids = [child.call("os:getpid", timeout=30) for _ in range(4)]
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+def test_it_dies_with_its_parent(tmp_path):
+    program = textwrap.dedent("""
+        import threading, time
+        from framemill.platform.child import ExpendableChild
+        child = ExpendableChild()
+        print(child.call("os:getpid", timeout=30), flush=True)
+        child.call("time:sleep", 600, timeout=600)
+    """)
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 5
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(pid)
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
