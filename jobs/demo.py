@@ -2,18 +2,20 @@
 
 from framemill.jobs.loop import LoopConfig
 from framemill.platform import storage
+from framemill.platform.config import claim_output
 from framemill.platform.progress import say
 
 CONFIG = LoopConfig
 
 
 def run(config: LoopConfig) -> int:
-    from framemill.jobs.loop_stages import run_loop
+    from framemill.jobs import loop
 
+    claim_output(config, config.output)
     reel = storage.join(config.output, "reel")
     if config.input == reel and not storage.exists(storage.join(reel, "truth.json")):
         from framemill.platform.vision.reel import render_reel
 
         say(f"demo: rendering a sample reel into {reel}")
         render_reel(reel)
-    return run_loop(config)
+    return loop.run(config)

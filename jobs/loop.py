@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from framemill.data_filters.config import CurateConfig
 from framemill.eval.config import EvaluateConfig
-from framemill.platform.config import ClusterConfig, TrackingConfig, key
+from framemill.platform import storage
+from framemill.platform.config import ClusterConfig, TrackingConfig, claim_output, key
+from framemill.platform.progress import say
 from framemill.training.config import TrainConfig
 from framemill.training.job_configs import EncodeConfig, GenerateConfig
 
@@ -15,7 +17,7 @@ from framemill.training.job_configs import EncodeConfig, GenerateConfig
 class LoopConfig:
     input: str = key(help="dir, glob, file list or URI of video", result=False)
     output: str = key(help="folder for everything: dataset, latents, run, videos, scores", result=False)
-    prompts: int = key(4, "how many prompts to generate from: captions of the dataset, evenly spread")
+    prompts: int = key(4, "how many videos to generate, from captions of the dataset evenly spread")
     workers: int = key(0, "workers of every job; 0: one a core", result=False)
     curate: CurateConfig = key(CurateConfig)
     encode: EncodeConfig = key(EncodeConfig)
@@ -30,6 +32,37 @@ CONFIG = LoopConfig
 
 
 def run(config: LoopConfig) -> int:
-    from framemill.jobs.loop_stages import run_loop
+    """Each job goes on from what its output holds, so the same command finishes a loop that was stopped anywhere."""
+    from framemill.data_filters.curate import curate
+    from framemill.eval.engine import evaluate
+    from framemill.jobs.loop_report import log_samples, report
+    from framemill.platform.cluster import session
+    from framemill.platform.tracking import ensure_schema, tracking_uri
+    from framemill.training.encode import encode
+    from framemill.training.generate import generate
+    from framemill.training.trainer import train
 
-    return run_loop(config)
+    claim_output(config, config.output)
+    uri = tracking_uri(config.tracking, config.output)
+    config.train.tracking.uri = config.evaluate.tracking.uri = uri
+    ensure_schema(uri)
+    with session(config.cluster, config.workers):
+        say(curate(config.curate).line())
+        say(encode(config.encode).line())
+        say(train(config.train).line())
+        write_prompts(config)
+        say(generate(config.generate).line())
+        log_samples(config)
+        say(evaluate(config.evaluate).line())
+    report(config)
+    return 0
+
+
+def write_prompts(config: LoopConfig) -> None:
+    """The prompt file of `generate`: captions of the dataset, evenly spread over its keys, each once."""
+    from framemill.platform.shards import Dataset
+
+    captions = sorted(set(Dataset.open(config.curate.output).samples["caption"].to_pylist()))
+    chosen = captions[:: max(1, len(captions) // max(1, config.prompts))][: config.prompts]
+    lines = "".join(" ".join(caption.split()) + "\n" for caption in chosen)
+    storage.write_atomic(config.generate.prompts, lines.encode())
