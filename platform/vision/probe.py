@@ -118,7 +118,7 @@ def frame_rate(stream: VideoStream) -> Fraction:
 
 def declared_duration(container: InputContainer, stream: VideoStream) -> float | None:
     """Seconds of the video stream as its header says; None where only the whole file's length is known."""
-    if stream.duration:
+    if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if tag := stream.metadata.get("DURATION"):  # Matroska: "00:00:10.333000000"
         hours, minutes, seconds = tag.split(":")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -58,7 +59,7 @@ def iter_frames(
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
         width, height = size or upright_size(first, stream)
-        clock = FrameClock(first, 1 / frame_rate(stream))
+        clock = FrameClock(first.pts, stream.time_base, 1 / frame_rate(stream))
         seek(container, stream, first, start_s)
         # Rounded times are what a ledger holds: half a frame of slack finds the same frames again.
         slack = 0.25 * clock.step
@@ -92,15 +93,16 @@ def read_video(path: str, *, max_frames: int | None = None) -> np.ndarray:
 class FrameClock:
     """Seconds since the first frame: from time stamps, or counted where a frame has none. Never runs backwards."""
 
-    def __init__(self, first: VideoFrame, step: float) -> None:
+    def __init__(self, first_pts: int | None, time_base: Fraction | None, step: Fraction) -> None:
         self.step = float(step)
         self.last = -self.step
-        self.start = float(first.pts * first.time_base) if first.pts is not None else 0.0
+        self.time_base = time_base or Fraction(0)
+        self.first_pts = first_pts or 0
 
     def time_of(self, frame: VideoFrame) -> float:
         time_s = self.last + self.step
-        if frame.pts is not None:
-            stamped = float(frame.pts * frame.time_base) - self.start
+        if frame.pts is not None and self.time_base:
+            stamped = float((frame.pts - self.first_pts) * self.time_base)
             time_s = stamped if stamped > self.last else time_s
         self.last = time_s
         return time_s
@@ -152,7 +154,7 @@ def frames_before(stream: VideoStream, pts: int | None) -> list[VideoFrame]:
     if pts is None:
         return []
     try:
-        held = stream.codec_context.decode(None)
+        held = stream.decode(None)
     except av.FFmpegError:
         return []
     return [frame for frame in held if not frame.is_corrupt and frame.pts is not None and frame.pts < pts]
