@@ -8,13 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["EvaluateConfig", "ScoreConfig", "evaluate", "score", "vbench_i2v_totals", "vbench_totals"]
+__all__ = ["EvaluateConfig", "ScoreConfig", "evaluate", "vbench_i2v_totals", "vbench_totals"]
 
 _HOMES = {
     "EvaluateConfig": "config",
     "ScoreConfig": "config",
     "evaluate": "engine",
-    "score": "results",
     "vbench_i2v_totals": "scoring",
     "vbench_totals": "scoring",
 }

@@ -25,7 +25,6 @@ from framemill.eval.reduce import Outcome
 from framemill.eval.report import render
 from framemill.eval.suites import Manifest, Video, plan, suite_dimensions
 from framemill.platform import cluster, storage
-from framemill.platform.child import ChildTimeout
 from framemill.platform.config import claim_output, digest, validate
 from framemill.platform.errors import FramemillError, PendingError
 from framemill.platform.progress import progress, say
@@ -42,6 +41,12 @@ class Summary:
     output: str
     outcome: Outcome
     measured_now: int
+
+    def line(self) -> str:
+        """The last line of the job."""
+        outcome = self.outcome
+        counts = f"{outcome.videos} videos, {len(outcome.failed)} failed, {len(outcome.missing)} missing"
+        return f"evaluate: {counts}; {storage.join(self.output, 'report.html')}"
 
 
 def evaluate(config: EvaluateConfig) -> Summary:
@@ -67,7 +72,7 @@ def evaluate(config: EvaluateConfig) -> Summary:
             tracker.log_metrics(metrics(outcome))
             with storage.local_copy(storage.join(output, "result.json")) as path:
                 tracker.log_artifact(path)
-            _say(output, outcome)
+            _say(outcome)
             if not outcome.scores or len(outcome.failed) > config.max_failed * outcome.videos:
                 raise FramemillError(f"{len(outcome.failed)} of {outcome.videos} videos failed{_first(outcome.failed)}")
     return Summary(output, outcome, len(todo))
@@ -141,9 +146,8 @@ def _answers(
         try:
             yield video, [Record(**record) for record in ray.get(done[0])]
         except ray.exceptions.RayTaskError as error:
-            if not isinstance(error.cause, ChildTimeout | OSError):
-                raise
-            yield video, str(error.cause)
+            # A time limit, storage that does not answer, or a fault of ours: none is the video's, so none is final.
+            yield video, f"{type(error.cause).__name__}: {error.cause}"
         except ray.exceptions.RayError as error:
             yield video, f"its worker was lost: {str(error).splitlines()[0]}"
 
@@ -160,7 +164,7 @@ def _write_json(uri: str, content: object) -> None:
     storage.write_atomic(uri, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
 
 
-def _say(output: str, outcome: Outcome) -> None:
+def _say(outcome: Outcome) -> None:
     for name, score in outcome.scores.items():
         note = f"  ({outcome.notes[name]})" if name in outcome.notes else ""
         say(f"{name:<24}{score.score:.4f}  over {score.videos} videos{note}")
@@ -168,8 +172,6 @@ def _say(output: str, outcome: Outcome) -> None:
         say(f"{name:<24}{total:.4f}")
     if outcome.not_measured:
         say(f"not measured            {len(outcome.not_measured)} dimensions, so no total (why: result.json)")
-    counts = f"{outcome.videos} videos, {len(outcome.failed)} failed, {len(outcome.missing)} missing"
-    say(f"evaluate: {counts}; {storage.join(output, 'report.html')}")
 
 
 def _first(reasons: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ class Record:
 
 
 def measure_file(uri: str, name: str, prompt: str, dimensions: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Records of the video at `uri`, as dictionaries in the order of `dimensions`; those of a broken file are failed."""
+    """Records of the video at `uri`, as dictionaries in the order of `dimensions`: failed ones where it is broken."""
     from framemill.platform.vision.video import VideoError
 
     with storage.local_copy(uri) as path:
@@ -57,7 +57,8 @@ def measure_expendably(
 ) -> list[dict[str, Any]]:
     """`measure_file` in this worker's child process. A file that crashes the decoder twice has failed for good.
 
-    Raises ChildTimeout when the time limit runs out: that says more of the machine than of the file.
+    Raises ChildTimeout when the time limit runs out, ChildCrashed when the child was killed from outside (as it is when
+    memory runs out): these say more of the machine than of the file.
     """
     for _ in range(ATTEMPTS):
         try:
@@ -65,6 +66,8 @@ def measure_expendably(
             return list(_child().call(function, uri, name, prompt, dimensions, timeout=timeout_s))
         except ChildCrashed as error:
             reason = f"the decoder crashed: {error}"
+            if "SIGKILL" in reason:
+                raise
     sha256 = storage.sha256_file(uri)
     failed = [Record(name, sha256, d, dimension_class(d).version, "failed", reason) for d in dimensions]
     return [asdict(record) for record in failed]

@@ -29,7 +29,7 @@ class DimensionScore:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All an evaluation says. `totals` is None unless all of VBench was measured, on all videos, the benchmark's way."""
+    """All an evaluation says. `totals` is None unless all of VBench was measured, on all videos, as upstream does."""
 
     suite: str
     scores: dict[str, DimensionScore]

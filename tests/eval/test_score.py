@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from framemill.eval import ScoreConfig, score
+from framemill.eval.config import ScoreConfig
 from framemill.eval.dimensions.catalogue import VBENCH
+from framemill.eval.score import score
 from framemill.platform.errors import RequestError
 
 
@@ -17,10 +18,10 @@ def results(tmp_path: Path) -> Path:
     return path
 
 
-def test_prints_and_returns_the_totals(results: Path, capsys) -> None:
+def test_totals_of_a_result_file(results: Path) -> None:
     totals = score(ScoreConfig(results=str(results)))
-    assert capsys.readouterr().out.split() == [w for k, v in totals.items() for w in (k, f"{100 * v:.2f}")]
-    assert list(totals) == ["quality", "semantic", "total"]
+    assert list(totals.values) == ["quality", "semantic", "total"]
+    assert totals.line().split()[-2:] == ["total", f"{100 * totals.values['total']:.2f}"]
 
 
 def test_a_missing_dimension_is_named(results: Path) -> None:

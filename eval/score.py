@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from framemill.eval.config import ScoreConfig
@@ -10,22 +12,29 @@ from framemill.eval.scoring import TOTALS, ScoringError
 from framemill.platform import storage
 from framemill.platform.config import validate
 from framemill.platform.errors import RequestError
-from framemill.platform.progress import say
 
 
-def score(config: ScoreConfig) -> dict[str, float]:
-    """Reads a result file, prints its totals in points of 100 and returns them in 0..1.
+@dataclass(frozen=True)
+class Totals:
+    """Official totals in 0..1, by name."""
+
+    values: Mapping[str, float]
+
+    def line(self) -> str:
+        """The totals in points of 100, as leaderboards print them."""
+        return "  ".join(f"{name} {100 * value:.2f}" for name, value in self.values.items())
+
+
+def score(config: ScoreConfig) -> Totals:
+    """The totals of a result file.
 
     Raises RequestError where the file is not one, or lacks a dimension of the suite.
     """
     validate(config)
     try:
-        totals = TOTALS[config.suite](read_scores(config.results))
+        return Totals(TOTALS[config.suite](read_scores(config.results)))
     except ScoringError as error:
         raise RequestError(f"results={config.results}: {error} (suite={config.suite})") from error
-    for name, value in totals.items():
-        say(f"{name:<10}{100 * value:.2f}")
-    return totals
 
 
 def read_scores(results: str) -> dict[str, float]:
