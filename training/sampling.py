@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
-
 from framemill.platform.errors import RequestError
+from torch import Tensor
 
 if TYPE_CHECKING:
     from framemill.training.model import LinearDiT

@@ -65,6 +65,10 @@ def clips(folder: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return real, [render(rng, *SIZES[index % 2]) for index in range(len(real))]
 
 
+def rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 2) for value in values]
+
+
 def main(folder: Path) -> None:
     codec = DctCodec()
     real, rendered = clips(folder)
@@ -80,7 +84,7 @@ def main(folder: Path) -> None:
         print(f"    ({('Y', 'CB', 'CR')[plane]}, {frequency}, {m:.1f}, {s:.1f}),")
     for name, videos in (("real", real), ("rendered", rendered)):
         z = np.concatenate([z[:, 1:].reshape(len(z), -1) for z in latents[name]], axis=1)
-        print(f"{name}: {len(videos)} clips; mean {[round(float(m), 2) for m in z.mean(1)]} std {[round(float(s), 2) for s in z.std(1)]}")
+        print(f"{name}: {len(videos)} clips; normalised mean {rounded(z.mean(1))} std {rounded(z.std(1))}")
         for height, _ in SIZES:
             errors = [np.square(codec.decode(codec.encode(v)).astype(float) - v).mean()
                       for v in videos if v.shape[1] == height]

@@ -11,7 +11,6 @@ Mean PSNR of a round trip (`tests/bench/codec_statistics.py`): 26.6 dB on real c
 from __future__ import annotations
 
 import numpy as np
-
 from framemill.training.codecs.base import Codec
 
 FRAMES, SIDE = 4, 8
@@ -19,8 +18,9 @@ GREY = 128.0
 Y, CB, CR = range(3)
 TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 
-# For each channel: its plane, its frequency over (time, rows, columns), and the mean and standard deviation of the
-# coefficient as measured by `tests/bench/codec_statistics.py`, made equal for rows and columns; only colours have a mean.
+# For each channel: its plane, its frequency over (time, rows, columns), and the mean and standard deviation of its
+# coefficient, as measured by `tests/bench/codec_statistics.py` on equal shares of real and rendered clips and then made
+# the same for rows and columns. Mirrored video is as likely, so only the planes' own levels have a mean.
 CHANNELS = (
     (Y, (0, 0, 0), -100.0, 930.0),
     (CB, (0, 0, 0), -105.0, 520.0),

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
 from framemill.training.model.rope import rotate
+from torch import Tensor, nn
 
 QK_NORM_EPS = 1e-5
 DENOMINATOR_EPS = 1e-15

@@ -1,0 +1,65 @@
+"""What `framemill encode`, `generate` and `convert` take. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from framemill.platform.config import ClusterConfig, key
+from framemill.platform.errors import RequestError
+from framemill.training.buckets import Bucket
+from framemill.training.codecs import CODECS
+from framemill.training.curriculum import CurriculumConfig, stage_buckets
+from framemill.training.text import TEXT_ENCODERS
+
+
+@dataclass
+class EncodeConfig:
+    input: str = key(help="dataset of video, made by curate", result=False)
+    output: str = key(help="folder for the dataset of latents", result=False)
+    curriculum: CurriculumConfig = key(CurriculumConfig, "each stage's size, length and rate gives a clip one latent")
+    codec: str = key("dct", "video codec", choices=tuple(CODECS))
+    text: str = key("hashed", "text encoder", choices=tuple(TEXT_ENCODERS))
+    keep_video: bool = key(False, "carry the mp4s over into the new dataset")
+    workers: int = key(0, "shards encoded at once; 0: one a core", result=False)
+    cluster: ClusterConfig = key(ClusterConfig, "Ray", result=False)
+
+    def validate(self) -> None:
+        rates: dict[Bucket, tuple[str, float]] = {}
+        for name, stage in self.curriculum.stages.items():
+            for bucket in stage_buckets(stage):
+                other, fps = rates.setdefault(bucket, (name, stage.fps))
+                if fps != stage.fps:
+                    raise RequestError(
+                        f"curriculum.stages.{name}.fps={stage.fps}: stage {other} has the same {bucket.name} at "
+                        f"{fps}; one dataset holds a size and length at one rate"
+                    )
+
+
+@dataclass
+class GenerateConfig:
+    model: str = key(help="export folder of a run, or the run directory", result=False)
+    prompts: str = key(help="text file, one prompt a line", result=False)
+    output: str = key(help="folder for the mp4s", result=False)
+    samples_per_prompt: int = key(1, "videos of each prompt")
+    steps: int = key(50, "solver steps")
+    cfg: float = key(6.0, "classifier-free guidance; 1 is none")
+    negative_prompt: str = key("", "what guidance moves away from")
+    motion_score: int = key(10, "told to the model as ` motion score: 10.`; -1: nothing is said")
+    frames: int = key(0, "length, 4k + 1; 0: the model's own size and length")
+    height: int = key(0, "pixels; 0: the model's own")
+    width: int = key(0, "pixels; 0: the model's own")
+    seed: int = key(0, "each video's noise follows from it, the prompt's line and the sample's number")
+    workers: int = key(0, "videos made at once; 0: one a core", result=False)
+    cluster: ClusterConfig = key(ClusterConfig, "Ray", result=False)
+
+    def validate(self) -> None:
+        for name, least in (("samples_per_prompt", 1), ("steps", 1), ("motion_score", -1), ("seed", 0),
+                            ("frames", 0), ("height", 0), ("width", 0)):
+            if getattr(self, name) < least:
+                raise RequestError(f"{name}={getattr(self, name)}: is at least {least}")
+
+
+@dataclass
+class ConvertConfig:
+    input: str = key(help="run directory, checkpoint (checkpoints/<stage>-<step>) or diffusers transformer folder")
+    output: str = key(help="folder to write: a diffusers transformer from a checkpoint, weights for training from one")
