@@ -61,7 +61,8 @@ class Scene:
     look: str = "plain"
 
     def caption(self) -> str:
-        motion = "stays still" if self.pace == "still" else f"moves {self.pace} to the {self.direction}"
+        towards = {"left": "to the left", "right": "to the right"}.get(self.direction, self.direction)
+        motion = "stays still" if self.pace == "still" else f"moves {self.pace} {towards}"
         return f"A {self.colour} {self.shape} on a {self.background} background; the picture {motion}."
 
     def motion(self) -> float:
@@ -105,7 +106,7 @@ def scenes(count: int, seed: int) -> list[Scene]:
     return [every[i] for i in order[:count]]
 
 
-def render_reel(folder: str, *, shots: int = 48, seed: int = 0) -> dict[str, list[dict]]:
+def render_reel(folder: str, *, shots: int = 96, seed: int = 0) -> dict[str, list[dict]]:
     """Writes the reel into a folder: mp4s, a caption beside two of three of the single shots, and the truth.
 
     Args:
