@@ -1,0 +1,196 @@
+"""Any job on a running Ray cluster, through Ray's job API.
+
+The config arrives composed and validated. It is frozen to one YAML and shipped with Framemill's own code, so that the
+cluster needs its dependencies and nothing of this machine: no checkout, no Hydra composition. The job's id is made of
+the config and the code, so that the same submission again attaches to the job that is there instead of starting it
+twice; only after a failure a new one is started, under the next number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framemill.platform import storage
+from framemill.platform.config import ClusterConfig, digest, key, to_yaml
+from framemill.platform.errors import FramemillError, PendingError, RequestError
+from framemill.platform.progress import say
+from framemill.platform.wheel import unpack_code
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
+FROZEN = "frozen.yaml"
+RECONNECT_S = 1.0
+LOST_AFTER_S = 120.0
+# Keys that hold paths; relative ones mean this machine's working folder, which the cluster does not know.
+PATH_KEYS = frozenset("data from_ input model output path prompts prompts_json results videos".split())
+
+
+@dataclass
+class SubmitConfig:
+    job: str = key(help="which job; its own key=value words follow")
+    cluster: ClusterConfig = key(ClusterConfig, "cluster.address: where Ray's job API answers, http://HOST:8265")
+
+    def validate(self) -> None:
+        if not self.cluster.address.startswith(("http://", "https://")):
+            raise RequestError(f"cluster.address={self.cluster.address}: it may be http://HOST:PORT of Ray's job API")
+
+
+def submit(config: SubmitConfig, job_config: Any) -> int:
+    """Runs `config.job` with `job_config` on the cluster, prints its log as it comes, returns its status: 0, 1 or 2.
+
+    Raises RequestError where the cluster wants a token that is not here, PendingError where it does not answer or
+    stops answering (the job goes on; the same submission attaches to it again).
+    """
+    with connection(config.cluster.address) as client, tempfile.TemporaryDirectory(prefix="framemill-job-") as folder:
+        code = unpack_code(Path(folder))
+        frozen = to_yaml(for_cluster(job_config))
+        Path(folder, FROZEN).write_text(frozen, "utf-8")
+        identity = hashlib.sha256(f"{frozen}\0{code}".encode()).hexdigest()[:10]
+        metadata = {"framemill_job": config.job, "config": digest(job_config), "code": code[:16]}
+        submission = _start_or_attach(client, f"{config.job}-{identity}", config.job, folder, metadata)
+        details = asyncio.run(_follow(client, submission))
+    return _exit_status(submission, details)
+
+
+def for_cluster(config: Any) -> Any:
+    """A copy of a job's config for the far side: absolute paths, and the Ray it finds itself in for `cluster`."""
+    if isinstance(config, ClusterConfig):
+        return dataclasses.replace(config, address="auto")
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return config
+    values = {field.name: for_cluster(getattr(config, field.name)) for field in dataclasses.fields(config)}
+    for name, value in values.items():
+        if name in PATH_KEYS and isinstance(value, str) and value and storage.is_local(value):
+            values[name] = os.path.abspath(storage.local_path(value))
+    return dataclasses.replace(config, **values)
+
+
+@contextlib.contextmanager
+def connection(address: str) -> Iterator[JobSubmissionClient]:
+    """A client of the job API at `address`, with this user's token where there is one.
+
+    What Ray raises inside the block for a missing token or a lost connection becomes RequestError and PendingError.
+    """
+    _offer_token()
+    # Ray would let these two override the address that was asked for.
+    elsewhere = {name: os.environ.pop(name) for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS") if name in os.environ}
+    import requests
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        yield JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise RequestError(
+            f"cluster.address={address}: the cluster wants its token: set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a "
+            "file with it (the head keeps it in ~/.ray/auth_token)"
+        ) from error
+    except (ConnectionError, requests.RequestException) as error:
+        raise PendingError(f"cluster.address={address}: no answer ({str(error).splitlines()[0]})") from error
+    finally:
+        os.environ.update(elsewhere)
+
+
+def _offer_token() -> None:
+    """Has Ray send this user's token: without RAY_AUTH_MODE it does not, even where it has one."""
+    default = Path.home() / ".ray" / "auth_token"
+    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or default.exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def _start_or_attach(client: JobSubmissionClient, name: str, job: str, folder: str, metadata: dict[str, str]) -> str:
+    """The id of the running or finished job of that name, or of one started now."""
+    number = 1
+    while True:
+        submission = name if number == 1 else f"{name}-{number}"
+        status = _status(client, submission)
+        if status is None:
+            try:
+                client.submit_job(
+                    entrypoint=f"python -m framemill.jobs.cli {job} --frozen {FROZEN}",
+                    submission_id=submission,
+                    runtime_env={"working_dir": folder},
+                    metadata=metadata,
+                )
+            except RuntimeError as error:
+                if "already exists" not in str(error):
+                    raise FramemillError(f"{submission} was not taken: {str(error).splitlines()[0]}") from error
+                continue  # the same submission from elsewhere was faster: attach to it
+            say(f"submit: {submission} started on {client.get_address()}")
+            return submission
+        if status not in ("FAILED", "STOPPED"):
+            say(f"submit: {submission} is there already ({status.lower()}), following it")
+            return submission
+        number += 1
+
+
+def _status(client: JobSubmissionClient, submission: str) -> str | None:
+    """The job's status, or None where there is no such job."""
+    try:
+        return str(client.get_job_info(submission).status.value)
+    except RuntimeError as error:
+        if "404" in str(error):
+            return None
+        raise
+
+
+async def _follow(client: JobSubmissionClient, submission: str) -> JobDetails:
+    """Prints the job's log until it ends and returns how it ended.
+
+    The stream may close while the job runs (proxies, ray#57002) and starts at the log's beginning when opened again, so
+    it is opened until the job has ended, and what was printed already is passed over.
+    """
+    import aiohttp
+
+    printed, answered = 0, time.monotonic()
+    while True:
+        seen = 0
+        # Whatever broke the stream, the status asked for next says whether it matters.
+        with contextlib.suppress(aiohttp.ClientError, OSError, RuntimeError):
+            async for text in client.tail_job_logs(submission):
+                seen += len(text)
+                printed = _print_beyond(text, seen, printed)
+        try:
+            details = client.get_job_info(submission)
+            answered = time.monotonic()
+            if details.status.is_terminal():
+                log = client.get_job_logs(submission)
+                _print_beyond(log, len(log), printed)
+                return details
+        except (OSError, RuntimeError) as error:
+            if time.monotonic() - answered > LOST_AFTER_S:
+                raise PendingError(f"{submission}: no answer any more; the same command attaches again") from error
+        await asyncio.sleep(RECONNECT_S)
+
+
+def _print_beyond(text: str, end: int, printed: int) -> int:
+    """Prints what of `text`, whose end is character `end` of the log, lies beyond `printed`; returns the new count."""
+    if end > printed:
+        sys.stdout.write(text[-min(end - printed, len(text)) :])
+        sys.stdout.flush()
+    return max(end, printed)
+
+
+def _exit_status(submission: str, details: JobDetails) -> int:
+    """0, 1 or 2: what the job's own process returned; 1 where it never came to that."""
+    status = str(details.status.value)
+    if status == "SUCCEEDED":
+        say(f"submit: {submission} succeeded")
+        return 0
+    if status == "FAILED" and details.driver_exit_code in (1, 2):
+        say(f"submit: {submission} failed with exit status {details.driver_exit_code}")
+        return int(details.driver_exit_code)
+    say(f"submit: {submission} {status.lower()}: {details.message}")
+    return 1

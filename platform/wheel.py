@@ -1,0 +1,74 @@
+"""Framemill's own code as a folder that another machine can import.
+
+From a checkout the code is built into a wheel, so that what is shipped is what a release would hold, and the wheel is
+unpacked; from an installed Framemill its files are taken as they lie. Ray itself could be handed the wheel, but runs
+`pip install` on it, which wants the network for dependencies the cluster has, and a pip that uv's environments lack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+from framemill.platform.errors import FramemillError
+
+NAME = "framemill"
+BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+
+
+def checkout() -> Path | None:
+    """The root of the checkout this code runs from, or None where it is installed."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def build_wheel(root: Path, folder: Path) -> Path:
+    """Builds the wheel of the checkout `root` into `folder` and returns its path.
+
+    The build runs on a copy: setuptools leaves folders behind, and takes files deleted since from the last ones.
+    Raises FramemillError with the build's last line where it fails.
+    """
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    folders = project["tool"]["setuptools"]["package-dir"].values()
+    with tempfile.TemporaryDirectory(prefix="framemill-build-") as build:
+        for name in folders:
+            shutil.copytree(root / name, Path(build, name), ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", project["project"]["readme"], "LICENSE"):
+            if (root / name).is_file():
+                shutil.copy(root / name, build)
+        command = [sys.executable, "-c", BUILD, str(folder.resolve())]
+        done = subprocess.run(command, cwd=build, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FramemillError(f"the wheel of {root} does not build: {done.stderr.strip().splitlines()[-1]}")
+    return next(folder.glob(f"{NAME}-*.whl"))
+
+
+def unpack_code(folder: Path) -> str:
+    """Puts the package and its metadata into `folder`, which then can stand on a Python path; returns their digest."""
+    root = checkout()
+    if root:
+        with tempfile.TemporaryDirectory(prefix="framemill-wheel-") as wheels:
+            zipfile.ZipFile(build_wheel(root, Path(wheels))).extractall(folder)
+    else:
+        for file in importlib.metadata.distribution(NAME).files or []:
+            if file.parts[0].startswith(NAME) and file.suffix != ".pyc":
+                target = folder / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(str(file.locate()), target)
+    return code_digest(folder / NAME)
+
+
+def code_digest(package: Path) -> str:
+    """sha256 over the relative path and content of every file of a package folder."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in package.rglob("*") if path.is_file()):
+        total.update(f"{path.relative_to(package).as_posix()}\0{path.stat().st_size}\0".encode())
+        total.update(path.read_bytes())
+    return total.hexdigest()
