@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import os
 import sys
 import tempfile
@@ -34,7 +35,7 @@ FROZEN = "frozen.yaml"
 RECONNECT_S = 1.0
 LOST_AFTER_S = 120.0
 # Keys that hold paths; relative ones mean this machine's working folder, which the cluster does not know.
-PATH_KEYS = frozenset("data from_ input model output path prompts prompts_json results videos".split())
+PATH_KEYS = ("data", "from_", "input", "model", "output", "path", "prompts", "prompts_json", "results", "videos")
 
 
 @dataclass
@@ -90,6 +91,8 @@ def connection(address: str) -> Iterator[JobSubmissionClient]:
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
+    # Ray tells of each upload and each closed stream.
+    logging.getLogger("ray").setLevel(logging.WARNING)
     try:
         yield JobSubmissionClient(address)
     except AuthenticationError as error:

@@ -1,0 +1,199 @@
+"""What this machine has and lacks for Framemill, and what to do about each lack.
+
+Nothing is started and nothing compiled: libraries are asked for their version, folders are looked at.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from framemill.platform import storage
+from framemill.platform.config import key
+from framemill.platform.progress import say
+
+GIB = 1 << 30
+LEAST_PYTHON = (3, 11)
+LEAST_DISK = 5 * GIB
+LEAST_MEMORY = 4 * GIB
+LEAST_SHARED_MEMORY = GIB // 2
+LIBRARIES = ("torch", "torchvision", "ray", "deepspeed", "diffusers", "transformers", "mlflow", "webdataset", "av")
+DEEPSPEED_OP = "deepspeed_shm_comm"
+# FFmpeg's names. Without the encoder nothing can be packed or generated; a missing decoder costs files in that format.
+ENCODER = "libx264"
+DECODERS = ("h264", "hevc", "av1", "vp9", "prores")
+REMOTE = {"s3": "s3fs", "gs": "gcsfs"}
+
+
+@dataclass
+class DoctorConfig:
+    path: str = key(".", "folder that is to hold results: its disk is looked at", result=False)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fact of this machine. `advice` is there where something lacks; `required` says whether jobs fail for it."""
+
+    subject: str
+    fact: str
+    advice: str = ""
+    required: bool = False
+
+    @property
+    def mark(self) -> str:
+        return ("LACKS" if self.required else "note") if self.advice else "ok"
+
+
+def doctor(config: DoctorConfig) -> int:
+    """Prints every finding; 0 where all that is required is there, else 1."""
+    findings = list(examine(config.path))
+    for finding in findings:
+        say(f"{finding.mark:<6}{finding.subject:<15}{finding.fact}")
+        if finding.advice:
+            say(f"{'':<21}-> {finding.advice}")
+    lacks = [finding.subject for finding in findings if finding.advice and finding.required]
+    say(f"doctor: lacks {', '.join(lacks)}" if lacks else "doctor: all that is required is here")
+    return 1 if lacks else 0
+
+
+def examine(path: str) -> Iterator[Finding]:
+    """All findings, in the order in which a reader would set a machine up."""
+    yield _python()
+    yield Finding("framemill", f"{_version('framemill')} from {Path(__file__).parents[1]}")
+    for library in LIBRARIES:
+        yield _library(library)
+    yield from _compute()
+    yield _compiler()
+    yield from _memory()
+    yield _disk(path)
+    yield from _codecs()
+    yield Finding("tracking", f"MLflow on SQLite {sqlite3.sqlite_version} unless tracking.uri names a server")
+    yield _ray_token()
+    yield _remote_storage()
+
+
+def _python() -> Finding:
+    fact = f"{sys.version.split()[0]} at {sys.executable}"
+    advice = f"install Python {'.'.join(map(str, LEAST_PYTHON))} or newer"
+    return Finding("Python", fact, "" if sys.version_info >= LEAST_PYTHON else advice, True)
+
+
+def _library(name: str) -> Finding:
+    if importlib.util.find_spec(name) is None:
+        return Finding(name, "not installed", "run `make setup`, or install framemill with its dependencies", True)
+    return Finding(name, _version(name))
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "of unknown version"
+
+
+def _compute() -> Iterator[Finding]:
+    """Cores and GPUs, the latter as torch can use them."""
+    yield Finding("CPU", f"{len(os.sched_getaffinity(0))} cores for this process")
+    if importlib.util.find_spec("torch") is None:
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            facts = torch.cuda.get_device_properties(index)
+            yield Finding("GPU", f"{facts.name}, {facts.total_memory / GIB:.0f} GiB")
+    else:
+        advice = "training runs on the CPU: enough for the tiny model; larger ones want a GPU and a torch built for it"
+        yield Finding("GPU", "none that torch can use", advice)
+
+
+def _compiler() -> Finding:
+    """DeepSpeed compiles one small op at the first training on CPUs, and keeps it."""
+    op = next((str(found) for root in _extension_roots() for found in root.glob(f"**/{DEEPSPEED_OP}*.so")), "")
+    if op:
+        return Finding("DeepSpeed op", f"compiled: {op}")
+    compiler = next((c for c in (os.environ.get("CXX"), "c++", "g++", "clang++") if c and shutil.which(c)), None)
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    ninja = shutil.which("ninja", path=beside)
+    if compiler and ninja:
+        advice = "the first training compiles it, which takes about a minute; `make setup` does so beforehand"
+        return Finding("DeepSpeed op", f"not compiled yet; {compiler} and ninja are here", advice)
+    absent = " and ".join(name for name, here in (("a C++ compiler", compiler), ("ninja", ninja)) if not here)
+    advice = "install g++ or clang++ with the system's packages; ninja comes with framemill's dependencies"
+    return Finding("DeepSpeed op", f"not compiled, and {absent} not found", advice, True)
+
+
+def _extension_roots() -> list[Path]:
+    """Where torch keeps compiled extensions: as told, in this environment, in the home folder."""
+    told = os.environ.get("TORCH_EXTENSIONS_DIR")
+    roots = [Path(told)] if told else []
+    return [*roots, Path(sys.prefix, "torch_extensions"), Path.home() / ".cache" / "torch_extensions"]
+
+
+def _memory() -> Iterator[Finding]:
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # A container's limit, where it has one.
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and limit.read_text().strip().isdigit():
+        total = min(total, int(limit.read_text()))
+    enough = total >= LEAST_MEMORY
+    advice = "" if enough else f"{LEAST_MEMORY / GIB:.0f} GiB are the least for two workers: lower workers="
+    yield Finding("memory", f"{total / GIB:.1f} GiB", advice)
+    if Path("/dev/shm").is_dir():
+        free = shutil.disk_usage("/dev/shm").free
+        advice = "Ray falls back to the disk, which is slow: give the container more (--shm-size)"
+        yield Finding("shared memory", f"{free / GIB:.1f} GiB free", "" if free >= LEAST_SHARED_MEMORY else advice)
+
+
+def _disk(path: str) -> Finding:
+    if not storage.is_local(path):
+        return Finding("disk", f"{path} is not on this machine")
+    folder = Path(storage.local_path(path)).resolve()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", f"{folder} cannot be written", "choose an output in a folder of yours", True)
+    advice = "" if free >= LEAST_DISK else f"free some: below {LEAST_DISK / GIB:.0f} GiB a run may not end"
+    return Finding("disk", f"{free / GIB:.1f} GiB free at {folder}", advice, free < LEAST_DISK / 5)
+
+
+def _codecs() -> Iterator[Finding]:
+    if importlib.util.find_spec("av") is None:
+        return
+    from av.codec import Codec
+    from av.codec.codec import UnknownCodecError
+
+    def has(name: str, mode: str) -> bool:
+        try:
+            return bool(Codec(name, mode))  # type: ignore[arg-type]
+        except UnknownCodecError:
+            return False
+
+    advice = "" if has(ENCODER, "w") else "install the av wheel of the package index instead of a build without x264"
+    yield Finding("video encoder", f"{ENCODER} {'missing' if advice else 'in PyAV'}", advice, True)
+    absent = [name for name in DECODERS if not has(name, "r")]
+    advice = "files in these formats will be counted as failed" if absent else ""
+    yield Finding("video decoders", f"missing: {', '.join(absent)}" if absent else ", ".join(DECODERS), advice)
+
+
+def _ray_token() -> Finding:
+    named = next((name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)), None)
+    default = Path.home() / ".ray" / "auth_token"
+    if named or default.exists():
+        return Finding("Ray token", f"in {named or default}")
+    return Finding("Ray token", "none: Ray makes one for itself; submitting to a cluster needs that cluster's")
+
+
+def _remote_storage() -> Finding:
+    absent = [f"{scheme}:// ({name})" for scheme, name in REMOTE.items() if importlib.util.find_spec(name) is None]
+    if not absent:
+        return Finding("object stores", ", ".join(f"{scheme}://" for scheme in REMOTE))
+    return Finding("object stores", f"no driver for {', '.join(absent)}", "install the driver to use one")
