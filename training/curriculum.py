@@ -55,8 +55,11 @@ class StageConfig:
 @dataclass
 class CurriculumConfig:
     stages: Dict[str, StageConfig] = key(dict, "the stages by name, in the order they are trained in")
+    sampling_flow_shift: float = key(8.0, "flow shift of the exported scheduler, which generation follows")
 
     def validate(self) -> None:
+        if self.sampling_flow_shift <= 0:
+            raise RequestError(f"curriculum.sampling_flow_shift={self.sampling_flow_shift}: is more than 0")
         if not self.stages:
             raise RequestError("curriculum.stages: has at least one stage")
         for name in self.stages:

@@ -1,65 +1,80 @@
-"""A trained model as a folder that `generate` runs whole and diffusers in parts.
-
-    export/
-      transformer/     SanaVideoTransformer3DModel: config.json and safetensors
-      scheduler/       the flow DPM-Solver
-      framemill.json   what diffusers has no place for: the codec and text encoder, and the size trained last
-"""
+"""What a finished run leaves for others: a diffusers folder of its model, and a picture of its losses."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+import os
+import shutil
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
 
 from framemill.platform import storage
-from framemill.platform.errors import RequestError
-from framemill.training.sampling import FLOW_SHIFT, save_scheduler
+from framemill.training.checkpoints import Checkpoint, verify
+from framemill.training.config import TrainConfig
+from framemill.training.latents import LatentDataset
+from framemill.training.planner import StagePlan
+from framemill.training.record import Line
 
-if TYPE_CHECKING:
-    from framemill.training.model import LinearDiT
-
-CARD = "framemill.json"
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What the model was trained on. `bucket` is its default size, as 17x64x112; `dataset` the data's digest."""
-
-    codec: str
-    text: str
-    fps: float
-    bucket: str
-    dataset: str
+INFO = "framemill.json"
 
 
-def write_export(folder: str, model: LinearDiT, card: ModelCard, flow_shift: float = FLOW_SHIFT) -> None:
-    """Writes the export of a model; the card comes last, so that a folder with one is whole."""
-    model.save_diffusers(storage.join(folder, "transformer"))
-    save_scheduler(storage.join(folder, "scheduler"), flow_shift)
-    text = json.dumps(asdict(card), indent=2, sort_keys=True) + "\n"
-    storage.write_atomic(storage.join(folder, CARD), text.encode())
+def export_model(config: TrainConfig, checkpoint: Checkpoint, dataset: LatentDataset, plan: StagePlan) -> Path:
+    """Writes `<output>/export/`: transformer/, scheduler/, and `framemill.json` with what generation has to know.
 
-
-def find_export(model: str) -> str:
-    """The export folder that `model` is, or that lies in the run directory it is.
-
-    Raises:
-        RequestError: it is neither.
+    `plan` is the last stage's: the bucket most of its clips have is the default size of a generated video.
     """
-    for folder in (model, storage.join(model, "export")):
-        if storage.exists(storage.join(folder, CARD)):
-            return folder
-    raise RequestError(f"model={model}: is neither an export folder (with {CARD}) nor a run directory with one")
+    from framemill.training.model import LinearDiTConfig, weights
+    from framemill.training.sampling import save_scheduler
+    from safetensors.torch import load_file
+
+    verify(checkpoint)
+    target = Path(config.output) / "export"
+    folder = target.with_name(".tmp-export")
+    shutil.rmtree(folder, ignore_errors=True)
+    shape = LinearDiTConfig.from_diffusers(json.loads((checkpoint.folder / "model.json").read_text()))
+    weights.save(folder / "transformer", shape, load_file(checkpoint.folder / "model.safetensors"))
+    save_scheduler(folder / "scheduler", config.curriculum.sampling_flow_shift)
+    counts = Counter({bucket: len(rows) for bucket, rows in plan.rows.items()})
+    info = {
+        "codec": dataset.index["codec"],
+        "text": dataset.index["text"],
+        "fps": config.curriculum.final.fps,
+        "bucket": counts.most_common(1)[0][0],
+        "dataset": dataset.digest,
+        "step": checkpoint.step,
+    }
+    storage.write_atomic(str(folder / INFO), (json.dumps(info, indent=1, sort_keys=True) + "\n").encode())
+    shutil.rmtree(target, ignore_errors=True)
+    os.rename(folder, target)
+    return target
 
 
-def read_card(folder: str) -> ModelCard:
-    """The card of an export folder.
+def is_exported(output: str) -> bool:
+    return (Path(output) / "export" / INFO).exists()
 
-    Raises:
-        RequestError: it is damaged.
-    """
-    try:
-        return ModelCard(**json.loads(storage.read_bytes(storage.join(folder, CARD))))
-    except (ValueError, TypeError) as error:
-        raise RequestError(f"{storage.join(folder, CARD)}: is damaged ({error})") from error
+
+def draw_losses(lines: list[Line], path: Path) -> None:
+    """The training loss, and the held-out losses beside the best linear predictor's, over the steps of all stages."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    train = [line for line in lines if line["kind"] == "train"]
+    held = [line for line in lines if line["kind"] == "eval"]
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    axes.plot([line["step"] for line in train], [line["loss"] for line in train], color="0.8", lw=0.8, label="training")
+    steps = [line["step"] for line in held]
+    axes.plot(steps, [line["loss"] for line in held], "o-", ms=3, label="held out")
+    axes.plot(steps, [line["loss_other_captions"] for line in held], "--", label="held out, captions exchanged")
+    for line in (line for line in lines if line["kind"] == "baseline"):
+        axes.axhline(line["linear_loss"], color="k", ls=":", lw=1, label="best linear predictor")
+    for before, after in pairwise(train):
+        if before["stage"] != after["stage"]:
+            axes.axvline(before["step"], color="0.6", lw=0.8)
+            axes.annotate(after["stage"], (before["step"], axes.get_ylim()[1]), fontsize=8, va="top")
+    axes.set(xlabel="step", ylabel="flow matching loss", ylim=(0, None))
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

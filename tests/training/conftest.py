@@ -1,0 +1,63 @@
+"""A dataset of latents made by the tests: smooth moving fields, of which each caption has its own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from framemill.platform.shards import Sample, commit_dataset, write_shard
+from framemill.training.text import get_text_encoder
+
+CAPTIONS = ("a red ball falls", "blue waves roll", "a green field", "clouds drift by", "a train passes")
+BUCKETS = {"9x48x80": (3, 6, 10), "9x64x64": (3, 8, 8), "17x64x112": (5, 8, 14), "17x80x80": (5, 10, 10)}
+WIDE, SQUARE = ("9x48x80", "17x64x112"), ("9x64x64", "17x80x80")
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array.astype(np.float16))
+    return buffer.getvalue()
+
+
+def field(caption: int, number: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """(16, T, H, W) of about unit variance: the caption fixes the waves, the clip their phase."""
+    waves, clip = np.random.default_rng(caption), np.random.default_rng(1000 + number)
+    axes = np.meshgrid(*(np.linspace(0, 1, size) for size in shape), indexing="ij")
+    channels = []
+    for _ in range(16):
+        turns = sum(rate * axis for rate, axis in zip(waves.uniform(-4, 4, 3), axes, strict=True))
+        channels.append(np.sqrt(2) * np.sin(turns + clip.uniform(0, 1)))
+    return np.stack(channels)
+
+
+@pytest.fixture(scope="session")
+def latent_dataset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes a dataset of that many clips; two thirds are wide, and every ninth is too short for the second stage."""
+
+    def write(name: str, clips: int = 40) -> Path:
+        folder = tmp_path_factory.mktemp("data") / name
+        text = get_text_encoder("hashed")
+        samples, rows = [], []
+        for number in range(clips):
+            caption = number % len(CAPTIONS)
+            names = (SQUARE if number % 3 == 0 else WIDE)[: 1 if number % 9 == 0 else 2]
+            members = {f"{b}.latent.npy": npy(field(caption, number, BUCKETS[b])) for b in names}
+            members["text.npy"] = npy(text.encode_one(CAPTIONS[caption]))
+            samples.append(Sample(f"{name}-{number:04d}", members))
+            rows.append({"key": samples[-1].key, "caption": CAPTIONS[caption], "buckets": list(names)})
+        shards = [
+            write_shard(str(folder / "shards"), "train", number, samples[number::2], "0" * 8) for number in range(2)
+        ]
+        commit_dataset(
+            str(folder), kind="encode", config_digest="0" * 16, shards=shards, samples=pa.Table.from_pylist(rows),
+            ledger={}, totals={"samples": clips},
+            extra={"codec": "dct", "latent_channels": 16, "text": "hashed", "text_width": text.width,
+                   "text_max_tokens": text.max_tokens, "null_text": text.encode_one("").tolist()},
+        )
+        return folder
+
+    return write

@@ -1,0 +1,224 @@
+"""`train`: from a dataset of latents to a run directory, on Ray Train workers, from wherever an earlier start got to.
+
+Ray Train places the workers, notices when one is lost and starts them again; what they go on from is our own newest
+checkpoint. The driver reads the record along, and exports the model at the end.
+
+    <output>/
+      config.yaml       the resolved config
+      run.json          which data, how many workers and which order the run is bound to
+      metrics.jsonl     every step once
+      checkpoints/      <stage>-<step>/, and `latest` beside it with the newest one's name
+      export/           transformer/, scheduler/, framemill.json: a diffusers folder
+      loss.png          the loss curve
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from framemill.platform import cluster, storage
+from framemill.platform.config import claim_output, digest
+from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.progress import progress, say
+from framemill.platform.tracking import Tracker
+from framemill.training import checkpoints
+from framemill.training.config import TrainConfig
+from framemill.training.export import draw_losses, export_model, is_exported
+from framemill.training.latents import LatentDataset
+from framemill.training.mirror import Mirror
+from framemill.training.planner import StagePlan
+from framemill.training.record import read_lines
+
+IDENTITY = "run.json"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a finished run has to show. Losses are held-out ones, at the last stage's size."""
+
+    output: str
+    export: str
+    steps: int
+    stages: dict[str, int]  # steps of each
+    first_loss: float
+    last_loss: float
+    other_captions_loss: float  # of the trained model, with captions exchanged among the clips
+    linear_loss: float  # of the best linear predictor
+    tokens_per_s: float  # mean over all steps
+
+    @property
+    def fall(self) -> float:
+        """By which share the held-out loss fell."""
+        return 1 - self.last_loss / self.first_loss
+
+    def line(self) -> str:
+        return (
+            f"trained {self.steps} steps ({', '.join(f'{name} {steps}' for name, steps in self.stages.items())}): "
+            f"held-out loss {self.first_loss:.3f} -> {self.last_loss:.3f} ({-100 * self.fall:+.0f} %), "
+            f"best linear predictor {self.linear_loss:.3f}, captions exchanged {self.other_captions_loss:.3f}; "
+            f"model in {self.export}"
+        )
+
+
+def train(config: TrainConfig) -> Summary:
+    """Trains the whole curriculum, or what is left of it, and exports the model.
+
+    Raises:
+        RequestError: data, model and curriculum do not fit each other, or the output holds another run.
+        FramemillError: the training failed more often than `max_failures` allows.
+    """
+    if not storage.is_local(config.output):
+        raise RequestError(f"output={config.output}: is a path that every worker sees, not an object store")
+    dataset = LatentDataset.open(config.data)
+    check_fit(config, dataset)
+    held_out = dataset.held_out(config.curriculum, config.seed, config.eval.fraction, config.eval.minimum)
+    plans = dataset.plans(config.curriculum, held_out, config.seed)
+    claim_output(config, config.output)
+    with storage.WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
+        workers, use_gpu = worker_kind(config.workers)
+        for stage in config.curriculum.stages.values():
+            stage.micro_batches(workers)
+        identity = identify(config, dataset, plans, workers)
+        claim_identity(config.output, identity)
+        if not is_exported(config.output):
+            fit(config, dataset, identity, lock.token(), workers, use_gpu)
+            finish(config, dataset, plans)
+    return summarise(config)
+
+
+def check_fit(config: TrainConfig, dataset: LatentDataset) -> None:
+    """Raises RequestError where the model's inputs are not what the dataset holds."""
+    channels, width = dataset.index["latent_channels"], dataset.index["text_width"]
+    if channels != config.model.in_channels:
+        raise RequestError(f"model.in_channels={config.model.in_channels}: the latents of data={config.data} "
+                           f"have {channels}")
+    if width != config.model.caption_channels:
+        raise RequestError(f"model.caption_channels={config.model.caption_channels}: the text embeddings of "
+                           f"data={config.data} are {width} wide")
+
+
+def worker_kind(workers: int) -> tuple[int, bool]:
+    """How many workers to start, and whether each gets a GPU: where the cluster has enough of them."""
+    import ray
+
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    if workers == 0:
+        return (gpus, True) if gpus else (cluster.worker_count(0), False)
+    if 0 < gpus < workers:
+        say(f"training on CPUs: the cluster has {gpus} GPUs for workers={workers}")
+    return workers, gpus >= workers
+
+
+def identify(
+    config: TrainConfig, dataset: LatentDataset, plans: dict[str, StagePlan], workers: int
+) -> dict[str, Any]:
+    """What a run cannot change between two starts and still be the same run."""
+    order = {name: plan.fingerprint for name, plan in plans.items()}
+    return {"config": digest(config), "data": dataset.digest, "workers": workers, "order": order}
+
+
+def claim_identity(output: str, identity: dict[str, Any]) -> None:
+    """Binds the output to its data, number of workers and order.
+
+    Raises:
+        RequestError: an earlier start, or the checkpoint to go on from, had others.
+    """
+    path = storage.join(output, IDENTITY)
+    newest = checkpoints.latest(output)
+    bound = [json.loads(storage.read_bytes(path))] if storage.exists(path) else []
+    bound += [newest.state["identity"]] if newest and (newest.folder / checkpoints.STATE).exists() else []
+    for theirs in bound:
+        for name, value in identity.items():
+            if theirs.get(name) != value:
+                raise RequestError(f"output={output}: this run has {name} {theirs.get(name)}, asked for is {value}; "
+                                   "go on with the same, or choose another output")
+    storage.write_atomic(path, (json.dumps(identity, indent=1, sort_keys=True) + "\n").encode())
+
+
+def fit(
+    config: TrainConfig,
+    dataset: LatentDataset,
+    identity: dict[str, Any],
+    token: storage.LockToken,
+    workers: int,
+    use_gpu: bool,
+) -> None:
+    """Runs the workers to the end of the curriculum while MLflow and the progress bar follow."""
+    from framemill.training.worker import Task, work
+    from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    trainer = TorchTrainer(
+        work,
+        train_loop_config={"task": Task(config, identity, token)},
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=use_gpu,
+            resources_per_worker={"CPU": config.cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
+        ),
+        # A fresh name for each start: Ray would otherwise take up its own state of the last one.
+        run_config=RunConfig(
+            name=f"attempt-{token.attempt}", storage_path=str(ray_folder(config.output)),
+            failure_config=FailureConfig(max_failures=config.max_failures), logging_config=LoggingConfig("WARNING"),
+        ),
+    )
+    params = asdict(config) | {"dataset": dataset.digest}
+    with (
+        Tracker.open(config.tracking, config.output, Path(config.output).name, params) as tracker,
+        progress("train", config.curriculum.total_steps, "steps") as bar,
+        Mirror(config.output, tracker, bar),
+    ):
+        tracker.log_dataset(Path(config.data).name, dataset.digest, config.data)
+        try:
+            trainer.fit()
+        except Exception as error:
+            raise FramemillError(f"training stopped: {cause(error)}") from error
+    shutil.rmtree(ray_folder(config.output), ignore_errors=True)
+
+
+def ray_folder(output: str) -> Path:
+    """Where Ray Train keeps its own notes of a start; nothing is ever read from there."""
+    return Path(output).resolve() / "work" / "ray"
+
+
+def cause(error: Exception) -> str:
+    """The last line of what went wrong in the first worker that failed."""
+    failures = getattr(error, "worker_failures", None) or {}
+    first = next(iter(failures.values()), error)
+    lines = [line for line in str(first).strip().splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(first).__name__
+
+
+def finish(config: TrainConfig, dataset: LatentDataset, plans: dict[str, StagePlan]) -> None:
+    """Exports the last checkpoint and keeps curve and config with the MLflow run."""
+    last = checkpoints.latest(config.output)
+    if last is None or last.step != config.curriculum.total_steps:
+        raise FramemillError(f"output={config.output}: the last stage's checkpoint is missing")
+    picture = Path(config.output) / "loss.png"
+    draw_losses(read_lines(config.output), picture)
+    with Tracker.open(config.tracking, config.output, Path(config.output).name, {}) as tracker:
+        tracker.log_artifact(str(picture))
+        tracker.log_artifact(storage.join(config.output, "config.yaml"))
+    export_model(config, last, dataset, list(plans.values())[-1])
+
+
+def summarise(config: TrainConfig) -> Summary:
+    """The figures of a finished run, from its record."""
+    lines = read_lines(config.output)
+    train_lines = [line for line in lines if line["kind"] == "train"]
+    held = [line for line in lines if line["kind"] == "eval"]
+    baseline = next(line for line in lines if line["kind"] == "baseline")
+    return Summary(
+        output=config.output,
+        export=storage.join(config.output, "export"),
+        steps=train_lines[-1]["step"],
+        stages={name: stage.steps for name, stage in config.curriculum.stages.items()},
+        first_loss=held[0]["loss"],
+        last_loss=held[-1]["loss"],
+        other_captions_loss=held[-1]["loss_other_captions"],
+        linear_loss=baseline["linear_loss"],
+        tokens_per_s=sum(line["tokens"] for line in train_lines) / sum(line["step_s"] for line in train_lines),
+    )
