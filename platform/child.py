@@ -29,7 +29,11 @@ class ChildTimeout(Exception):
 
 
 class ChildCrashed(Exception):
-    """The child died of a signal, or left."""
+    """The child died of a signal, or left with an exit status; `signal` is None then."""
+
+    def __init__(self, message: str, signal: int | None = None) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 class ExpendableChild:
@@ -75,7 +79,7 @@ class ExpendableChild:
                 else:
                     return items if kind == "end" else value
         except (EOFError, ConnectionError) as error:
-            raise ChildCrashed(self._how_it_died()) from error
+            raise self._death() from error
         except ChildTimeout:
             self.close()
             raise
@@ -108,14 +112,16 @@ class ExpendableChild:
         os.close(lifeline)
         self.calls = 0
 
-    def _how_it_died(self) -> str:
+    def _death(self) -> ChildCrashed:
         assert self._process is not None
         try:
             code = self._process.wait(FINISH_S)
         except subprocess.TimeoutExpired:
-            code = 0
+            code = -signal.SIGKILL
         self.close()
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"left with exit status {code}"
+        if code < 0:
+            return ChildCrashed(f"killed by {signal.Signals(-code).name}", -code)
+        return ChildCrashed(f"left with exit status {code}")
 
     def __enter__(self) -> ExpendableChild:
         return self

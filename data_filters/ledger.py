@@ -1,0 +1,140 @@
+"""The ledger: one immutable Arrow part for each source while the work goes on, two tables when it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from framemill.data_filters.filters import score_columns
+from framemill.data_filters.measure_types import MeasuredClip
+from framemill.data_filters.sources import Source
+from framemill.platform import storage
+
+PARTS = "work/parts"
+JOURNAL = "work/journal.jsonl"
+PROVENANCE = pa.struct([("tags", pa.list_(pa.string())), ("licence", pa.string())])
+SOURCES_SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("source_id", pa.string()),
+        ("state", pa.string()),
+        ("reason", pa.string()),
+        ("clips", pa.int64()),
+        ("provenance", PROVENANCE),
+    ]
+)
+CLIP_FIELDS = [
+    ("key", pa.string()),
+    ("source_id", pa.string()),
+    ("path", pa.string()),
+    ("start_s", pa.float64()),
+    ("end_s", pa.float64()),
+    ("first_frame", pa.int64()),
+    ("frames", pa.int64()),
+    ("width", pa.int64()),
+    ("height", pa.int64()),
+    ("fps", pa.float64()),
+    ("description", pa.string()),
+    ("sidecar_caption", pa.string()),
+]
+VERDICT_FIELDS = [("state", pa.string()), ("reason", pa.string()), ("caption", pa.string())]
+
+
+def clips_schema(filters: list[str], *, verdicts: bool = True) -> pa.Schema:
+    """Columns of the clips table: facts, verdict, then a column a score."""
+    scores = [(name, pa.float64()) for name in score_columns(filters)]
+    return pa.schema([*CLIP_FIELDS, *(VERDICT_FIELDS if verdicts else []), *scores])
+
+
+@dataclass(frozen=True)
+class Part:
+    """What measuring one source gave."""
+
+    source: Source
+    source_id: str | None
+    """sha256 of the content; None where the file could not be read."""
+    reason: str | None
+    """Why it failed; None where it was read to its end."""
+    provenance: dict[str, Any]
+    clips: list[dict[str, Any]]
+    """Rows of the clips table without their verdict. When written each has a `thumbnail` (JPEG) too; reading leaves it
+    where it is, since a driver holds the rows of all sources."""
+
+
+def clip_rows(source: Source, source_id: str, caption: str | None, clips: list[MeasuredClip]) -> list[dict[str, Any]]:
+    """A source's clips as rows. A key is made of content and frames, so it is the same wherever the file lies."""
+    return [
+        {
+            "key": f"{source_id[:16]}-{clip.first_frame:07d}-{clip.first_frame + clip.frames:07d}",
+            "source_id": source_id,
+            "path": source.path,
+            **{name: getattr(clip, name) for name in ("start_s", "end_s", "first_frame", "frames")},
+            **{name: getattr(clip, name) for name in ("width", "height", "fps", "description", "thumbnail")},
+            "sidecar_caption": caption,
+            **clip.scores,
+        }
+        for clip in clips
+    ]
+
+
+def part_uri(output: str, source: Source) -> str:
+    name = hashlib.blake2b(source.path.encode(), digest_size=16).hexdigest()
+    return storage.join(output, PARTS, f"{name}.arrow")
+
+
+def write_part(output: str, part: Part, filters: list[str]) -> None:
+    """Commits a source as measured."""
+    facts = {
+        "source": part.source.to_json(),
+        "source_id": part.source_id,
+        "reason": part.reason,
+        "provenance": part.provenance,
+    }
+    schema = clips_schema(filters, verdicts=False).append(pa.field("thumbnail", pa.binary()))
+    table = pa.Table.from_pylist(part.clips, schema.with_metadata({"framemill": json.dumps(facts)}))
+    buffer = io.BytesIO()
+    with pa.ipc.new_file(buffer, table.schema) as writer:
+        writer.write_table(table)
+    storage.write_atomic(part_uri(output, part.source), buffer.getvalue())
+
+
+def read_part(output: str, source: Source) -> Part | None:
+    """What was measured of a source; None where nothing was, or the file has changed since."""
+    table = read_table(part_uri(output, source))
+    if table is None:
+        return None
+    facts = json.loads(table.schema.metadata[b"framemill"])
+    if Source.from_json(facts["source"]).stamp != source.stamp:
+        return None
+    clips = table.drop_columns(["thumbnail"]).to_pylist()
+    return Part(source, facts["source_id"], facts["reason"], facts["provenance"], clips)
+
+
+def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:
+    """The JPEG of each clip of a source, by key."""
+    table = read_table(part_uri(output, source))
+    if table is None:
+        return {}
+    return dict(zip(table["key"].to_pylist(), table["thumbnail"].to_pylist(), strict=True))
+
+
+def read_table(uri: str) -> pa.Table | None:
+    if not storage.exists(uri):
+        return None
+    with pa.ipc.open_file(io.BytesIO(storage.read_bytes(uri))) as reader:
+        return reader.read_all()
+
+
+def note(output: str, **event: Any) -> None:
+    """Adds a line to the journal of a local output: who began and finished what, for people and tests. No result
+    depends on it."""
+    if storage.is_local(output):
+        line = json.dumps({"time": round(time.time(), 3), "pid": os.getpid(), **event}) + "\n"
+        with open(storage.local_path(storage.join(output, JOURNAL)), "a") as file:
+            file.write(line)

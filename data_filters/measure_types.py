@@ -1,0 +1,40 @@
+"""What passes between a worker and the child that measures for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    min_seconds: float
+    max_seconds: float
+    filters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    source_id: str
+    """sha256 of the file's content, hex."""
+
+
+@dataclass(frozen=True)
+class MeasuredClip:
+    start_s: float
+    end_s: float
+    first_frame: int
+    frames: int
+    width: int
+    height: int
+    fps: float
+    scores: dict[str, float]
+    description: str
+    thumbnail: bytes
+    """A small JPEG of the middle frame."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The last thing said of a source: why it could not be read to its end, or None."""
+
+    reason: str | None

@@ -1,0 +1,137 @@
+"""Cutting clips out: what each packed sample is, planned before; the mp4, made in a worker's expendable child."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from framemill.data_filters.config import PackConfig
+from framemill.platform.shards import shard_name
+
+SPLIT = "train"
+
+
+@dataclass(frozen=True)
+class PackedClip:
+    """One sample as it will be: everything but the pictures."""
+
+    key: str
+    path: str
+    uri: str
+    stamp: str
+    start_s: float
+    source_frames: int
+    """How many frames of the source, from start_s."""
+    seconds: float
+    scaled: list[int]
+    """Width and height the pictures are scaled to, before their sides are cut to even ones."""
+    width: int
+    height: int
+    frames: int
+    fps: float
+    crf: int
+    caption: str
+    facts: dict[str, Any]
+    """What the .json says besides: scores, provenance, where it comes from."""
+
+    def json_member(self) -> bytes:
+        values = {
+            "key": self.key,
+            "width": self.width,
+            "height": self.height,
+            "frames": self.frames,
+            "fps": self.fps,
+            "duration": round(self.frames / self.fps, 6),
+            "caption": self.caption,
+            **self.facts,
+        }
+        return json.dumps(values, sort_keys=True, ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    index: int
+    clips: list[PackedClip]
+
+    @property
+    def digest8(self) -> str:
+        """Eight hex digits over all that the shard is made from."""
+        made_from = [{k: v for k, v in asdict(clip).items() if k not in ("uri", "stamp")} for clip in self.clips]
+        return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def name(self) -> str:
+        return shard_name(SPLIT, self.index, self.digest8)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> ShardPlan:
+        values = json.loads(text)
+        return ShardPlan(values["index"], [PackedClip(**clip) for clip in values["clips"]])
+
+
+def plan_clip(clip: dict[str, Any], uri: str, stamp: str, pack: PackConfig, scores: list[str]) -> PackedClip:
+    """The sample of a kept clip: its rate, its even size no taller than the limit, its number of frames."""
+    fps = pack.fps or clip["fps"]
+    seconds = clip["end_s"] - clip["start_s"]
+    scaled = scaled_size(clip["width"], clip["height"], pack.max_height)
+    return PackedClip(
+        key=clip["key"],
+        path=clip["path"],
+        uri=uri,
+        stamp=stamp,
+        start_s=clip["start_s"],
+        source_frames=clip["frames"],
+        seconds=seconds,
+        scaled=scaled,
+        width=scaled[0] // 2 * 2,
+        height=scaled[1] // 2 * 2,
+        frames=max(1, round(seconds * fps)),
+        fps=fps,
+        crf=pack.crf,
+        caption=clip["caption"],
+        facts={
+            "path": clip["path"],
+            "source_id": clip["source_id"],
+            "start_s": clip["start_s"],
+            "end_s": clip["end_s"],
+            "scores": {name: clip[name] for name in scores},
+            "provenance": clip["provenance"],
+        },
+    )
+
+
+def scaled_size(width: int, height: int, max_height: int) -> list[int]:
+    """Width and height of the whole picture, at most `max_height` high."""
+    return [width, height] if height <= max_height else [round(width * max_height / height), max_height]
+
+
+def plan_shards(clips: list[PackedClip], per_shard: int) -> list[ShardPlan]:
+    """Shards of clips in the order of keys. Keys begin with the source's, so a shard's clips share their sources."""
+    ordered = sorted(clips, key=lambda clip: clip.key)
+    return [ShardPlan(i, list(part)) for i, part in enumerate(batches(ordered, per_shard))]
+
+
+def batches(clips: list[PackedClip], size: int) -> list[list[PackedClip]]:
+    return [clips[start : start + size] for start in range(0, len(clips), size)]
+
+
+def encode_clip(path: str, clip: PackedClip) -> bytes:
+    """The mp4 of a clip: exactly its frames, upright, at the planned rate and size.
+
+    Raises:
+        VideoError: the clip cannot be read again as it was measured.
+    """
+    from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, retime
+
+    if clip.width < 2 or clip.height < 2:
+        raise VideoError(f"{clip.scaled[0]}x{clip.scaled[1]} is too small for H.264")
+    size = (clip.scaled[0], clip.scaled[1])
+    frames = itertools.islice(iter_frames(path, size=size, start_s=clip.start_s), clip.source_frames)
+    cut = (rgb[: clip.height, : clip.width] for rgb in retime(frames, clip.fps, clip.seconds))
+    return encode_mp4(cut, clip.fps, crf=clip.crf)
