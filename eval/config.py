@@ -14,7 +14,7 @@ SUITES = ("custom", "vbench")
 
 @dataclass
 class EvaluateConfig:
-    videos: str = key(MISSING, "folder (path or URI) of the videos to score")
+    videos: str = key(MISSING, "folder (path or URI) of the videos to score", result=False)
     output: str = key(MISSING, "folder for the result", result=False)
     suite: str = key(
         "custom",
@@ -22,7 +22,7 @@ class EvaluateConfig:
         "prompts of prompts_json",
         choices=SUITES,
     )
-    prompts_json: str = key("", "the official VBench_full_info.json; suite=vbench needs it")
+    prompts_json: str = key("", "the official VBench_full_info.json; suite=vbench needs it", result=False)
     samples: int = key(5, "suite=vbench: videos expected for each prompt")
     dimensions: List[str] = key(list, "dimensions to measure; empty: every one of the suite that can be measured here")
     timeout_s: float = key(300.0, "seconds one video may take before it is left for the next run", result=False)

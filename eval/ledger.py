@@ -39,14 +39,17 @@ class Ledger:
                 self._keep(Record(**json.loads(line)))
 
     def forget_stale(self, videos: str, manifest: Manifest) -> None:
-        """Drops the records of videos that are gone or hold other bytes now, and of older versions of a dimension."""
+        """Drops what is true no more: of videos gone or changed, of other prompts, of older versions of a dimension."""
         recorded = {video for video, _ in self.records}
-        names = [video.name for video in manifest.videos if video.name in recorded]
-        present = {name: storage.sha256_file(storage.join(videos, name)) for name in names}
+        present = {
+            (video.name, video.prompt): storage.sha256_file(storage.join(videos, video.name))
+            for video in manifest.videos
+            if video.name in recorded
+        }
         self.records = {
             key: record
             for key, record in self.records.items()
-            if record.sha256 == present.get(record.video)
+            if record.sha256 == present.get((record.video, record.prompt))
             and record.version == dimension_class(record.dimension).version
         }
 

@@ -20,6 +20,7 @@ class Record:
     """What one dimension said of one video. `result` is there when state is "ok", `reason` when it is "failed"."""
 
     video: str
+    prompt: str
     sha256: str
     dimension: str
     version: int
@@ -42,7 +43,7 @@ def measure_file(uri: str, name: str, prompt: str, dimensions: tuple[str, ...]) 
     records = []
     for wanted in dimensions:
         dimension = dimension_class(wanted)()
-        identity = (name, sha256, wanted, dimension.version)
+        identity = (name, prompt, sha256, wanted, dimension.version)
         try:
             if clip is None:
                 raise CannotMeasure(unreadable)
@@ -69,7 +70,7 @@ def measure_expendably(
             if "SIGKILL" in reason:
                 raise
     sha256 = storage.sha256_file(uri)
-    failed = [Record(name, sha256, d, dimension_class(d).version, "failed", reason) for d in dimensions]
+    failed = [Record(name, prompt, sha256, d, dimension_class(d).version, "failed", reason) for d in dimensions]
     return [asdict(record) for record in failed]
 
 

@@ -68,7 +68,7 @@ def unpack_code(folder: Path) -> str:
 def code_digest(package: Path) -> str:
     """sha256 over the relative path and content of every file of a package folder."""
     total = hashlib.sha256()
-    for path in sorted(path for path in package.rglob("*") if path.is_file()):
+    for path in sorted(path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         total.update(f"{path.relative_to(package).as_posix()}\0{path.stat().st_size}\0".encode())
         total.update(path.read_bytes())
     return total.hexdigest()

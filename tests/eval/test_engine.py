@@ -124,7 +124,7 @@ def test_reducing_sums_in_the_manifests_order() -> None:
     manifest = plan_folder(["b.mp4", "a.mp4", "c.mp4"])
     values = {"a.mp4": 0.1, "b.mp4": 0.2, "c.mp4": 0.7}
     records = {
-        (name, FLICKER): Record(name, "", FLICKER, 1, "ok", result={"video_results": value})
+        (name, FLICKER): Record(name, "", "", FLICKER, 1, "ok", result={"video_results": value})
         for name, value in reversed(values.items())
     }
     measured, not_measured = choose_dimensions("custom", [])
@@ -139,7 +139,7 @@ def test_reducing_sums_in_the_manifests_order() -> None:
 def test_vbench_counts_what_is_missing() -> None:
     prompts = [{"prompt_en": "a still cup", "dimension": [FLICKER]}, {"prompt_en": "a cat", "dimension": ["scene"]}]
     manifest = plan_vbench(["a still cup-0.mp4", "a cat-0.mp4"], prompts, samples=2)
-    records = {("a still cup-0.mp4", FLICKER): Record("", "", FLICKER, 1, "ok", result={"video_results": 0.9})}
+    records = {("a still cup-0.mp4", FLICKER): Record("", "", "", FLICKER, 1, "ok", result={"video_results": 0.9})}
     measured, not_measured = choose_dimensions("vbench", [])
     outcome = reduce("vbench", manifest, records, measured, not_measured)
     assert (outcome.scores[FLICKER].videos, outcome.scores[FLICKER].missing) == (1, 1)

@@ -1,0 +1,46 @@
+"""Every config of conf/ loads, and every job has one."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from framemill.jobs.cli import JOBS
+from framemill.platform.config import compose_defaults, config_groups, describe, group_choice
+from omegaconf import OmegaConf
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def schema(job: str) -> type:
+    return importlib.import_module(f"framemill.jobs.{job}").CONFIG
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_composes(job: str) -> None:
+    """With its defaults, and with each choice of each of its groups; every key has a sentence of help."""
+    assert not [name for name, _, text in describe(job, schema(job)) if not text]
+    for group, choices in config_groups(schema(job)).items():
+        for choice in choices:
+            compose_defaults(job, schema(job), [group_choice(group, choice)])
+
+
+def test_every_file_is_some_jobs() -> None:
+    used = {f"{job}.yaml" for job in JOBS}
+    for job in JOBS:
+        for name, choices in config_groups(schema(job)).items():
+            used |= {f"{name.rpartition('.')[2]}/{choice}.yaml" for choice in choices}
+    assert {path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml")} == used
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_choice_fits_its_schema(path: Path) -> None:
+    """Merged into every job that has the group, which refuses an unknown key or a value of the wrong kind."""
+    group, fitted = path.parent.name, 0
+    for job in JOBS:
+        for name in config_groups(schema(job)):
+            if name.rpartition(".")[2] == group:
+                node = OmegaConf.create({})
+                OmegaConf.update(node, name, OmegaConf.load(path))
+                OmegaConf.merge(OmegaConf.structured(schema(job)), node)
+                fitted += 1
+    assert fitted
