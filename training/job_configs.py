@@ -61,5 +61,5 @@ class GenerateConfig:
 
 @dataclass
 class ConvertConfig:
-    input: str = key(help="run directory, checkpoint (checkpoints/<stage>-<step>) or diffusers transformer folder")
-    output: str = key(help="folder to write: a diffusers transformer from a checkpoint, weights for training from one")
+    input: str = key(help="run directory, one of its checkpoints, or a diffusers folder (or its transformer/)")
+    output: str = key(help="folder to write: a diffusers transformer from a checkpoint, a checkpoint from diffusers")

@@ -1,0 +1,68 @@
+"""Conversion between checkpoints and diffusers folders: there and back the same, and nothing amiss let through."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import SanaVideoTransformer3DModel
+from framemill.platform.errors import RequestError
+from framemill.training.convert import convert, save_checkpoint
+from framemill.training.job_configs import ConvertConfig
+from framemill.training.model import LinearDiT, LinearDiTConfig
+from safetensors.torch import load_file, save_file
+
+SHAPE = LinearDiTConfig(
+    num_attention_heads=2, attention_head_dim=12, num_layers=1,
+    num_cross_attention_heads=2, cross_attention_head_dim=12, caption_channels=8,
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run directory with two checkpoints, the later one `latest`."""
+    folder = tmp_path / "run"
+    for step in (10, 20):
+        torch.manual_seed(step)
+        save_checkpoint(folder / "checkpoints" / f"low-{step:06d}", SHAPE, LinearDiT(SHAPE).state_dict())
+    (folder / "latest").write_text("low-000020\n")
+    return folder
+
+
+def test_there_and_back(run: Path, tmp_path: Path) -> None:
+    result = convert(ConvertConfig(str(run), str(tmp_path / "transformer")))
+    assert "diffusers transformer" in result.line()
+    first = load_file(run / "checkpoints" / "low-000020" / "model.safetensors")
+    theirs, report = SanaVideoTransformer3DModel.from_pretrained(tmp_path / "transformer", output_loading_info=True)
+    assert not any(report.values())
+    assert all(torch.equal(tensor, first[name]) for name, tensor in theirs.state_dict().items())
+    theirs.save_pretrained(tmp_path / "pipeline" / "transformer", max_shard_size="50KB")
+    assert (tmp_path / "pipeline" / "transformer" / "diffusion_pytorch_model.safetensors.index.json").exists()
+    assert convert(ConvertConfig(str(tmp_path / "pipeline"), str(tmp_path / "back"))).kind == "checkpoint"
+    back = load_file(tmp_path / "back" / "model.safetensors")
+    assert back.keys() == first.keys() and all(torch.equal(back[name], first[name]) for name in first)
+    folders = (tmp_path / "back", run / "checkpoints" / "low-000020")
+    shapes = [json.loads((folder / "model.json").read_text()) for folder in folders]
+    assert shapes[0] == shapes[1]
+
+
+def test_one_checkpoint_by_name(run: Path, tmp_path: Path) -> None:
+    convert(ConvertConfig(str(run / "checkpoints" / "low-000010"), str(tmp_path / "transformer")))
+    torch.manual_seed(10)
+    expected = LinearDiT(SHAPE).state_dict()
+    found = LinearDiT.from_diffusers(tmp_path / "transformer").state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_wrong_requests(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="may be a run directory"):
+        convert(ConvertConfig(str(tmp_path / "nothing"), str(tmp_path / "out")))
+    with pytest.raises(RequestError, match="not empty"):
+        convert(ConvertConfig(str(run), str(run)))
+    path = run / "checkpoints" / "low-000020" / "model.safetensors"
+    tensors = load_file(path)
+    tensors.pop("caption_norm.weight")
+    save_file(tensors, path)
+    with pytest.raises(RequestError, match=r"no tensor caption_norm\.weight"):
+        convert(ConvertConfig(str(run), str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,58 @@
+"""Clips as a curriculum wants them: for each stage, the right bucket, rate and length."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from framemill.platform.vision.video import iter_frames, retime
+from framemill.training.buckets import Bucket, nearest_bucket
+from framemill.training.curriculum import CurriculumConfig, stage_buckets
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a stage asks of one clip."""
+
+    bucket: Bucket
+    fps: float
+
+
+def targets(curriculum: CurriculumConfig, width: int, height: int, duration: float) -> list[Target]:
+    """What the stages ask of a clip of width x height pixels and `duration` seconds; each thing once.
+
+    A clip too short for a stage gives it nothing: no frame is ever shown twice to fill a length.
+    """
+    wanted = {}
+    for stage in curriculum.stages.values():
+        if round(duration * stage.fps) >= stage.frames:
+            wanted[Target(nearest_bucket(stage_buckets(stage), width, height), stage.fps)] = None
+    return list(wanted)
+
+
+def covering_size(bucket: Bucket, width: int, height: int) -> tuple[int, int]:
+    """The smallest (width, height) of the picture's own shape that covers the bucket."""
+    scale = max(bucket.width / width, bucket.height / height)
+    return max(bucket.width, round(width * scale)), max(bucket.height, round(height * scale))
+
+
+def read_clip(path: str, target: Target, width: int, height: int) -> np.ndarray:
+    """The beginning of a video of width x height pixels as its target asks: uint8 (T, H, W, 3) RGB.
+
+    Scaled to cover the bucket, cropped to its middle, at the target's rate.
+
+    Raises:
+        VideoError: the file cannot be read.
+        ValueError: it has no frames.
+    """
+    bucket = target.bucket
+    wide, high = covering_size(bucket, width, height)
+    left, top = (wide - bucket.width) // 2, (high - bucket.height) // 2
+    ticks = retime(iter_frames(path, size=(wide, high)), target.fps, bucket.frames / target.fps)
+    # islice stops the decoder with the last tick; retime alone would read on to the end of the file.
+    frames = [
+        frame[top : top + bucket.height, left : left + bucket.width]
+        for frame in itertools.islice(ticks, bucket.frames)
+    ]
+    return np.stack(frames)

@@ -1,0 +1,199 @@
+"""`framemill encode`: a dataset of video in, a dataset of latents and text embeddings out.
+
+Each shard of the input becomes the shard of the same number: for every clip one latent a stage of the curriculum,
+`<key>.<bucket>.latent.npy` (C, T', H', W'), and `<key>.text.npy` (L, D), both float16. A finished shard leaves a
+manifest in `work/`, so a run that was stopped goes on with the shards that have none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from framemill.platform import storage
+from framemill.platform.cluster import session, worker_count
+from framemill.platform.config import claim_output, digest
+from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.progress import progress
+from framemill.platform.shards import (
+    Dataset,
+    Sample,
+    ShardInfo,
+    commit_dataset,
+    read_index,
+    read_ledger,
+    write_shard,
+)
+from framemill.platform.storage import LockToken, WriterLock
+from framemill.platform.vision.video import VideoError
+from framemill.training.clips import read_clip, targets
+from framemill.training.codecs import get_codec
+from framemill.training.job_configs import EncodeConfig
+from framemill.training.parallel import in_parallel
+from framemill.training.text import get_text_encoder
+from framemill.training.text.motion import with_motion
+
+CARRIED = ("json", "txt")
+LEDGERS = ("sources", "clips")
+
+
+@dataclass(frozen=True)
+class EncodeResult:
+    output: str
+    digest: str
+    totals: dict[str, Any]
+
+    def line(self) -> str:
+        counts = self.totals
+        return (
+            f"encode: {counts['samples']} samples, {counts['latents']} latents in {len(counts['buckets'])} buckets, "
+            f"{counts['without_latent']} clips too short for any stage -> {self.output}"
+        )
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One shard to encode: shard number `number` of `config.input`."""
+
+    config: EncodeConfig
+    number: int
+    name: str
+    digest8: str
+    token: LockToken
+
+
+def encode(config: EncodeConfig) -> EncodeResult:
+    """Encodes a dataset; where the output holds the result already, nothing is done.
+
+    Raises:
+        RequestError: no dataset at `input`, one without video, or an output with another config's result.
+        FramemillError: a clip cannot be read.
+    """
+    source = Dataset.open(config.input)
+    if len(source) and "mp4" not in source.extensions(0):
+        raise RequestError(f"input={config.input}: its samples hold no mp4; give the dataset that curate made")
+    claim_output(config, config.output)
+    identity = hashlib.sha256(f"{digest(config)} {source.digest}".encode()).hexdigest()[:8]
+    if storage.exists(storage.join(config.output, "index.json")):
+        index = read_index(config.output)
+        if index.get("source") == source.digest:
+            return EncodeResult(config.output, index["digest"], index["totals"])
+    with WriterLock(config.output) as lock, session(config.cluster, config.workers):
+        jobs = [
+            ShardJob(config, number, shard["name"], identity, lock.token())
+            for number, shard in enumerate(source.index["shards"])
+        ]
+        left = [job for job in jobs if not storage.exists(manifest_uri(job))]
+        with progress("encode", total=len(jobs), unit="shards") as bar:
+            bar.advance(len(jobs) - len(left))
+            for _ in in_parallel(encode_shard, left, worker_count(config.workers)):
+                bar.advance()
+        lock.token().check()
+        return commit(config, source, [ShardInfo.from_json(storage.read_bytes(manifest_uri(job))) for job in jobs])
+
+
+def manifest_uri(job: ShardJob) -> str:
+    return storage.join(job.config.output, "work", "encoded", f"{job.number:06d}-{job.digest8}.json")
+
+
+# ---------------------------------------------------------------------------------------------------- in a worker
+
+
+def encode_shard(job: ShardJob) -> None:
+    """Encodes one shard of the input and, once it is in its place, writes its manifest."""
+    source = Dataset.open(job.config.input)
+    rows = [row for row in source.samples.select(columns(source)).to_pylist() if row["shard"] == job.name]
+    samples = [encode_sample(source, row, job.config) for row in rows]
+    job.token.check()
+    folder = storage.join(job.config.output, "shards")
+    shard = write_shard(folder, "train", job.number, samples, job.digest8)
+    storage.write_atomic(manifest_uri(job), shard.to_json())
+
+
+def columns(source: Dataset) -> list[str]:
+    """The columns of `samples.parquet` that encoding reads."""
+    wanted = ("key", "shard", "width", "height", "frames", "fps", "caption", "motion")
+    return [name for name in wanted if name in source.samples.column_names]
+
+
+def encode_sample(source: Dataset, row: dict[str, Any], config: EncodeConfig) -> Sample:
+    """A clip's latents, its caption's embedding, and what is carried over."""
+    number = source.row_of(row["key"])
+    carried = [*CARRIED, "mp4"] if config.keep_video else CARRIED
+    members = {name: source.read(number, name) for name in carried if name in source.extensions(number)}
+    caption = with_motion(row["caption"] or "", row.get("motion"))
+    members["text.npy"] = npy(get_text_encoder(config.text).encode_one(caption))
+    codec = get_codec(config.codec)
+    wanted = targets(config.curriculum, row["width"], row["height"], row["frames"] / row["fps"])
+    # The decoder wants a name on disk.
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        if wanted:
+            file.write(source.read(number, "mp4"))
+            file.flush()
+        for target in wanted:
+            try:
+                video = read_clip(file.name, target, row["width"], row["height"])
+            except (VideoError, ValueError) as error:
+                raise FramemillError(f"{config.input}: clip {row['key']} cannot be read ({error})") from error
+            members[f"{target.bucket.name}.latent.npy"] = npy(codec.encode(video))
+    return Sample(row["key"], members)
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The array as a float16 .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array.astype(np.float16), allow_pickle=False)
+    return buffer.getvalue()
+
+
+# ---------------------------------------------------------------------------------------------------- committing
+
+
+def commit(config: EncodeConfig, source: Dataset, shards: list[ShardInfo]) -> EncodeResult:
+    """Makes the encoded shards a dataset, with the input's rows and ledger."""
+    names = {key: latent_buckets(members) for shard in shards for key, members in shard.members.items()}
+    buckets = [names[key] for key in source.samples["key"].to_pylist()]
+    table = source.samples.drop_columns(
+        [name for name in ("shard", "members", "bucket", "buckets") if name in source.samples.column_names]
+    )
+    table = table.append_column("bucket", pa.array([found[0] if found else "" for found in buckets], pa.string()))
+    table = table.append_column("buckets", pa.array(buckets, pa.list_(pa.string())))
+    counts = Counter(name for found in buckets for name in found)
+    text = get_text_encoder(config.text)
+    codec = get_codec(config.codec)
+    index = commit_dataset(
+        config.output,
+        kind="encode",
+        config_digest=digest(config),
+        shards=shards,
+        samples=table,
+        ledger={name: read_ledger(config.input, name) for name in LEDGERS},
+        totals={
+            "samples": len(source),
+            "latents": counts.total(),
+            "without_latent": buckets.count([]),
+            "buckets": dict(sorted(counts.items())),
+        },
+        extra={
+            "source": source.digest,
+            "codec": codec.name,
+            "latent_channels": codec.channels,
+            "latent_stride": list(codec.stride),
+            "text": text.name,
+            "text_width": text.width,
+            "text_max_tokens": text.max_tokens,
+            "null_text": text.encode_one("").tolist(),
+        },
+    )
+    return EncodeResult(config.output, index["digest"], index["totals"])
+
+
+def latent_buckets(members: list[tuple[str, int, int]]) -> list[str]:
+    """The buckets that a sample has latents of, in the order of its members."""
+    return [name.removesuffix(".latent.npy") for name, _, _ in members if name.endswith(".latent.npy")]
