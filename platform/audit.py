@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from framemill.platform import storage
-from framemill.platform.shards import index_digest, read_index, read_ledger
+from framemill.platform.shards import index_digest, read_index, read_ledger, read_table
 
 STATES = {"kept", "filtered", "failed", "duplicate"}
 
@@ -48,8 +48,7 @@ def check_file(path: str, name: str, entry: dict[str, Any]) -> list[str]:
 
 def check_samples(path: str, index: dict[str, Any]) -> list[str]:
     """Every sample's members lie in its shard where the table says, and nothing else lies there."""
-    with storage.open_input(storage.join(path, "samples.parquet")) as file:
-        rows = pq.read_table(file, columns=["key", "shard", "members"]).to_pylist()
+    rows = read_table(storage.join(path, "samples.parquet"), ["key", "shard", "members"]).to_pylist()
     promised: dict[str, dict[str, tuple[int, int]]] = {shard["name"]: {} for shard in index["shards"]}
     for row in rows:
         for member in row["members"]:

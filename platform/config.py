@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import os
@@ -83,11 +84,9 @@ def compose_defaults(job: str, schema: type, choices: list[str]) -> DictConfig:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    store = ConfigStore.instance()
-    store.store(name=f"{job}_schema", node=schema)
-    for name, hint in get_type_hints(schema).items():  # a job made of jobs holds their configs under their names
-        if dataclasses.is_dataclass(hint):
-            store.store(name=f"{name}_schema", node=hint)
+    # TrainConfig is `train_schema` in a defaults list; a job made of jobs names theirs too.
+    for part in [schema, *filter(dataclasses.is_dataclass, get_type_hints(schema).values())]:
+        ConfigStore.instance().store(name=f"{part.__name__.removesuffix('Config').lower()}_schema", node=part)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("framemill.conf", version_base="1.3", job_name=job):
@@ -175,22 +174,10 @@ def escape(value: Any) -> Any:
 
 def unknown_key(config: DictConfig, job: str, name: str) -> str:
     """One line that names the key and the nearest ones that exist."""
-    known = [f"{k}" for k in leaf_keys(config)]
+    known = [key for key, _ in flat_values(OmegaConf.to_container(config))]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     advice = f"did you mean {' or '.join(near)}?" if near else f"it may be one of: {', '.join(known)}"
     return f"{name}: {job} has no such key; {advice}"
-
-
-def leaf_keys(config: DictConfig, prefix: str = "") -> list[str]:
-    """The dotted names of all values of a composed config."""
-    names: list[str] = []
-    for name in config:
-        node = config._get_node(name)
-        if isinstance(node, DictConfig) and not node._is_missing() and not node._is_none() and len(node):
-            names.extend(leaf_keys(node, f"{prefix}{name}."))
-        else:
-            names.append(f"{prefix}{name}")
-    return names
 
 
 def require_choice(name: str, value: str, choices: list[str] | tuple[str, ...]) -> None:
@@ -201,7 +188,7 @@ def require_choice(name: str, value: str, choices: list[str] | tuple[str, ...]) 
 
 def to_object(config: DictConfig, job: str, schema: type[C]) -> C:
     """The dataclass tree of a composed config, complete and validated."""
-    missing = sorted(str(k) for k in OmegaConf.missing_keys(config))
+    missing = [name for name, value in flat_values(OmegaConf.to_container(config)) if value == MISSING]
     if missing:
         raise RequestError(f"{missing[0]}: {job} needs {', '.join(f'{k}=...' for k in missing)}")
     try:
@@ -230,8 +217,17 @@ def validate(config: Any, prefix: str = "") -> None:
         config.validate()
 
 
+def flat_values(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """The dotted names and values of nested mappings; an empty mapping is a value of its own."""
+    if isinstance(values, dict) and values:
+        return [pair for name, item in values.items() for pair in flat_values(item, f"{prefix}{name}.")]
+    return [(prefix.rstrip("."), values)]
+
+
 def first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """An error as one line; Hydra says what went wrong on its second."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 # ---------------------------------------------------------------------------------------------------- help
@@ -240,25 +236,26 @@ def first_line(error: BaseException) -> str:
 def describe(job: str, schema: type) -> list[tuple[str, str, str]]:
     """(key, default, help) for each value a job takes, groups named with their choices."""
     groups = config_groups(schema)
-    defaults = compose_defaults(job, schema, [])
-    missing = OmegaConf.missing_keys(defaults)
+    defaults = OmegaConf.to_container(compose_defaults(job, schema, []))
     lines = []
     for name, hint, entry in walk_schema(schema):
         help_text = entry.metadata.get("help", "")
+        value = functools.reduce(lambda node, part: node[part], name.split("."), defaults)
         if name in groups:
             lines.append((name, "|".join(groups[name]), help_text or "a choice of values, or its keys one by one"))
+        elif isinstance(value, dict) and not dataclasses.is_dataclass(hint):
+            lines.append((name, "", help_text))
+            lines.extend((key, plain(item), "") for key, item in flat_values(value, f"{name}.") if value)
         elif not dataclasses.is_dataclass(hint):
-            value = MISSING if name in missing else OmegaConf.select(defaults, name)
             choices = "|".join(entry.metadata.get("choices", ()))
-            help_text += f" ({choices})" if choices else ""
-            lines.append((name, "required" if value == MISSING else plain(value), help_text))
+            lines.append((name, plain(value), help_text + (f" ({choices})" if choices else "")))
     return lines
 
 
 def plain(value: Any) -> str:
-    if isinstance(value, DictConfig | ListConfig):
-        return json.dumps(OmegaConf.to_container(value))
-    return '""' if value == "" else str(value)
+    if value == MISSING:
+        return "required"
+    return json.dumps(value) if isinstance(value, list | dict) or value == "" else str(value)
 
 
 # ---------------------------------------------------------------------------------------------------- freezing

@@ -210,8 +210,7 @@ class Dataset:
             RequestError: there is no complete dataset, or its format is newer than this version reads.
         """
         index = read_index(path)
-        with storage.open_input(storage.join(path, "samples.parquet")) as file:
-            return Dataset(str(path), index, pq.read_table(file))
+        return Dataset(str(path), index, read_table(storage.join(path, "samples.parquet")))
 
     @property
     def digest(self) -> str:
@@ -255,5 +254,14 @@ def read_index(path: str) -> dict[str, Any]:
 
 def read_ledger(path: str, name: str) -> pa.Table:
     """One of a dataset's ledger tables: "sources" or "clips"."""
-    with storage.open_input(storage.join(path, "ledger", f"{name}.parquet")) as file:
-        return pq.read_table(file)
+    return read_table(storage.join(path, "ledger", f"{name}.parquet"))
+
+
+def read_table(uri: str, columns: list[str] | None = None) -> pa.Table:
+    """A Parquet file as a table.
+
+    Arrow is given a path or bytes, never a Python file: its reading threads would call into an interpreter that may
+    be shutting down, and abort it.
+    """
+    source = storage.local_path(uri) if storage.is_local(uri) else pa.BufferReader(storage.read_bytes(uri))
+    return pq.read_table(source, columns=columns)
