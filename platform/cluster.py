@@ -23,6 +23,7 @@ def quiet_environment() -> None:
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
 
 
 @contextlib.contextmanager
@@ -43,8 +44,9 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
     else:
         # As many slots as workers were asked for: a laptop may run four on two cores.
         cores = max(worker_count(workers), worker_count(0))
+        # Without a dashboard Ray Train's own watchers cannot ask for states, and say so every second as a warning.
         ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=OBJECT_STORE,
-                 logging_level="warning", log_to_driver=True)
+                 logging_level="warning", logging_config=ray.LoggingConfig(log_level="ERROR"), log_to_driver=True)
     quiet_ray_data()
     try:
         yield

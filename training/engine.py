@@ -109,13 +109,6 @@ class Engine:
         norm = self._norm if self._norm is not None else self._engine.get_global_grad_norm()
         return float(norm)
 
-    def partition_numel(self) -> int:
-        """How many numbers of each moment this rank holds."""
-        optimizer = self._engine.optimizer
-        inner = getattr(optimizer, "optimizer", optimizer)
-        moments = (state["exp_avg"] for state in inner.state.values() if "exp_avg" in state)
-        return sum(moment.numel() for moment in moments)
-
     def save(self, folder: Path) -> None:
         """Writes this rank's part of weights and optimiser below `folder`."""
         self._engine.save_checkpoint(str(folder), tag=TAG, save_latest=False)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,8 @@ def train(config: TrainConfig) -> Summary:
     """
     if not storage.is_local(config.output):
         raise RequestError(f"output={config.output}: is a path that every worker sees, not an object store")
+    # Workers run in another folder: what is relative here would be another place there.
+    config = replace(config, data=absolute(config.data), output=absolute(config.output))
     dataset = LatentDataset.open(config.data)
     check_fit(config, dataset)
     held_out = dataset.held_out(config.curriculum, config.seed, config.eval.fraction, config.eval.minimum)
@@ -84,10 +86,16 @@ def train(config: TrainConfig) -> Summary:
             stage.micro_batches(workers)
         identity = identify(config, dataset, plans, workers)
         claim_identity(config.output, identity)
+        if newest := checkpoints.latest(config.output):
+            checkpoints.verify(newest)  # workers do too; said here, damage is one line and no worker starts
         if not is_exported(config.output):
             fit(config, dataset, identity, lock.token(), workers, use_gpu)
             finish(config, dataset, plans)
     return summarise(config)
+
+
+def absolute(path: str) -> str:
+    return str(Path(storage.local_path(path)).resolve()) if storage.is_local(path) else path
 
 
 def check_fit(config: TrainConfig, dataset: LatentDataset) -> None:
@@ -181,7 +189,7 @@ def fit(
 
 def ray_folder(output: str) -> Path:
     """Where Ray Train keeps its own notes of a start; nothing is ever read from there."""
-    return Path(output).resolve() / "work" / "ray"
+    return Path(output) / "work" / "ray"
 
 
 def cause(error: Exception) -> str:

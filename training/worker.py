@@ -96,7 +96,7 @@ class Worker:
     def _start(self) -> None:
         if self.record:
             self.record.write("start", self.step, workers=self.workers, device=str(self.device),
-                              optimizer_numel=self.engine.partition_numel(), attempt=self.task.token.attempt)
+                              attempt=self.task.token.attempt)
             if self.step == 0:
                 baseline = self.evaluation.baseline()
                 self.record.write("baseline", 0, linear_loss=baseline.linear_loss, variance=baseline.variance)
