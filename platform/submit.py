@@ -164,13 +164,13 @@ async def _follow(client: JobSubmissionClient, submission: str) -> JobDetails:
         with contextlib.suppress(aiohttp.ClientError, OSError, RuntimeError):
             async for text in client.tail_job_logs(submission):
                 seen += len(text)
-                printed = _print_beyond(text, seen, printed)
+                printed = print_beyond(text, seen, printed)
         try:
             details = client.get_job_info(submission)
             answered = time.monotonic()
             if details.status.is_terminal():
                 log = client.get_job_logs(submission)
-                _print_beyond(log, len(log), printed)
+                print_beyond(log, len(log), printed)
                 return details
         except (OSError, RuntimeError) as error:
             if time.monotonic() - answered > LOST_AFTER_S:
@@ -178,7 +178,7 @@ async def _follow(client: JobSubmissionClient, submission: str) -> JobDetails:
         await asyncio.sleep(RECONNECT_S)
 
 
-def _print_beyond(text: str, end: int, printed: int) -> int:
+def print_beyond(text: str, end: int, printed: int) -> int:
     """Prints what of `text`, whose end is character `end` of the log, lies beyond `printed`; returns the new count."""
     if end > printed:
         sys.stdout.write(text[-min(end - printed, len(text)) :])
