@@ -38,10 +38,12 @@ def describe(clip: ClipFrames, scores: dict[str, float]) -> str:
 
 
 def colours(rgb: np.ndarray) -> str:
-    """The dominant colour, or those above and below where they differ."""
-    half = len(rgb) // 2
-    above, below = dominant(rgb[:half]), dominant(rgb[half:])
-    return f"mostly {above}" if above == below else f"{above} above and {below} below"
+    """The dominant colour, or those above and below where they differ; and that of the middle where it is another."""
+    height, width = rgb.shape[:2]
+    above, below = dominant(rgb[: height // 2]), dominant(rgb[height // 2 :])
+    middle = dominant(rgb[height // 3 : -(height // 3), width // 3 : -(width // 3)])
+    words = f"mostly {above}" if above == below else f"{above} above and {below} below"
+    return words if middle in (above, below) else f"{words}, with {middle} in the middle"
 
 
 def dominant(rgb: np.ndarray) -> str:

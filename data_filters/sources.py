@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from fsspec.core import url_to_fs
+from fsspec.utils import glob_translate
 
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv", ".ogv",
@@ -73,9 +74,8 @@ def find(input: str) -> Iterator[tuple[str, str]]:
     elif WILDCARDS & set(base):
         root = base[: min(base.index(sign) for sign in WILDCARDS if sign in base)].rpartition("/")[0]
         if local:
-            for name in glob.iglob(base, recursive=True):
-                if is_video(name) and os.path.isfile(name):
-                    yield os.path.relpath(name, root or "."), name
+            fits = re.compile(glob_translate(base.removeprefix(root).lstrip("/")))
+            yield from ((path, full) for path, full in walk(root or ".") if fits.match(path))
         else:
             yield from remote(root, base)
     else:
@@ -83,7 +83,7 @@ def find(input: str) -> Iterator[tuple[str, str]]:
 
 
 def walk(root: str) -> Iterator[tuple[str, str]]:
-    """The videos below a folder. Links to folders are followed, each folder once, so that a loop of links ends."""
+    """The video files below a folder. Links are followed, each folder once, so that a loop of links ends."""
     seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         status = os.stat(folder)
@@ -93,8 +93,8 @@ def walk(root: str) -> Iterator[tuple[str, str]]:
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
-            if is_video(name):
-                full = os.path.join(folder, name)
+            full = os.path.join(folder, name)
+            if is_video(name) and os.path.isfile(full):
                 yield os.path.relpath(full, root), full
 
 

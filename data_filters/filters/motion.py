@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from framemill.data_filters.clip import ClipFrames
@@ -39,6 +41,7 @@ class Motion:
         """(mean length, mean x, mean y) of the flow between two grey pictures, per half second."""
         height, width = earlier.shape
         wide, high = (LONG_SIDE, SHORT_SIDE) if width >= height else (SHORT_SIDE, LONG_SIDE)
-        flow = self.flow.calc(earlier, later, None) * np.array([wide / width, high / height], np.float32)
+        no_guess: Any = None  # an array here would be taken for a first guess of the flow
+        flow = self.flow.calc(earlier, later, no_guess) * np.array([wide / width, high / height], np.float32)
         length = np.sqrt(np.square(flow).sum(axis=-1)).mean()
         return np.array([length, flow[..., 0].mean(), flow[..., 1].mean()], np.float64) * (PAIR_S / seconds)

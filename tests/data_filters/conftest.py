@@ -1,0 +1,60 @@
+"""A folder of footage with one of everything that curation must tell apart, made by the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from framemill.data_filters.config import CurateConfig
+from framemill.platform.config import compose
+from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.video import encode_mp4
+
+FPS = 16
+Configure = Callable[..., CurateConfig]
+
+
+def shot(*scenes: Scene, seed: int = 0, seconds: float = 2.5) -> bytes:
+    """An mp4 of scenes one after another."""
+    return encode_mp4((frame for i, scene in enumerate(scenes) for frame in draw(scene, seed + i, seconds)), FPS)
+
+
+@pytest.fixture(scope="session")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good shots beside a copy, a broken file, and files that are no video."""
+    folder = tmp_path_factory.mktemp("footage")
+    (folder / "deep" / ".hidden").mkdir(parents=True)
+    colours = ("red", "green", "blue", "yellow")
+    for number, colour in enumerate(colours):
+        scene = Scene(colour, "grey", direction=("left", "right", "up", "down")[number])
+        (folder / f"shot {number} \u00e9.mp4").write_bytes(shot(scene, seed=10 * number))
+    (folder / "shot 0 \u00e9.txt").write_text("A grey disc on red.\n")
+    (folder / "shot 1 \u00e9.json").write_text(json.dumps({"prompt": "A disc on green.", "tags": ["disc"], "license": "CC0"}))
+    whole = shot(Scene("purple", "yellow", pace="quickly"), Scene("green", "blue"), seed=50)
+    (folder / "deep" / "two-scenes.mp4").write_bytes(whole)
+    (folder / "deep" / "copy.mp4").write_bytes(whole)
+    (folder / "deep" / ".hidden" / "unseen.mp4").write_bytes(whole)
+    (folder / "broken.mp4").write_bytes(whole[: len(whole) * 3 // 4])
+    (folder / "static.mp4").write_bytes(shot(Scene("green", "grey", pace="still"), seed=60))
+    (folder / "dark.mp4").write_bytes(shot(Scene("blue", "purple", look="dark"), seed=70))
+    (folder / "vivid.mp4").write_bytes(shot(Scene("red", "yellow", look="vivid"), seed=80))
+    (folder / "short.mp4").write_bytes(shot(Scene("red", "blue"), seed=90, seconds=1.0))
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "words.mp4").write_text("no video at all\n" * 40)
+    (folder / "notes.txt").write_text("not a video\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
+    """A curate config from key=value words, its record kept in one MLflow file for all tests."""
+    record = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+
+    def make(input: str | os.PathLike[str], output: str | os.PathLike[str], *words: str) -> CurateConfig:
+        return compose("curate", CurateConfig,
+                       [f"input={input}", f"output={output}", f"tracking.uri=sqlite:///{record}", *words])
+
+    return make
