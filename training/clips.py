@@ -24,11 +24,17 @@ def targets(curriculum: CurriculumConfig, width: int, height: int, duration: flo
 
     A clip too short for a stage gives it nothing: no frame is ever shown twice to fill a length.
     """
-    wanted = {}
-    for stage in curriculum.stages.values():
-        if round(duration * stage.fps) >= stage.frames:
-            wanted[Target(nearest_bucket(stage_buckets(stage), width, height), stage.fps)] = None
-    return list(wanted)
+    found = [
+        Target(nearest_bucket(stage_buckets(stage), width, height), stage.fps)
+        for stage in curriculum.stages.values()
+        if round(duration * stage.fps) >= stage.frames
+    ]
+    return list(dict.fromkeys(found))
+
+
+def asked(curriculum: CurriculumConfig) -> list[list[float]]:
+    """[resolution, frames, fps] of the stages, each once and in order: all that clips take from a curriculum."""
+    return [list(kind) for kind in sorted({(s.resolution, s.frames, s.fps) for s in curriculum.stages.values()})]
 
 
 def covering_size(bucket: Bucket, width: int, height: int) -> tuple[int, int]:

@@ -32,7 +32,7 @@ from framemill.platform.shards import (
 )
 from framemill.platform.storage import LockToken, WriterLock
 from framemill.platform.vision.video import VideoError
-from framemill.training.clips import read_clip, targets
+from framemill.training.clips import asked, read_clip, targets
 from framemill.training.codecs import get_codec
 from framemill.training.job_configs import EncodeConfig
 from framemill.training.parallel import in_parallel
@@ -79,11 +79,17 @@ def encode(config: EncodeConfig) -> EncodeResult:
     if len(source) and "mp4" not in source.extensions(0):
         raise RequestError(f"input={config.input}: its samples hold no mp4; give the dataset that curate made")
     claim_output(config, config.output)
-    identity = hashlib.sha256(f"{digest(config)} {source.digest}".encode()).hexdigest()[:8]
+    stages = asked(config.curriculum)
     if storage.exists(storage.join(config.output, "index.json")):
         index = read_index(config.output)
-        if index.get("source") == source.digest:
+        if index["stages"] != stages:
+            raise RequestError(
+                f"output={config.output}: holds latents for stages of [resolution, frames, fps] {index['stages']}, the "
+                f"curriculum has {stages}; choose another output"
+            )
+        if index["source"] == source.digest:
             return EncodeResult(config.output, index["digest"], index["totals"])
+    identity = hashlib.sha256(f"{digest(config)} {stages} {source.digest}".encode()).hexdigest()[:8]
     with WriterLock(config.output) as lock, session(config.cluster, config.workers):
         jobs = [
             ShardJob(config, number, shard["name"], identity, lock.token())
@@ -182,6 +188,7 @@ def commit(config: EncodeConfig, source: Dataset, shards: list[ShardInfo]) -> En
         },
         extra={
             "source": source.digest,
+            "stages": asked(config.curriculum),
             "codec": codec.name,
             "latent_channels": codec.channels,
             "latent_stride": list(codec.stride),

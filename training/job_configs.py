@@ -16,7 +16,10 @@ from framemill.training.text import TEXT_ENCODERS
 class EncodeConfig:
     input: str = key(help="dataset of video, made by curate", result=False)
     output: str = key(help="folder for the dataset of latents", result=False)
-    curriculum: CurriculumConfig = key(CurriculumConfig, "each stage's size, length and rate gives a clip one latent")
+    # Out of the digest: rates and steps of training change no latent. `encode` compares what does.
+    curriculum: CurriculumConfig = key(
+        CurriculumConfig, "each stage's size, length and rate gives a clip one latent", result=False
+    )
     codec: str = key("dct", "video codec", choices=tuple(CODECS))
     text: str = key("hashed", "text encoder", choices=tuple(TEXT_ENCODERS))
     keep_video: bool = key(False, "carry the mp4s over into the new dataset")

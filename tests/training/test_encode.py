@@ -164,6 +164,14 @@ def test_keeps_video_where_asked(dataset: str, ray_session: None, tmp_path: Path
     assert found.read(0, "mp4") == source.read(0, "mp4")
 
 
+def test_how_a_stage_trains_changes_no_latent(dataset: str, encoded: Path) -> None:
+    config = settings(dataset, encoded)
+    config.curriculum.stages["low"].lr, config.curriculum.stages["low"].steps = 1.0, 7
+    before = contents(encoded)
+    encode(config)
+    assert contents(encoded) == before
+
+
 def test_wrong_requests(dataset: str, encoded: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no dataset here"):
         encode(settings(str(tmp_path / "nothing"), tmp_path / "out"))
@@ -171,6 +179,8 @@ def test_wrong_requests(dataset: str, encoded: Path, tmp_path: Path) -> None:
         encode(settings(str(encoded), tmp_path / "out"))
     with pytest.raises(RequestError, match="keep_video was False, is True"):
         encode(settings(dataset, encoded, keep_video=True))
+    with pytest.raises(RequestError, match=r"\[\[32, 9, 16\.0\], \[48, 17, 16\.0\]\], the curriculum has \[\[32"):
+        encode(EncodeConfig(dataset, str(encoded), CurriculumConfig({"only": stage(32, 9)})))
     with pytest.raises(RequestError, match="one rate"):
         EncodeConfig("in", "out", CurriculumConfig({"a": stage(32, 9), "b": stage(32, 9, fps=8.0)})).validate()
 
