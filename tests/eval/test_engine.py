@@ -1,6 +1,7 @@
 """The engine on made videos: nothing lost, nothing measured twice, no total that does not stand."""
 
 import json
+import os
 from pathlib import Path
 
 import mlflow
@@ -12,7 +13,7 @@ from framemill.eval.engine import choose_dimensions, evaluate
 from framemill.eval.measure import Record
 from framemill.eval.reduce import official_results, reduce
 from framemill.eval.suites import plan_folder, plan_vbench
-from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.errors import FramemillError, PendingError, RequestError
 from framemill.platform.vision.video import encode_mp4, read_video
 
 FLICKER = "temporal_flickering"
@@ -145,3 +146,19 @@ def test_vbench_counts_what_is_missing() -> None:
     assert (outcome.scores[FLICKER].videos, outcome.scores[FLICKER].missing) == (1, 1)
     assert outcome.missing == ("a still cup-1.mp4", "a cat-1.mp4")
     assert len(outcome.not_measured) == len(VBENCH) - 1 and outcome.totals is None
+
+
+def test_what_hangs_is_left_for_the_next_run(ray_session, tmp_path: Path) -> None:
+    folder, config = tmp_path / "videos", EvaluateConfig(videos=str(tmp_path / "videos"), output=str(tmp_path / "out"))
+    config.timeout_s, config.workers = 3.0, 1
+    folder.mkdir()
+    make_video(folder / "b.mp4", seed=1)
+    os.mkfifo(folder / "a.mp4")  # reading it waits for a writer that never comes
+    with pytest.raises(PendingError, match=r"1 of 2 videos are left for the next run, the first a\.mp4: ChildTimeout"):
+        evaluate(config)
+    assert not (tmp_path / "out" / "result.json").exists()
+
+    (folder / "a.mp4").unlink()
+    make_video(folder / "a.mp4", seed=2)
+    summary = evaluate(config)
+    assert summary.measured_now == 1 and summary.outcome.scores[FLICKER].videos == 2
