@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 
 from framemill.platform.config import ClusterConfig
@@ -45,13 +46,37 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
         # As many slots as workers were asked for: a laptop may run four on two cores.
         cores = max(worker_count(workers), worker_count(0))
         # Without a dashboard Ray Train's own watchers cannot ask for states, and say so every second as a warning.
-        ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=OBJECT_STORE,
-                 logging_level="warning", logging_config=ray.LoggingConfig(log_level="ERROR"), log_to_driver=True)
+        with known_address():
+            ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=OBJECT_STORE,
+                     logging_level="warning", logging_config=ray.LoggingConfig(log_level="ERROR"), log_to_driver=True)
     quiet_ray_data()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def known_address() -> Iterator[None]:
+    """Settles where the session about to start will be, and has its processes inherit it.
+
+    Ray's own watchers look for "the" Ray of the machine, and fail where another one runs beside this.
+    """
+    import ray
+
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port = probe.getsockname()[1]
+    names = {"RAY_GCS_SERVER_PORT": str(port), "RAY_ADDRESS": f"{ray.util.get_node_ip_address()}:{port}"}
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def quiet_ray_data() -> None:
