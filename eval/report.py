@@ -23,7 +23,7 @@ def render(name: str, outcome: Outcome, official: Mapping[str, list[Any]]) -> st
     sections = [
         f"<h1>{escape(name)}: suite {escape(outcome.suite)}</h1>",
         f"<p>{outcome.videos} videos, {len(outcome.failed)} failed, {len(outcome.missing)} missing, "
-        f"{len(outcome.unmatched)} files that belong to no prompt.</p>",
+        f"{len(outcome.unmatched)} more that belong to no prompt.</p>",
         _section("Totals", (_scored(key, value, "") for key, value in (outcome.totals or {}).items())),
         _section("Scores", (_scored(d, s.score, _basis(outcome, d)) for d, s in outcome.scores.items())),
         _section("Not measured", (_row(d, reason) for d, reason in outcome.not_measured.items())),

@@ -1,7 +1,7 @@
 """Suites: which videos are scored for which prompt on which dimensions, and which are expected but not there.
 
-Planning is pure: it takes the names found in a folder and gives a manifest. Nothing that was expected and nothing that
-was found drops out of sight: a file is in the manifest, or counted as missing, or counted as unmatched.
+Planning is pure: it takes the names found in a folder and gives a manifest. No video that was expected or
+found drops out of sight: it is in the manifest, or counted as missing, or counted as unmatched.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Manifest:
     missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Expected files that are not there, each with the dimensions that wanted it."""
     unmatched: tuple[str, ...] = ()
-    """Files in the folder that belong to no prompt."""
+    """Videos in the folder that belong to no prompt."""
 
 
 def plan(suite: str, videos: str, prompts_json: str, samples: int) -> Manifest:
@@ -66,9 +66,9 @@ def plan(suite: str, videos: str, prompts_json: str, samples: int) -> Manifest:
 
 def plan_folder(names: Sequence[str]) -> Manifest:
     """Any folder of videos; the prompt is the file's stem without its sample number."""
-    found = sorted(name for name in names if name.lower().endswith(VIDEO_ENDINGS))
+    found = sorted(filter(_is_video, names))
     videos = [Video(name, SAMPLE_NUMBER.sub("", os.path.splitext(name)[0]), tuple(CATALOGUE)) for name in found]
-    return Manifest(tuple(videos), unmatched=tuple(sorted(set(names) - set(found))))
+    return Manifest(tuple(videos))
 
 
 def plan_listed(names: Sequence[str], text: str) -> Manifest:
@@ -88,7 +88,7 @@ def plan_listed(names: Sequence[str], text: str) -> Manifest:
             videos[name] = Video(name, prompt, tuple(CATALOGUE))
         else:
             missing[name] = tuple(CATALOGUE)
-    return Manifest(tuple(videos.values()), missing, tuple(sorted(present - set(videos) - {PROMPT_LIST})))
+    return Manifest(tuple(videos.values()), missing, tuple(sorted(filter(_is_video, present - set(videos)))))
 
 
 def plan_vbench(names: Sequence[str], prompts: Sequence[dict[str, Any]], samples: int) -> Manifest:
@@ -111,12 +111,17 @@ def plan_vbench(names: Sequence[str], prompts: Sequence[dict[str, Any]], samples
             wanted[expected] = (entry["prompt_en"], tuple(dict.fromkeys((*dimensions, *entry["dimension"]))))
     videos = [Video(present[name], *facts) for name, facts in wanted.items() if name in present]
     missing = {name: dimensions for name, (_, dimensions) in wanted.items() if name not in present}
-    return Manifest(tuple(videos), missing, tuple(name for nfc, name in present.items() if nfc not in wanted))
+    unmatched = [name for nfc, name in present.items() if nfc not in wanted and _is_video(name)]
+    return Manifest(tuple(videos), missing, tuple(unmatched))
 
 
 def suite_dimensions(suite: str) -> tuple[str, ...]:
     """Dimensions that a suite speaks of."""
     return tuple(facts.name for facts in VBENCH) if suite == "vbench" else tuple(CATALOGUE)
+
+
+def _is_video(name: str) -> bool:
+    return name.lower().endswith(VIDEO_ENDINGS)
 
 
 def _read_prompts(path: str) -> list[dict[str, Any]]:

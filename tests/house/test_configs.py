@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from framemill.jobs.cli import JOBS
 from framemill.platform.config import compose_defaults, config_groups, group_choice, walk_schema
+from framemill.platform.submit import PATH_KEYS
 from omegaconf import OmegaConf
 
+# Text keys that hold no path; those that do are in PATH_KEYS, and are made absolute when a job goes to a cluster.
+NO_PATHS = {"address", "codec", "experiment", "job", "mode", "negative_prompt", "precision", "suite", "text", "uri"}
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -29,6 +32,12 @@ def test_a_job_composes(job: str) -> None:
 def test_every_key_has_a_sentence(job: str) -> None:
     keys = [(name, field) for name, hint, field in walk_schema(schema(job)) if not dataclasses.is_dataclass(hint)]
     assert not [name for name, field in keys if not field.metadata.get("help")]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_text_key_is_known_to_be_a_path_or_none(job: str) -> None:
+    leaves = {name.rpartition(".")[2] for name, hint, _ in walk_schema(schema(job)) if hint is str}
+    assert leaves <= NO_PATHS | set(PATH_KEYS)
 
 
 def test_every_file_is_some_jobs() -> None:
