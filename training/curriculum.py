@@ -22,6 +22,7 @@ class StageConfig:
     micro_batch: int = key(0, "clips a worker takes through the model at once; 0: its whole share")
     lr: float = key(5e-5, "learning rate after warm-up")
     warmup: int = key(0, "steps over which the rate grows to lr, at the beginning of the stage")
+    cooldown: int = key(0, "steps over which the rate falls towards 0, at the end of the stage")
     flow_shift: float = key(3.0, "timesteps are moved towards noise: s' = shift s / (1 + (shift - 1) s)")
 
     def validate(self) -> None:
@@ -29,13 +30,15 @@ class StageConfig:
         for name in ("fps", "steps", "batch_size", "lr", "flow_shift"):
             if getattr(self, name) <= 0:
                 raise RequestError(f"{name}={getattr(self, name)}: is more than 0")
-        for name in ("micro_batch", "warmup"):
+        for name in ("micro_batch", "warmup", "cooldown"):
             if getattr(self, name) < 0:
                 raise RequestError(f"{name}={getattr(self, name)}: is at least 0")
 
     def lr_at(self, step: int) -> float:
-        """The learning rate of the stage's step, counted from 0: linear warm-up, then constant (SANA-Video)."""
-        return self.lr * min(1.0, (step + 1) / self.warmup) if self.warmup else self.lr
+        """The learning rate of the stage's step, counted from 0: constant (SANA-Video) between linear ramps."""
+        rising = (step + 1) / self.warmup if self.warmup else 1.0
+        falling = (self.steps - step) / (self.cooldown + 1) if self.cooldown else 1.0
+        return self.lr * min(1.0, rising, falling)
 
     def micro_batches(self, workers: int) -> int:
         """How many forward passes a worker makes for a step.

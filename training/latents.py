@@ -69,20 +69,25 @@ class LatentDataset:
         """Rows that training never sees, by a hash of their keys, so that a clip stays where it is as data grows.
 
         They are of the clips that have a latent of the last stage: those whose hash falls into `fraction`, and at
-        least `minimum`, the lowest hashes first. Rows come in the order of their hashes.
+        least `minimum` (or half of them all, if that is less), the lowest hashes first. Rows come in the order of
+        their hashes.
 
         Raises:
-            RequestError: that would leave nothing to train on.
+            RequestError: there are not two such clips, one to train on and one to hold out.
         """
         rows = [row for row in range(len(self.keys)) if self.bucket_of(row, curriculum.final)]
         ranked = sorted((key64(seed, "held out", self.keys[row]), row) for row in rows)
-        held = [row for place, (value, row) in enumerate(ranked) if place < minimum or value < fraction * 2**64]
-        if len(held) >= len(rows):
+        if len(rows) < 2:
+            stage = curriculum.final
             raise RequestError(
-                f"data: {len(rows)} clips are long enough for the last stage, and eval.minimum={minimum} of them "
-                "would be held out; give more clips, or shorter stages"
+                f"data={self.dataset.path}: {len(rows)} clips have a latent of the last stage ({stage.frames} frames "
+                f"at resolution {stage.resolution}), and training takes two at least; give more, or a shorter stage"
             )
-        return held
+        least, most = min(minimum, len(rows) // 2), len(rows) - 1
+        return [
+            row for place, (value, row) in enumerate(ranked)
+            if place < least or (value < fraction * 2**64 and place < most)
+        ]
 
     def plans(self, curriculum: CurriculumConfig, held_out: list[int], seed: int) -> dict[str, StagePlan]:
         """The batch plan of each stage over the rows that are not held out.

@@ -60,9 +60,10 @@ def test_locate_walks_through_the_stages() -> None:
         curriculum.locate(5)
 
 
-def test_warm_up_and_shares() -> None:
-    warm = stage(warmup=4, lr=1.0)
-    assert [warm.lr_at(step) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+def test_rates_and_shares() -> None:
+    ramps = stage(warmup=4, cooldown=3, steps=10, lr=1.0)
+    assert [ramps.lr_at(step) for step in range(10)] == [0.25, 0.5, 0.75, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert [stage(lr=0.5, steps=2).lr_at(step) for step in (0, 1)] == [0.5, 0.5]
     assert stage(batch_size=8, micro_batch=2).micro_batches(2) == 2
     with pytest.raises(RequestError, match="batch_size=8"):
         stage(batch_size=8).micro_batches(3)
