@@ -86,7 +86,7 @@ def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Ten
     """Writes a checkpoint's weights; `model.json` comes last, so that a folder with one is whole."""
     output.mkdir(parents=True, exist_ok=True)
     temporary = storage.temporary_beside(str(output / TENSORS))
-    save_file(tensors, temporary, metadata={"format": "pt"})
+    save_file(tensors, temporary)
     storage.commit_file(temporary, str(output / TENSORS))
     text = json.dumps(shape.to_diffusers(), indent=1, sort_keys=True) + "\n"
     storage.write_atomic(str(output / MODEL), text.encode())

@@ -1,6 +1,5 @@
 """Conversion between checkpoints and diffusers folders: there and back the same, and nothing amiss let through."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -39,11 +38,8 @@ def test_there_and_back(run: Path, tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path / "pipeline" / "transformer", max_shard_size="50KB")
     assert (tmp_path / "pipeline" / "transformer" / "diffusion_pytorch_model.safetensors.index.json").exists()
     assert convert(ConvertConfig(str(tmp_path / "pipeline"), str(tmp_path / "back"))).kind == "checkpoint"
-    back = load_file(tmp_path / "back" / "model.safetensors")
-    assert back.keys() == first.keys() and all(torch.equal(back[name], first[name]) for name in first)
-    folders = (tmp_path / "back", run / "checkpoints" / "low-000020")
-    shapes = [json.loads((folder / "model.json").read_text()) for folder in folders]
-    assert shapes[0] == shapes[1]
+    for name in ("model.safetensors", "model.json"):
+        assert (tmp_path / "back" / name).read_bytes() == (run / "checkpoints" / "low-000020" / name).read_bytes()
 
 
 def test_one_checkpoint_by_name(run: Path, tmp_path: Path) -> None:
