@@ -35,7 +35,7 @@ def run(config: LoopConfig) -> int:
     """Each job goes on from what its output holds, so the same command finishes a loop that was stopped anywhere."""
     from framemill.data_filters.curate import curate
     from framemill.eval.engine import evaluate
-    from framemill.jobs.loop_report import log_samples, report
+    from framemill.jobs.loop_report import Result, log_samples, report
     from framemill.platform.cluster import session
     from framemill.platform.tracking import ensure_schema, tracking_uri
     from framemill.training.encode import encode
@@ -47,14 +47,17 @@ def run(config: LoopConfig) -> int:
     config.train.tracking.uri = config.evaluate.tracking.uri = uri
     ensure_schema(uri)
     with session(config.cluster, config.workers):
-        say(curate(config.curate).line())
+        curated = curate(config.curate)
+        say(curated.line())
         say(encode(config.encode).line())
-        say(train(config.train).line())
+        trained = train(config.train)
+        say(trained.line())
         write_prompts(config)
         say(generate(config.generate).line())
         log_samples(config)
-        say(evaluate(config.evaluate).line())
-    report(config)
+        evaluated = evaluate(config.evaluate)
+        say(evaluated.line())
+    report(config, Result(curated, trained, evaluated))
     return 0
 
 

@@ -1,0 +1,122 @@
+"""What a loop came to: a short table, a picture, and where everything lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from framemill.platform import storage
+from framemill.platform.progress import say
+
+if TYPE_CHECKING:
+    from framemill.data_filters.summary import Summary as Curated
+    from framemill.eval.engine import Summary as Evaluated
+    from framemill.jobs.loop import LoopConfig
+    from framemill.training.trainer import Summary as Trained
+
+STRIP = 6
+"""Frames of a video shown side by side in the picture."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the jobs of a loop returned."""
+
+    curated: Curated
+    trained: Trained
+    evaluated: Evaluated
+
+
+def log_samples(config: LoopConfig) -> list[str]:
+    """Puts the generated videos into the run directory's samples/ and into the run's record in MLflow."""
+    from framemill.platform.tracking import Tracker
+
+    samples = storage.join(config.train.output, "samples")
+    os.makedirs(samples, exist_ok=True)
+    names = [name for name in storage.list_dir(config.generate.output) if name.endswith(".mp4")]
+    with Tracker.open(config.train.tracking, config.train.output, "train", {}) as tracker:
+        for name in names:
+            path = shutil.copyfile(storage.join(config.generate.output, name), storage.join(samples, name))
+            tracker.log_artifact(path, "samples")
+    return names
+
+
+def table(result: Result) -> list[str]:
+    """The lines of the closing table."""
+    curated, trained, outcome = result.curated, result.trained, result.evaluated.outcome
+    lines = [
+        f"clips      {curated.clips.get('kept', 0)} kept of {sum(curated.clips.values())} found"
+        f" in {sum(curated.sources.values())} sources",
+        *(f"           {count:>4} {reason}" for reason, count in curated.reasons.items()),
+        *(f"stage      {name}: {steps} steps" for name, steps in trained.stages.items()),
+        f"loss       {trained.first_loss:.3f} -> {trained.last_loss:.3f} on held-out clips ({-100 * trained.fall:+.0f} %)",
+        f"           {trained.linear_loss:.3f} is the best linear predictor's: the model is"
+        f" {'better' if trained.last_loss < trained.linear_loss else 'NOT better yet'}",
+        f"           {trained.other_captions_loss:.3f} with captions exchanged: the model"
+        f" {'reads them' if trained.other_captions_loss > trained.last_loss else 'does NOT read them yet'}",
+        f"videos     {outcome.videos} generated and scored",
+        *(f"score      {name}: {score.score:.4f}" for name, score in outcome.scores.items()),
+        f"           {len(outcome.not_measured)} dimensions not measured (why: result.json), so there is no total",
+    ]
+    return lines
+
+
+def report(config: LoopConfig, result: Result) -> None:
+    """Prints the table and where everything is; draws `overview.png`."""
+    overview = storage.join(config.output, "overview.png")
+    draw(config, result, overview)
+    say("")
+    for line in table(result):
+        say(line)
+    places = {
+        "dataset": f"{config.curate.output} (report.html shows what was kept, and why not)",
+        "run": f"{config.train.output} (metrics.jsonl, checkpoints, export)",
+        "videos": config.generate.output,
+        "scores": f"{config.evaluate.output} (report.html)",
+        "picture": overview,
+        "MLflow": f"mlflow ui --backend-store-uri {config.train.tracking.uri}",
+    }
+    say("")
+    for name, place in places.items():
+        say(f"{name:<10} {place}")
+
+
+def draw(config: LoopConfig, result: Result, path: str) -> None:
+    """One picture: kept clips on the left, generated videos with their prompts on the right."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import numpy as np
+    from framemill.platform.shards import Dataset
+    from framemill.platform.vision.video import read_video
+    from matplotlib import pyplot
+
+    def strip(video: np.ndarray) -> np.ndarray:
+        return np.concatenate([video[i] for i in np.linspace(0, len(video) - 1, STRIP).astype(int)], axis=1)
+
+    listing = storage.read_bytes(storage.join(config.generate.output, "videos.jsonl")).decode().splitlines()
+    videos = [json.loads(line) for line in listing][:4]
+    dataset = Dataset.open(config.curate.output)
+    rows = list(range(0, len(dataset), max(1, len(dataset) // 4)))[:4]
+    figure, axes = pyplot.subplots(4, 2, figsize=(13, 5), layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, row in zip(axes[:, 0], rows, strict=False):
+        with tempfile.NamedTemporaryFile(suffix=".mp4") as clip:
+            clip.write(dataset.read(row, "mp4"))
+            clip.flush()
+            axis.imshow(strip(read_video(clip.name)))
+        axis.set_title("kept: " + shorten(dataset.samples["caption"][row].as_py()), fontsize=8, loc="left")
+    for axis, video in zip(axes[:, 1], videos, strict=False):
+        axis.imshow(strip(read_video(storage.join(config.generate.output, video["video"]))))
+        axis.set_title("generated: " + shorten(video["prompt"]), fontsize=8, loc="left")
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def shorten(text: str, length: int = 90) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
