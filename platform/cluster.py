@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -21,7 +22,6 @@ def worker_count(workers: int) -> int:
 def quiet_environment() -> None:
     """Ray's usage reports, dashboard hints and progress bars off, before Ray is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
@@ -41,14 +41,14 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
         yield
         return
     if cluster.address:
-        ray.init(address=cluster.address, log_to_driver=True, logging_level="warning")
+        ray.init(address=cluster.address, log_to_driver=True, logging_level=logging.WARNING)
     else:
         # As many slots as workers were asked for: a laptop may run four on two cores.
         cores = max(worker_count(workers), worker_count(0))
         # Without a dashboard Ray Train's own watchers cannot ask for states, and say so every second as a warning.
         with known_address():
             ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=OBJECT_STORE,
-                     logging_level="warning", logging_config=ray.LoggingConfig(log_level="ERROR"), log_to_driver=True)
+                     logging_level=logging.WARNING, logging_config=ray.LoggingConfig(log_level="ERROR"), log_to_driver=True)
     quiet_ray_data()
     try:
         yield
@@ -81,8 +81,6 @@ def known_address() -> Iterator[None]:
 
 def quiet_ray_data() -> None:
     """Ray Data's own bars and logs off: the jobs show progress in terms of their own work."""
-    import logging
-
     from ray.data import DataContext
 
     context = DataContext.get_current()

@@ -15,7 +15,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from framemill.platform.errors import RequestError
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
@@ -85,7 +85,8 @@ def compose_defaults(job: str, schema: type, choices: list[str]) -> DictConfig:
     from hydra.errors import HydraException
 
     # TrainConfig is `train_schema` in a defaults list; a job made of jobs names theirs too.
-    for part in [schema, *filter(dataclasses.is_dataclass, get_type_hints(schema).values())]:
+    parts: list[Any] = [schema, *(hint for hint in get_type_hints(schema).values() if dataclasses.is_dataclass(hint))]
+    for part in parts:
         ConfigStore.instance().store(name=f"{part.__name__.removesuffix('Config').lower()}_schema", node=part)
     GlobalHydra.instance().clear()
     try:
@@ -154,8 +155,7 @@ def parse_value(node: Any, leaf: str, value: str) -> Any:
     import yaml
 
     child = node._get_node(int(leaf) if isinstance(node, ListConfig) else leaf) if len(node) else None
-    hint = getattr(child, "_metadata", None) and child._metadata.ref_type
-    if hint is str:
+    if child is not None and child._metadata.ref_type is str:
         return escape(value)
     try:
         return escape(yaml.safe_load(value))
@@ -244,12 +244,20 @@ def describe(job: str, schema: type) -> list[tuple[str, str, str]]:
         if name in groups:
             lines.append((name, "|".join(groups[name]), help_text or "a choice of values, or its keys one by one"))
         elif isinstance(value, dict) and not dataclasses.is_dataclass(hint):
-            lines.append((name, "", help_text))
-            lines.extend((key, plain(item), "") for key, item in flat_values(value, f"{name}.") if value)
+            lines.append((name, "" if value else "{}", help_text))
+            sentences = item_help(hint)
+            lines.extend((key, plain(item), sentences.get(key.rpartition(".")[2], ""))
+                         for key, item in flat_values(value, f"{name}.") if value)
         elif not dataclasses.is_dataclass(hint):
             choices = "|".join(entry.metadata.get("choices", ()))
             lines.append((name, plain(value), help_text + (f" ({choices})" if choices else "")))
     return lines
+
+
+def item_help(hint: Any) -> dict[str, str]:
+    """The help of the fields of a mapping's items, by field, where they are dataclasses."""
+    kinds = [kind for kind in get_args(hint) if dataclasses.is_dataclass(kind)]
+    return {entry.name: entry.metadata.get("help", "") for kind in kinds for entry in dataclasses.fields(kind)}
 
 
 def plain(value: Any) -> str:

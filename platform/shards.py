@@ -6,6 +6,7 @@ reader fetches one by offset. Nothing counts until `index.json` names it with it
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import io
 import json
@@ -47,11 +48,11 @@ class ShardInfo:
     samples: int
     members: dict[str, list[Member]]
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> builtins.bytes:
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     @staticmethod
-    def from_json(data: bytes) -> ShardInfo:
+    def from_json(data: builtins.bytes) -> ShardInfo:
         values = json.loads(data)
         values["members"] = {key: [tuple(m) for m in members] for key, members in values["members"].items()}
         return ShardInfo(**values)
