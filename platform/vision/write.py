@@ -15,6 +15,9 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from framemill.platform.vision.read import HD_LINES, Frame
 
 PRESET = "veryfast"
+X264 = "mbtree=0:rc-lookahead=0"
+"""Off: with AVX-512 x264's macroblock tree reads memory that nobody wrote (most widths that are no multiple of 64), and
+its floats differ from one kind of CPU to the next. Without it bytes depend on neither, and nothing else looks ahead."""
 MPEG_RANGE = 1
 BT709, BT601 = 1, 6
 """H.273 codes of the colour matrices."""
@@ -51,7 +54,7 @@ def encode_mp4(frames: Iterable[np.ndarray], fps: Fraction | float, *, crf: int 
             stream.codec_context.colorspace = BT709 if high_definition else BT601
             stream.codec_context.color_primaries = ColorPrimaries.BT709
             stream.codec_context.color_trc = ColorTrc.BT709
-            stream.options = {"preset": PRESET, "crf": str(crf), "flags": "+bitexact", "threads": "1"}
+            stream.options = {"preset": PRESET, "crf": str(crf), "flags": "+bitexact", "x264-params": X264}
             for index, rgb in enumerate(itertools.chain([first], frames)):
                 if rgb.shape != first.shape:
                     raise ValueError(f"frame {index} is {rgb.shape[1]}x{rgb.shape[0]}, the first {width}x{height}")

@@ -32,7 +32,8 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
         scene = Scene(colour, "grey", direction=("left", "right", "up", "down")[number])
         (folder / f"shot {number} \u00e9.mp4").write_bytes(shot(scene, seed=10 * number))
     (folder / "shot 0 \u00e9.txt").write_text("A grey disc on red.\n")
-    (folder / "shot 1 \u00e9.json").write_text(json.dumps({"prompt": "A disc on green.", "tags": ["disc"], "license": "CC0"}))
+    facts = {"prompt": "A disc on green.", "tags": ["disc"], "license": "CC0"}
+    (folder / "shot 1 \u00e9.json").write_text(json.dumps(facts))
     whole = shot(Scene("purple", "yellow", pace="quickly"), Scene("green", "blue"), seed=50)
     (folder / "deep" / "two-scenes.mp4").write_bytes(whole)
     (folder / "deep" / "copy.mp4").write_bytes(whole)

@@ -10,7 +10,8 @@ from framemill.platform.errors import RequestError
 @pytest.fixture
 def folder(tmp_path):
     root = tmp_path / "in"
-    for name in ("b.mp4", "a b.MKV", "deep/c.mov", "deep/.d.mp4", ".hidden/e.mp4", "notes.txt", "we\u00efrd\nname.webm"):
+    seen = ("b.mp4", "a b.MKV", "deep/c.mov", "we\u00efrd\nname.webm")
+    for name in (*seen, "deep/.d.mp4", ".hidden/e.mp4", "notes.txt"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"x")
     os.mkfifo(root / "pipe.mp4")
@@ -56,7 +57,7 @@ def test_an_object_store(folder):
 @pytest.mark.parametrize("name", ["absent", "absent/*.mp4", "notes.txt"])
 def test_no_video_is_a_wrong_request_that_names_the_key(folder, name):
     (folder / "notes.txt").write_text("")
-    with pytest.raises(RequestError, match="^input="):
+    with pytest.raises(RequestError, match=r"^input="):
         list_sources(f"{folder}/{name}")
 
 

@@ -1,6 +1,10 @@
 """Reading and writing video against references made another way: OpenCV's reader, known pictures, known colours."""
 
 import io
+import os
+import subprocess
+import sys
+import textwrap
 from fractions import Fraction
 from pathlib import Path
 
@@ -59,6 +63,25 @@ def test_the_same_frames_give_the_same_bytes():
     assert data == encode_mp4(frames, Fraction(30000, 1001))
     assert data.find(b"moov") < data.find(b"mdat"), "the index comes first, so that it plays while it loads"
     assert b"Lavf" not in data
+
+
+def test_bytes_do_not_depend_on_what_memory_held_before():
+    """x264 once read memory that it had not written. MALLOC_PERTURB_ has glibc fill fresh memory with a pattern."""
+    program = textwrap.dedent("""
+        import hashlib
+        import numpy as np
+        from framemill.platform.vision.write import encode_mp4
+        picture = np.random.default_rng(0).integers(60, 200, (120, 500, 3), dtype=np.uint8).repeat(2, axis=0)
+        for width in (426, 362, 432):
+            frames = [np.ascontiguousarray(picture[:, i : i + width]) for i in range(24)]
+            print(hashlib.sha256(encode_mp4(frames, 16)).hexdigest())
+    """)
+    hashes = {
+        subprocess.run([sys.executable, "-c", program], env={**os.environ, "MALLOC_PERTURB_": pattern}, check=True,
+                       capture_output=True).stdout
+        for pattern in ("1", "77", "200")
+    }
+    assert len(hashes) == 1 and len(hashes.pop().split()) == 3
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(96, 6), (720, 1)])
@@ -142,7 +165,7 @@ def test_a_file_that_breaks_off_yields_its_frames_and_says_so(tmp_path, suffix):
         for frame in iter_frames(str(broken)):
             frames.append(frame)
     reference = read_video(str(whole))
-    assert 15 < len(frames) < 96
+    assert 8 < len(frames) < 96
     assert all(np.array_equal(frame.rgb, reference[i]) for i, frame in enumerate(frames))
 
 
