@@ -48,10 +48,10 @@ class StageConfig:
         """
         share, rest = divmod(self.batch_size, workers)
         if rest:
-            raise RequestError(f"batch_size={self.batch_size}: is a multiple of the {workers} workers")
+            raise RequestError(f"batch_size={self.batch_size}: has to be a multiple of the {workers} workers")
         passes, rest = divmod(share, self.micro_batch or share)
         if rest:
-            raise RequestError(f"micro_batch={self.micro_batch}: divides a worker's share of {share} clips")
+            raise RequestError(f"micro_batch={self.micro_batch}: has to divide a worker's share of {share} clips")
         return passes
 
 

@@ -81,7 +81,7 @@ def train(config: TrainConfig) -> Summary:
     plans = dataset.plans(config.curriculum, held_out, config.seed)
     claim_output(config, config.output)
     with storage.WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
-        workers, use_gpu = worker_kind(config.workers)
+        workers, use_gpu = worker_kind(config)
         for stage in config.curriculum.stages.values():
             stage.micro_batches(workers)
         identity = identify(config, dataset, plans, workers)
@@ -109,15 +109,22 @@ def check_fit(config: TrainConfig, dataset: LatentDataset) -> None:
                            f"data={config.data} are {width} wide")
 
 
-def worker_kind(workers: int) -> tuple[int, bool]:
-    """How many workers to start, and whether each gets a GPU: where the cluster has enough of them."""
+def worker_kind(config: TrainConfig) -> tuple[int, bool]:
+    """How many workers to start, and whether each gets a GPU: where the cluster has enough of them.
+
+    Raises:
+        RequestError: this machine has too few CPUs; a cluster may still grow, so there Ray waits for them.
+    """
     import ray
 
-    gpus = int(ray.cluster_resources().get("GPU", 0))
-    if workers == 0:
-        return (gpus, True) if gpus else (cluster.worker_count(0), False)
+    resources = ray.cluster_resources()
+    gpus, cpus = int(resources.get("GPU", 0)), resources.get("CPU", 0)
+    workers = config.workers or gpus or cluster.worker_count(0)
     if 0 < gpus < workers:
         say(f"training on CPUs: the cluster has {gpus} GPUs for workers={workers}")
+    if not config.cluster.address and workers * config.cpus_per_worker > cpus:
+        raise RequestError(f"cpus_per_worker={config.cpus_per_worker}: {workers} workers may have {cpus / workers:g} "
+                           f"each of the {cpus:g} CPUs here")
     return workers, gpus >= workers
 
 
@@ -170,7 +177,8 @@ def fit(
         # A fresh name for each start: Ray would otherwise take up its own state of the last one.
         run_config=RunConfig(
             name=f"attempt-{token.attempt}", storage_path=str(ray_folder(config.output)),
-            failure_config=FailureConfig(max_failures=config.max_failures), logging_config=LoggingConfig("WARNING"),
+            failure_config=FailureConfig(max_failures=config.max_failures),
+            logging_config=LoggingConfig("WARNING"),  # type: ignore[call-arg]  # mypy sees the RunConfig of Train V1
         ),
     )
     params = asdict(config) | {"dataset": dataset.digest}
@@ -193,9 +201,9 @@ def ray_folder(output: str) -> Path:
 
 
 def cause(error: Exception) -> str:
-    """The last line of what went wrong in the first worker that failed."""
-    failures = getattr(error, "worker_failures", None) or {}
-    first = next(iter(failures.values()), error)
+    """The last line of what went wrong: what a worker said itself rather than how the others noticed its end."""
+    failures = list((getattr(error, "worker_failures", None) or {}).values())
+    first = next((failure for failure in failures if isinstance(failure, FramemillError)), [*failures, error][0])
     lines = [line for line in str(first).strip().splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(first).__name__
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +96,7 @@ class Worker:
 
     def _start(self) -> None:
         if self.record:
-            self.record.write("start", self.step, workers=self.workers, device=str(self.device),
+            self.record.write("start", self.step, workers=self.workers, device=str(self.device), pid=os.getpid(),
                               attempt=self.task.token.attempt)
             if self.step == 0:
                 baseline = self.evaluation.baseline()

@@ -1,4 +1,4 @@
-"""Real runs on two Ray workers: one undisturbed, one killed in mid-stage and started again."""
+"""Real runs on two Ray workers: one undisturbed; one killed in mid-stage, started again, and robbed of a worker."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -58,7 +59,10 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: Non
 
 @pytest.fixture(scope="module")
 def killed(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> tuple[Path, int]:
-    """A run killed with SIGKILL in its first stage, then finished by the same command; and the step it went on from."""
+    """A run killed with SIGKILL in its first stage, then finished by the same command; and the step it went on from.
+
+    While the second start goes on, one of its workers is killed too: Ray replaces it.
+    """
     output = tmp_path_factory.mktemp("killed") / "run"
     command = [sys.executable, "-m", "framemill.jobs.cli", "train", *words(data, output)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
@@ -71,9 +75,19 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: No
         process.send_signal(signal.SIGKILL)
         process.wait()
     newest = latest(str(output))
-    assert newest is not None and newest.step < STEPS
+    assert newest is not None and newest.step < STEPS - EVERY
+    robber = threading.Thread(target=kill_worker, args=(output, newest.step + 2), daemon=True)
+    robber.start()
     assert main(["train", *words(data, output)]) == 0
+    robber.join(1)
     return output, newest.step
+
+
+def kill_worker(output: Path, step: int) -> None:
+    """Kills the rank 0 of a run's second start with SIGKILL, once it has come to `step`."""
+    while len(starts := lines_of(output, "start")) < 2 or step_of(output) < step:
+        time.sleep(0.01)
+    os.kill(starts[1]["pid"], signal.SIGKILL)
 
 
 def step_of(output: Path) -> int:
@@ -96,8 +110,8 @@ def test_a_killed_run_ends_with_the_same_losses_to_the_last_digit(whole: Path, k
         if kind == "train":
             undisturbed, other = ([{name: line[name] for name in names} for line in x] for x in (undisturbed, other))
         assert undisturbed == other
-    starts = lines_of(output, "start")
-    assert [line["step"] for line in starts] == [0, resumed]
+    starts = [line["step"] for line in lines_of(output, "start")]
+    assert len(starts) == 3 and starts[:2] == [0, resumed] and starts[2] in (resumed, resumed + EVERY)
     last = [latest(str(run)).folder / "model.safetensors" for run in (whole, output)]  # type: ignore[union-attr]
     assert last[0].read_bytes() == last[1].read_bytes()
 
@@ -105,10 +119,11 @@ def test_a_killed_run_ends_with_the_same_losses_to_the_last_digit(whole: Path, k
 def test_the_resumed_process_begins_with_the_checkpoints_step_plus_one(killed: tuple[Path, int]) -> None:
     output, resumed = killed
     lines = read_lines(str(output))
-    start = max(number for number, line in enumerate(lines) if line["kind"] == "start")
-    after = [line["step"] for line in lines[start:] if line["kind"] == "train"]
+    starts = [number for number, line in enumerate(lines) if line["kind"] == "start"]
+    after = [line["step"] for line in lines[starts[1] :] if line["kind"] == "train"]
     assert resumed >= EVERY
     assert after == list(range(resumed + 1, STEPS + 1))
+    assert lines[starts[2] + 1]["step"] == lines[starts[2]]["step"] + 1
 
 
 def test_every_step_is_logged_once(killed: tuple[Path, int]) -> None:
