@@ -166,7 +166,8 @@ def test_a_file_that_breaks_off_yields_its_frames_and_says_so(tmp_path, suffix):
             frames.append(frame)
     reference = read_video(str(whole))
     assert 8 < len(frames) < 96
-    assert all(np.array_equal(frame.rgb, reference[i]) for i, frame in enumerate(frames))
+    # By time: the last frames before the break may have lost a neighbour that was to be decoded after them.
+    assert all(np.array_equal(frame.rgb, reference[round(frame.time_s * 16)]) for frame in frames)
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"", "not a readable"), (b"plain words " * 99, "not a readable")])
