@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from framemill.data_filters.config import CurateConfig
 from framemill.platform import storage
-from framemill.platform.errors import FramemillError, PendingError
+from framemill.platform.errors import FramemillError, PendingError, RequestError
 
 if TYPE_CHECKING:
     from framemill.data_filters.pack import ShardPlan
@@ -68,10 +68,14 @@ def words_of(keys: dict[str, Any], prefix: str = "") -> list[str]:
 
 def measure(config: CurateConfig, sources: list[Source], token: LockToken) -> list[Any]:
     """The part of every source; only those without one, or changed since, are decoded."""
-    from framemill.data_filters.ledger import PARTS, read_part
+    from framemill.data_filters.ledger import PARTS, holds_others, read_part
     from framemill.data_filters.measure_types import MeasureSettings
     from framemill.data_filters.source_worker import SourceWorker
 
+    # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
+    if holds_others(config.output, sources):
+        raise RequestError(f"input={config.input}: output={config.output} holds the measurements of other sources; "
+                           "choose another output")
     storage.make_dirs(storage.join(config.output, PARTS))
     parts = {source.path: read_part(config.output, source) for source in sources}
     todo = [source for source in sources if parts[source.path] is None]
@@ -158,6 +162,7 @@ def commit(config: CurateConfig, sources: list[Row], clips: list[Row], plans: li
     import dataclasses
 
     import pyarrow as pa
+
     from framemill.data_filters.filters import score_columns
     from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
     from framemill.data_filters.summary import summarise

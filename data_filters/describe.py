@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from framemill.data_filters.clip import ClipFrames
 
 BRIGHTNESS = ((45, "very dark"), (85, "dark"), (150, "softly lit"), (195, "bright"), (256, "very bright"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+
 from framemill.data_filters.filters import score_columns
 from framemill.data_filters.measure_types import MeasuredClip
 from framemill.data_filters.sources import Source
@@ -83,9 +84,18 @@ def clip_rows(source: Source, source_id: str, caption: str | None, clips: list[M
     ]
 
 
+def part_name(source: Source) -> str:
+    return hashlib.blake2b(source.path.encode(), digest_size=16).hexdigest() + ".arrow"
+
+
 def part_uri(output: str, source: Source) -> str:
-    name = hashlib.blake2b(source.path.encode(), digest_size=16).hexdigest()
-    return storage.join(output, PARTS, f"{name}.arrow")
+    return storage.join(output, PARTS, part_name(source))
+
+
+def holds_others(output: str, sources: list[Source]) -> bool:
+    """Whether an output has parts, and none of them is of these sources: it is another input's."""
+    held = set(storage.list_dir(storage.join(output, PARTS)))
+    return bool(held) and held.isdisjoint(part_name(source) for source in sources)
 
 
 def write_part(output: str, part: Part, filters: list[str]) -> None:

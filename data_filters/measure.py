@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
+
 from framemill.data_filters.clip import ClipFrames, small_size
 from framemill.data_filters.describe import describe
 from framemill.data_filters.filters import FILTERS

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.filters import score_columns
 from framemill.data_filters.ledger import read_thumbnails

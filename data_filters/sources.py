@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from framemill.platform import storage
-from framemill.platform.errors import RequestError
 from fsspec.core import url_to_fs
 from fsspec.utils import glob_translate
+
+from framemill.platform import storage
+from framemill.platform.errors import RequestError
 
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv", ".ogv",

@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+
 from framemill.data_filters.clip import ClipFrames
 
 PAIR_S = 0.5

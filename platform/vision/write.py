@@ -12,6 +12,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+
 from framemill.platform.vision.read import HD_LINES, Frame
 
 PRESET = "veryfast"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from framemill.data_filters.config import CurateConfig
 from framemill.platform.config import compose
 from framemill.platform.vision.reel import Scene, draw

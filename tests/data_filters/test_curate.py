@@ -11,9 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
-import framemill.data_filters as data_filters
 import numpy as np
 import pytest
+
+import framemill.data_filters as data_filters
 from framemill.data_filters.curate import curate
 from framemill.platform.audit import audit_dataset
 from framemill.platform.errors import FramemillError, RequestError
@@ -140,6 +141,8 @@ def test_wrong_requests(made, footage, configure, tmp_path):
     output, _ = made
     with pytest.raises(RequestError, match=r"clip\.max_seconds was 10\.0, is 5\.0"):
         curate(configure(footage, output, "clip.max_seconds=5"))
+    with pytest.raises(RequestError, match="other sources"):
+        curate(configure(footage / "deep", output, "workers=2", "pack.samples_per_shard=3"))
     with pytest.raises(RequestError, match=r"^input="):
         curate(configure(tmp_path / "nowhere", tmp_path / "out"))
     assert not (tmp_path / "out").exists()

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from framemill.data_filters.clip import ClipFrames
 from framemill.data_filters.describe import describe, dominant, movement
 from framemill.data_filters.filters import FILTERS, score_columns

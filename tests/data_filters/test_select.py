@@ -1,12 +1,13 @@
 """Selection is a pure function that loses no clip."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from framemill.data_filters.config import Band
 from framemill.data_filters.ledger import Part
 from framemill.data_filters.select import check_conservation, conclude, settle, verdict
 from framemill.data_filters.sources import Source
-from hypothesis import given
-from hypothesis import strategies as st
 
 BANDS = {"motion": Band(1.0, 10.0), "technical": Band(0.5, None)}
 

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from framemill.data_filters.sources import Source, list_sources, read_sidecars, stamp_of
 from framemill.platform.errors import RequestError
 

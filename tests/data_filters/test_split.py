@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from framemill.data_filters.split import Splitter
 from framemill.platform.vision.read import Frame, iter_frames
 from framemill.platform.vision.reel import Scene, draw

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from framemill.data_filters.ledger import read_part
 from framemill.data_filters.measure_types import MeasureSettings
 from framemill.data_filters.source_worker import Later, SourceWorker, call_twice

@@ -8,6 +8,7 @@ import textwrap
 import time
 
 import pytest
+
 from framemill.platform.child import ChildCrashed, ChildTimeout, ExpendableChild
 
 

@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, probe, read_video, resample
 
 
