@@ -14,8 +14,12 @@ checkpoint. The driver reads the record along, and exports the model at the end.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -189,10 +193,28 @@ def fit(
     ):
         tracker.log_dataset(Path(config.data).name, dataset.digest, config.data)
         try:
-            trainer.fit()
+            with own_interrupts():
+                trainer.fit()
         except Exception as error:
             raise FramemillError(f"training stopped: {cause(error)}") from error
     shutil.rmtree(ray_folder(config.output), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def own_interrupts() -> Iterator[None]:
+    """Makes Ctrl-C in `fit` the KeyboardInterrupt that it is elsewhere, and leaves it so afterwards.
+
+    Ray Train answers it with exit status 0, and keeps doing so for the rest of the process.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if in_main_thread else None
+    try:
+        yield
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def ray_folder(output: str) -> Path:
