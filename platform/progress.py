@@ -27,7 +27,7 @@ class Progress:
     def advance(self, count: int = 1, note: str = "") -> None:
         self.done += count
         self.note = note
-        if time.monotonic() - self._last_line >= LINE_EVERY_S:
+        if self.done < self.total and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             say(self.line())
 
