@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from framemill.training.config import TrainConfig
 from torch import Tensor
+
+from framemill.training.config import TrainConfig
 
 TAG = "engine"
 """DeepSpeed's folder in a checkpoint."""

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from framemill.training import flow
 from framemill.training.curriculum import StageConfig
 from framemill.training.latents import LatentDataset
 from framemill.training.loader import Clips, generator, text_batch
-from torch import Tensor
 
 Predictor = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(latents, timestep, text, text_mask) -> velocity, as LinearDiT."""

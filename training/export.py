@@ -24,9 +24,10 @@ def export_model(config: TrainConfig, checkpoint: Checkpoint, dataset: LatentDat
 
     `plan` is the last stage's: the bucket most of its clips have is the default size of a generated video.
     """
+    from safetensors.torch import load_file
+
     from framemill.training.model import LinearDiTConfig, weights
     from framemill.training.sampling import save_scheduler
-    from safetensors.torch import load_file
 
     verify(checkpoint)
     target = Path(config.output) / "export"

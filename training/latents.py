@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
+
 from framemill.platform.errors import RequestError
 from framemill.platform.shards import Dataset
 from framemill.training.curriculum import CurriculumConfig, StageConfig, stage_buckets

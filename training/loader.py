@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from framemill.training import flow
 from framemill.training.curriculum import StageConfig
 from framemill.training.latents import LatentDataset
 from framemill.training.planner import StagePlan, key64
 from framemill.training.text.base import pad
-from torch import Tensor
 
 
 @dataclass(frozen=True)

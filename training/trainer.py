@@ -167,9 +167,10 @@ def fit(
     use_gpu: bool,
 ) -> None:
     """Runs the workers to the end of the curriculum while MLflow and the progress bar follow."""
-    from framemill.training.worker import Task, work
     from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
+
+    from framemill.training.worker import Task, work
 
     trainer = TorchTrainer(
         work,

@@ -14,6 +14,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import save_file
+from torch import Tensor
+
 from framemill.platform.errors import FramemillError
 from framemill.platform.storage import LockToken
 from framemill.training import checkpoints, flow
@@ -25,8 +28,6 @@ from framemill.training.latents import LatentDataset
 from framemill.training.loader import Clips, Loader
 from framemill.training.model import LinearDiT
 from framemill.training.record import Record
-from safetensors.torch import save_file
-from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from framemill.platform.shards import Sample, commit_dataset, write_shard
 from framemill.training.text import get_text_encoder
 

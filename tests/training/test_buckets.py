@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from framemill.platform.errors import RequestError
 from framemill.training.buckets import PUBLISHED, SIDE, Bucket, bucket_table, nearest_bucket
 from framemill.training.curriculum import CurriculumConfig, StageConfig, stage_buckets
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def stage(**values: float) -> StageConfig:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from framemill.platform.errors import FramemillError
 from framemill.training import checkpoints
 from framemill.training.checkpoints import Checkpoint

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
 from framemill.training import flow
 from framemill.training.curriculum import CurriculumConfig, StageConfig
 from framemill.training.evaluation import Evaluation, other_captions
 from framemill.training.latents import LatentDataset
-from torch import Tensor
 
 STAGE = StageConfig(resolution=64, frames=17, steps=4, batch_size=4, lr=1e-3)
 QUANTILES = [0.1, 0.5, 0.9]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from framemill.platform.errors import RequestError
 from framemill.training.curriculum import CurriculumConfig, StageConfig
 from framemill.training.latents import LatentDataset

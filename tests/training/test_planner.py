@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from framemill.training.planner import StagePlan, key64, permute
 from hypothesis import given
 from hypothesis import strategies as st
+
+from framemill.training.planner import StagePlan, key64, permute
 
 ROWS = st.dictionaries(st.sampled_from(["9x48x80", "9x64x64", "9x80x48", "1x64x64"]), st.integers(0, 40), min_size=1)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.config import compose

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from framemill.platform.config import compose, config_groups, digest
 from framemill.platform.errors import RequestError
 from framemill.training.config import TrainConfig
