@@ -81,13 +81,14 @@ def train(config: TrainConfig) -> Summary:
     config = replace(config, data=absolute(config.data), output=absolute(config.output))
     dataset = LatentDataset.open(config.data)
     check_fit(config, dataset)
+    if config.workers:
+        check_shares(config, config.workers)
     held_out = dataset.held_out(config.curriculum, config.seed, config.eval.fraction, config.eval.minimum)
     plans = dataset.plans(config.curriculum, held_out, config.seed)
     claim_output(config, config.output)
     with storage.WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         workers, use_gpu = worker_kind(config)
-        for stage in config.curriculum.stages.values():
-            stage.micro_batches(workers)
+        check_shares(config, workers)
         identity = identify(config, dataset, plans, workers)
         claim_identity(config.output, identity)
         if newest := checkpoints.latest(config.output):
@@ -111,6 +112,15 @@ def check_fit(config: TrainConfig, dataset: LatentDataset) -> None:
     if width != config.model.caption_channels:
         raise RequestError(f"model.caption_channels={config.model.caption_channels}: the text embeddings of "
                            f"data={config.data} are {width} wide")
+
+
+def check_shares(config: TrainConfig, workers: int) -> None:
+    """Raises RequestError where a stage's batch cannot be shared out equally."""
+    for name, stage in config.curriculum.stages.items():
+        try:
+            stage.micro_batches(workers)
+        except RequestError as error:
+            raise RequestError(f"curriculum.stages.{name}.{error}") from error
 
 
 def worker_kind(config: TrainConfig) -> tuple[int, bool]:

@@ -73,8 +73,14 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: No
         while step_of(output) < EVERY + 2:
             assert process.poll() is None and time.monotonic() < deadline, (output.parent / "log").read_text()
             time.sleep(0.01)
+        # As if the power went: left alone, a worker goes on for the second in which Ray notices its driver's end.
+        worker = lines_of(output, "start")[0]["pid"]
+        os.kill(worker, signal.SIGKILL)
         process.send_signal(signal.SIGKILL)
         process.wait()
+    while alive(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     newest = latest(str(output))
     assert newest is not None and newest.step < STEPS - EVERY
     robber = threading.Thread(target=kill_worker, args=(output, newest.step + 2), daemon=True)
@@ -82,6 +88,14 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: No
     assert main(["train", *words(data, output)]) == 0
     robber.join(1)
     return output, newest.step
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def kill_worker(output: Path, step: int) -> None:
@@ -112,7 +126,7 @@ def test_a_killed_run_ends_with_the_same_losses_to_the_last_digit(whole: Path, k
             undisturbed, other = ([{name: line[name] for name in names} for line in x] for x in (undisturbed, other))
         assert undisturbed == other
     starts = [line["step"] for line in lines_of(output, "start")]
-    assert len(starts) == 3 and starts[:2] == [0, resumed] and starts[2] in (resumed, resumed + EVERY)
+    assert len(starts) == 3 and starts[:2] == [0, resumed] and resumed <= starts[2] < STEPS
     last = [latest(str(run)).folder / "model.safetensors" for run in (whole, output)]  # type: ignore[union-attr]
     assert last[0].read_bytes() == last[1].read_bytes()
 
@@ -214,7 +228,10 @@ def test_another_dataset_config_or_number_of_workers_is_refused(
             train(config)
 
 
-def test_a_model_that_does_not_fit_the_data_is_refused(data: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused_before_the_output_is_claimed(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"curriculum\.stages\.low\.batch_size=4: .* multiple of the 3 workers"):
+        train(config_of(data, tmp_path / "run", "workers=3"))
+    assert not (tmp_path / "run").exists()
     for name, value in (("caption_channels", 2304), ("in_channels", 32)):
         with pytest.raises(RequestError, match=f"model.{name}={value}"):
             train(config_of(data, tmp_path / "run", f"model.{name}={value}"))
