@@ -1,16 +1,16 @@
-# `make demo` and `make test` set up everything they need. Only Python 3.11+, make and a C++ compiler come from outside.
+# `make demo` and `make test` set up everything they need. Only Python 3.11+ and make come from outside: the op that
+# DeepSpeed would compile is not part of training, and switched off.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VIDEOS ?=
 OUTPUT ?= demo
-export TORCH_EXTENSIONS_DIR ?= $(CURDIR)/$(VENV)/torch_extensions
 
 .PHONY: setup demo test lint bench lock clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make setup   build .venv from requirements.lock and compile DeepSpeed's op once"
+	@echo "make setup   build .venv from requirements.lock"
 	@echo "make demo    the main job on a rendered sample reel, or VIDEOS=dir for your own; result in OUTPUT=$(OUTPUT)"
 	@echo "make test    the tests"
 	@echo "make lint    ruff and mypy"
@@ -28,7 +28,6 @@ $(VENV)/.ready: requirements.lock pyproject.toml $(VENV)/uv/bin/uv
 	test -x $(BIN)/python || $(VENV)/uv/bin/uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
 	$(VENV)/uv/bin/uv pip sync --quiet --python $(BIN)/python requirements.lock
 	$(VENV)/uv/bin/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m framemill.training.prebuild
 	touch $@
 
 demo: setup

@@ -22,8 +22,6 @@ def worker_count(workers: int) -> int:
 def quiet_environment() -> None:
     """Ray's usage reports, dashboard hints and progress bars off, before Ray is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's native code reports as errors what Ray Data does by design; failures reach us as exceptions all the same.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")

@@ -25,7 +25,6 @@ LEAST_DISK = 5 * GIB
 LEAST_MEMORY = 4 * GIB
 LEAST_SHARED_MEMORY = GIB // 2
 LIBRARIES = ("torch", "torchvision", "ray", "deepspeed", "diffusers", "transformers", "mlflow", "webdataset", "av")
-DEEPSPEED_OP = "deepspeed_shm_comm"
 # FFmpeg's names. Without the encoder nothing can be packed or generated; a missing decoder costs files in that format.
 ENCODER = "libx264"
 DECODERS = ("h264", "hevc", "av1", "vp9", "prores")
@@ -115,26 +114,12 @@ def _compute() -> Iterator[Finding]:
 
 
 def _compiler() -> Finding:
-    """DeepSpeed compiles one small op at the first training on CPUs, and keeps it."""
-    op = next((str(found) for root in _extension_roots() for found in root.glob(f"**/{DEEPSPEED_OP}*.so")), "")
-    if op:
-        return Finding("DeepSpeed op", f"compiled: {op}")
+    """Nothing is compiled by default: the op that DeepSpeed would build on CPUs is not part of training."""
     compiler = next((c for c in (os.environ.get("CXX"), "c++", "g++", "clang++") if c and shutil.which(c)), None)
-    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    ninja = shutil.which("ninja", path=beside)
-    if compiler and ninja:
-        advice = "the first training compiles it, which takes about a minute; `make setup` does so beforehand"
-        return Finding("DeepSpeed op", f"not compiled yet; {compiler} and ninja are here", advice)
-    absent = " and ".join(name for name, here in (("a C++ compiler", compiler), ("ninja", ninja)) if not here)
-    advice = "install g++ or clang++ with the system's packages; ninja comes with framemill's dependencies"
-    return Finding("DeepSpeed op", f"not compiled, and {absent} not found", advice, True)
-
-
-def _extension_roots() -> list[Path]:
-    """Where torch keeps compiled extensions: as told, in this environment, in the home folder."""
-    told = os.environ.get("TORCH_EXTENSIONS_DIR")
-    roots = [Path(told)] if told else []
-    return [*roots, Path(sys.prefix, "torch_extensions"), Path.home() / ".cache" / "torch_extensions"]
+    if compiler:
+        return Finding("C++ compiler", f"{compiler}, for DeepSpeed's own optimisers and torch.compile")
+    advice = "the defaults need none; DeepSpeed's own optimisers and torch.compile do: g++ or clang++ from the system"
+    return Finding("C++ compiler", "none", advice)
 
 
 def _memory() -> Iterator[Finding]:
