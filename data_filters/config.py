@@ -43,9 +43,12 @@ class PackConfig:
     samples_per_shard: int = key(32, "clips in one shard")
 
     def validate(self) -> None:
-        for name, value, lowest, highest in (("fps", self.fps, 0, 1000), ("max_height", self.max_height, 16, 8192),
-                                             ("crf", self.crf, 0, 51),
-                                             ("samples_per_shard", self.samples_per_shard, 1, 1_000_000)):
+        for name, value, lowest, highest in (
+            ("fps", self.fps, 0, 1000),
+            ("max_height", self.max_height, 16, 8192),
+            ("crf", self.crf, 0, 51),
+            ("samples_per_shard", self.samples_per_shard, 1, 1_000_000),
+        ):
             if not lowest <= value <= highest:
                 raise RequestError(f"pack.{name}={value}: must be from {lowest} to {highest}")
 

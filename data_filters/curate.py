@@ -74,8 +74,10 @@ def measure(config: CurateConfig, sources: list[Source], token: LockToken) -> li
 
     # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
     if holds_others(config.output, sources):
-        raise RequestError(f"input={config.input}: output={config.output} holds the measurements of other sources; "
-                           "choose another output")
+        raise RequestError(
+            f"input={config.input}: output={config.output} holds the measurements of other sources; "
+            "choose another output"
+        )
     storage.make_dirs(storage.join(config.output, PARTS))
     parts = {source.path: read_part(config.output, source) for source in sources}
     todo = [source for source in sources if parts[source.path] is None]
@@ -113,8 +115,10 @@ def run(config: CurateConfig, label: str, unit: str, worker: Any, arguments: Row
 def check_failures(config: CurateConfig, sources: list[Row]) -> None:
     failed = [source for source in sources if source["state"] == "failed"]
     if len(failed) > config.max_failed * len(sources):
-        raise FramemillError(f"curate: {len(failed)} of {len(sources)} sources failed, more than max_failed="
-                             f"{config.max_failed:g} allows; the first: {failed[0]['path']}: {failed[0]['reason']}")
+        raise FramemillError(
+            f"curate: {len(failed)} of {len(sources)} sources failed, more than max_failed="
+            f"{config.max_failed:g} allows; the first: {failed[0]['path']}: {failed[0]['reason']}"
+        )
 
 
 def write_captions(clips: list[Row], captioners: list[str]) -> None:
@@ -156,8 +160,9 @@ def pack(config: CurateConfig, plans: list[ShardPlan], clips: list[Row], token: 
     return [manifest.info for manifest in manifests if manifest.info.samples]
 
 
-def commit(config: CurateConfig, sources: list[Row], clips: list[Row], plans: list[ShardPlan],
-           shards: list[ShardInfo]) -> Summary:
+def commit(
+    config: CurateConfig, sources: list[Row], clips: list[Row], plans: list[ShardPlan], shards: list[ShardInfo]
+) -> Summary:
     """Writes the tables and, last, the index."""
     import dataclasses
 
@@ -208,8 +213,16 @@ def samples_schema(scores: list[str]) -> Any:
     import pyarrow as pa
 
     text, whole, real = pa.string(), pa.int64(), pa.float64()
-    fixed = [("key", text), ("bucket", text), ("width", whole), ("height", whole), ("frames", whole), ("fps", real),
-             ("duration", real), ("caption", text)]
+    fixed = [
+        ("key", text),
+        ("bucket", text),
+        ("width", whole),
+        ("height", whole),
+        ("frames", whole),
+        ("fps", real),
+        ("duration", real),
+        ("caption", text),
+    ]
     return pa.schema([*fixed, *((name, real) for name in scores)])
 
 

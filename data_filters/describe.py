@@ -13,11 +13,26 @@ from framemill.data_filters.clip import ClipFrames
 
 BRIGHTNESS = ((45, "very dark"), (85, "dark"), (150, "softly lit"), (195, "bright"), (256, "very bright"))
 """Below a mean luma (0..255): the word."""
-SPEED = ((0.7, "stays still"), (4.0, "moves very slowly"), (20.0, "moves slowly"), (45.0, "moves steadily"),
-         (90.0, "moves quickly"), (float("inf"), "moves very quickly"))
+SPEED = (
+    (0.7, "stays still"),
+    (4.0, "moves very slowly"),
+    (20.0, "moves slowly"),
+    (45.0, "moves steadily"),
+    (90.0, "moves quickly"),
+    (float("inf"), "moves very quickly"),
+)
 """Below a motion score (pixels at 320x576 in half a second): the words."""
-HUES = ((8, "red"), (20, "orange"), (33, "yellow"), (85, "green"), (100, "teal"), (130, "blue"), (155, "purple"),
-        (172, "pink"), (180, "red"))
+HUES = (
+    (8, "red"),
+    (20, "orange"),
+    (33, "yellow"),
+    (85, "green"),
+    (100, "teal"),
+    (130, "blue"),
+    (155, "purple"),
+    (172, "pink"),
+    (180, "red"),
+)
 """Below an OpenCV hue (0..179): the name."""
 GREY_S, BLACK_V, WHITE_V, BROWN_V = 45, 40, 205, 150
 """OpenCV saturation under which a pixel has no hue; values of black, white, and of an orange that is a brown."""

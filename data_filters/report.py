@@ -39,8 +39,10 @@ def write_report(config: CurateConfig, found: list[Source], sources: list[Row], 
         contact_sheet(config, found, clips, "filtered", "reason"),
         contact_sheet(config, found, clips, "failed", "reason"),
     ]
-    page = (f"<!doctype html><html lang=en><meta charset=utf-8><title>Framemill: curation</title>"
-            f"<style>{STYLE}</style>{''.join(sections)}</html>\n")
+    page = (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>Framemill: curation</title>"
+        f"<style>{STYLE}</style>{''.join(sections)}</html>\n"
+    )
     storage.write_atomic(storage.join(config.output, "report.html"), page.encode())
 
 
@@ -62,11 +64,16 @@ def funnel(sources: list[Row], clips: list[Row]) -> str:
 def reasons(sources: list[Row], clips: list[Row]) -> str:
     """Why clips were not kept, counted; and each source that failed or was a duplicate."""
     counts = Counter((clip["state"], clip["reason"]) for clip in clips if clip["reason"])
-    rows = "".join(f"<tr><td>{count}<td>{state}<td>{escape(reason)}"
-                   for (state, reason), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    rows = "".join(
+        f"<tr><td>{count}<td>{state}<td>{escape(reason)}"
+        for (state, reason), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )
     table = f"<h2>Why not</h2><table>{rows}</table>" if rows else ""
-    told = "".join(f"<tr><td>{escape(source['path'])}<td>{source['state']}<td>{escape(source['reason'])}"
-                   for source in sources if source["state"] in ("failed", "duplicate"))
+    told = "".join(
+        f"<tr><td>{escape(source['path'])}<td>{source['state']}<td>{escape(source['reason'])}"
+        for source in sources
+        if source["state"] in ("failed", "duplicate")
+    )
     return table + (f"<h2>Sources that failed or repeat another</h2><table>{told}</table>" if told else "")
 
 
@@ -86,7 +93,7 @@ def histogram(config: CurateConfig, name: str, clips: list[Row]) -> str:
     scale = (HEIGHT - 4) / max(1, every.max())
     step = WIDTH / BINS
     bars = "".join(
-        f'<rect x={i * step:.1f} y={HEIGHT - count * scale:.1f} width={step - 1:.1f} height={count * scale:.1f} '
+        f"<rect x={i * step:.1f} y={HEIGHT - count * scale:.1f} width={step - 1:.1f} height={count * scale:.1f} "
         f'fill="{fill}"/>'
         for counts, fill in ((every, "#d8d3c8"), (chosen, COLOURS["kept"]))
         for i, count in enumerate(counts)
@@ -96,8 +103,9 @@ def histogram(config: CurateConfig, name: str, clips: list[Row]) -> str:
     for limit in (band.min, band.max) if band else ():
         if limit is not None and edges[0] <= limit <= edges[-1]:
             x = (limit - edges[0]) / (edges[-1] - edges[0]) * WIDTH
-            bars += (f'<line x1={x:.1f} x2={x:.1f} y1=0 y2={HEIGHT} stroke="{COLOURS["failed"]}" '
-                     f'stroke-dasharray="3 3"/>')
+            bars += (
+                f'<line x1={x:.1f} x2={x:.1f} y1=0 y2={HEIGHT} stroke="{COLOURS["failed"]}" stroke-dasharray="3 3"/>'
+            )
     told = f"{edges[0]:.3g} to {edges[-1]:.3g}, median {np.median(values):.3g}"
     return f"<div><b>{name}</b> <small>{told}</small><svg width={WIDTH} height={HEIGHT}>{bars}</svg></div>"
 

@@ -57,8 +57,9 @@ def settle(parts: list[Part], min_seconds: float, bands: dict[str, Band]) -> tup
         for clip in part.clips:
             state, reason = verdict(clip, min_seconds, bands)
             clips.append({**clip, "state": state, "reason": reason, "provenance": part.provenance})
-        sources.append({**row, "state": "failed" if part.reason else "ok", "reason": part.reason,
-                        "clips": len(part.clips)})
+        sources.append(
+            {**row, "state": "failed" if part.reason else "ok", "reason": part.reason, "clips": len(part.clips)}
+        )
     return sources, sorted(clips, key=lambda clip: clip["key"])
 
 

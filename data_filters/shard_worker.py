@@ -59,8 +59,9 @@ class ShardWorker:
         note(self.output, event="start", shard=plan.name, attempt=self.token.attempt)
         failed: dict[str, str] = {}
         try:
-            info = write_shard(storage.join(self.output, "shards"), SPLIT, plan.index, self.samples(plan, failed),
-                               plan.digest8)
+            info = write_shard(
+                storage.join(self.output, "shards"), SPLIT, plan.index, self.samples(plan, failed), plan.digest8
+            )
         except Later as reason:
             return {"name": plan.name, "waits": str(reason)}
         self.token.check()
@@ -86,7 +87,8 @@ class ShardWorker:
             raise Later(f"{clip.path} changed after it was measured")
         try:
             with storage.local_copy(clip.uri) as path:
-                return call_twice(self.child, "framemill.data_filters.pack:encode_clip", path, clip,
-                                  timeout=self.timeout_s)
+                return call_twice(
+                    self.child, "framemill.data_filters.pack:encode_clip", path, clip, timeout=self.timeout_s
+                )
         except OSError as error:
             raise Later(f"storage: {error.strerror or error}") from error

@@ -56,8 +56,13 @@ class SourceWorker:
             return Part(source, None, str(error), {"tags": [], "licence": None}, [])
         try:
             with storage.local_copy(source.uri) as path:
-                items = call_twice(self.child, "framemill.data_filters.measure:measure_source", path, self.settings,
-                                   timeout=self.timeout_s)
+                items = call_twice(
+                    self.child,
+                    "framemill.data_filters.measure:measure_source",
+                    path,
+                    self.settings,
+                    timeout=self.timeout_s,
+                )
         except ChildCrashed as error:
             return Part(source, None, f"the decoder crashed twice: {error}", provenance, [])
         except PermissionError:

@@ -17,8 +17,23 @@ from framemill.platform import storage
 from framemill.platform.errors import RequestError
 
 VIDEO_SUFFIXES = (
-    ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv", ".ogv",
-    ".3gp", ".mxf", ".gif",
+    ".mp4",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".m2ts",
+    ".mts",
+    ".wmv",
+    ".flv",
+    ".ogv",
+    ".3gp",
+    ".mxf",
+    ".gif",
 )
 LIST_SUFFIXES = (".txt", ".lst")
 WILDCARDS = frozenset("*?[")

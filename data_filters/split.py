@@ -33,8 +33,9 @@ class Splitter:
 
         self.fps, self.width, self.height = float(fps), width, height
         self.min_seconds, self.max_seconds = min_seconds, max_seconds
-        self.detector = AdaptiveDetector(adaptive_threshold=THRESHOLD, window_width=WINDOW,
-                                         min_content_val=LEAST_CHANGE, min_scene_len=MIN_SCENE_S)
+        self.detector = AdaptiveDetector(
+            adaptive_threshold=THRESHOLD, window_width=WINDOW, min_content_val=LEAST_CHANGE, min_scene_len=MIN_SCENE_S
+        )
         self.held: list[Frame] = []
 
     def push(self, frame: Frame) -> Iterator[ClipFrames]:

@@ -25,9 +25,11 @@ class Summary:
 
     def line(self) -> str:
         """The last line of the job."""
-        return (f"curate: kept {self.clips.get('kept', 0)} of {sum(self.clips.values())} clips "
-                f"({self.hours_kept * 60:.1f} of {self.hours_found * 60:.1f} min) from {sum(self.sources.values())} "
-                f"sources ({self.sources.get('failed', 0)} failed) -> {self.output}")
+        return (
+            f"curate: kept {self.clips.get('kept', 0)} of {sum(self.clips.values())} clips "
+            f"({self.hours_kept * 60:.1f} of {self.hours_found * 60:.1f} min) from {sum(self.sources.values())} "
+            f"sources ({self.sources.get('failed', 0)} failed) -> {self.output}"
+        )
 
     def totals(self) -> dict[str, Any]:
         """For the index."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import List
 
+from omegaconf import MISSING
+
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
-from omegaconf import MISSING
 
 SUITES = ("custom", "vbench")
 

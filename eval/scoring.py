@@ -147,9 +147,7 @@ def vbench_i2v_totals(scores: Mapping[str, float]) -> dict[str, float]:
 TOTALS = {"vbench": vbench_totals, "vbench_i2v": vbench_i2v_totals}
 
 
-def _checked(
-    scores: Mapping[str, float], required: tuple[str, ...], outside: tuple[str, ...] = ()
-) -> dict[str, float]:
+def _checked(scores: Mapping[str, float], required: tuple[str, ...], outside: tuple[str, ...] = ()) -> dict[str, float]:
     """`scores` under their result-file names, once all that `required` names are there and sound."""
     known: dict[str, float] = {}
     for label, score in scores.items():

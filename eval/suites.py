@@ -81,7 +81,7 @@ def plan_listed(names: Sequence[str], text: str) -> Manifest:
             entry = json.loads(line)
             name, prompt = str(entry["video"]), str(entry["prompt"])
         except (ValueError, KeyError, TypeError) as error:
-            raise RequestError(f"{PROMPT_LIST} line {number} is not {{\"video\": ..., \"prompt\": ...}}") from error
+            raise RequestError(f'{PROMPT_LIST} line {number} is not {{"video": ..., "prompt": ...}}') from error
         if name in videos or name in missing:
             raise RequestError(f"{PROMPT_LIST} line {number}: {name} is listed twice")
         if name in present:

@@ -56,8 +56,11 @@ def main(words: list[str] | None = None) -> int:
         if debug:
             raise
         message = str(error).strip().splitlines()
-        print(f"framemill: {type(error).__name__}: {message[-1] if message else ''} (--debug shows where)",
-              file=sys.stderr, flush=True)
+        print(
+            f"framemill: {type(error).__name__}: {message[-1] if message else ''} (--debug shows where)",
+            file=sys.stderr,
+            flush=True,
+        )
         return 1
 
 

@@ -48,21 +48,23 @@ def log_samples(config: LoopConfig) -> list[str]:
 def table(result: Result) -> list[str]:
     """The lines of the closing table."""
     curated, trained, outcome = result.curated, result.trained, result.evaluated.outcome
-    lines = [
+    better = "better" if trained.last_loss < trained.linear_loss else "NOT better"
+    reads = "reads" if trained.other_captions_loss > trained.last_loss else "does NOT read"
+    return [
         f"clips      {curated.clips.get('kept', 0)} kept of {sum(curated.clips.values())} found"
         f" in {sum(curated.sources.values())} sources",
         *(f"           {count:>4} {reason}" for reason, count in curated.reasons.items()),
-        *(f"stage      {name}: {steps} steps" for name, steps in trained.stages.items()),
-        f"loss       {trained.first_loss:.3f} -> {trained.last_loss:.3f} on held-out clips ({-100 * trained.fall:+.0f} %)",
-        f"           {trained.linear_loss:.3f} is the best linear predictor's: the model is"
-        f" {'better' if trained.last_loss < trained.linear_loss else 'NOT better yet'}",
-        f"           {trained.other_captions_loss:.3f} with captions exchanged: the model"
-        f" {'reads them' if trained.other_captions_loss > trained.last_loss else 'does NOT read them yet'}",
+        *(
+            f"stage      {name}: {steps} steps, held-out loss {trained.stage_losses[name]:.3f} at its end"
+            for name, steps in trained.stages.items()
+        ),
+        f"loss       {trained.first_loss:.3f} -> {trained.last_loss:.3f}, {-100 * trained.fall:+.0f} %, on held-out clips",
+        f"           {trained.linear_loss:.3f} for the best linear predictor: the model is {better}",
+        f"           {trained.other_captions_loss:.3f} with captions exchanged: the model {reads} its captions",
         f"videos     {outcome.videos} generated and scored",
         *(f"score      {name}: {score.score:.4f}" for name, score in outcome.scores.items()),
         f"           {len(outcome.not_measured)} dimensions not measured (why: result.json), so there is no total",
     ]
-    return lines
 
 
 def report(config: LoopConfig, result: Result) -> None:
@@ -91,9 +93,10 @@ def draw(config: LoopConfig, result: Result, path: str) -> None:
 
     matplotlib.use("Agg")
     import numpy as np
+    from matplotlib import pyplot
+
     from framemill.platform.shards import Dataset
     from framemill.platform.vision.video import read_video
-    from matplotlib import pyplot
 
     def strip(video: np.ndarray) -> np.ndarray:
         return np.concatenate([video[i] for i in np.linspace(0, len(video) - 1, STRIP).astype(int)], axis=1)

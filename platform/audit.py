@@ -6,7 +6,6 @@ import json
 import tarfile
 from typing import Any
 
-import pyarrow.parquet as pq
 from framemill.platform import storage
 from framemill.platform.shards import index_digest, read_index, read_ledger, read_table
 
@@ -75,8 +74,9 @@ def check_conservation(path: str, index: dict[str, Any]) -> list[str]:
     found = sum(source["clips"] for source in sources)
     if found != len(clips):
         problems.append(f"ledger: {found} clips were found in the sources, {len(clips)} are in ledger/clips.parquet")
-    problems.extend(f"ledger/clips.parquet: {clip['key']} is {clip['state']!r}" for clip in clips
-                    if clip["state"] not in STATES)
+    problems.extend(
+        f"ledger/clips.parquet: {clip['key']} is {clip['state']!r}" for clip in clips if clip["state"] not in STATES
+    )
     kept = sum(clip["state"] == "kept" for clip in clips)
     samples = sum(shard["samples"] for shard in index["shards"])
     if kept != samples:
@@ -96,8 +96,12 @@ def audit(path: str) -> list[str]:
     checkpoints = storage.join(path, "checkpoints")
     if storage.exists(storage.join(path, "index.json")) or not storage.exists(checkpoints):
         return audit_dataset(path)
-    return [problem for name in storage.list_dir(checkpoints) if not name.startswith(".")
-            for problem in audit_manifest(storage.join(checkpoints, name), f"checkpoints/{name}")]
+    return [
+        problem
+        for name in storage.list_dir(checkpoints)
+        if not name.startswith(".")
+        for problem in audit_manifest(storage.join(checkpoints, name), f"checkpoints/{name}")
+    ]
 
 
 def audit_manifest(folder: str, label: str) -> list[str]:
@@ -106,4 +110,8 @@ def audit_manifest(folder: str, label: str) -> list[str]:
     if not storage.exists(manifest):
         return [f"{label}: has no manifest.json: it was never finished"]
     files = json.loads(storage.read_bytes(manifest))["files"]
-    return [f"{label}/{problem}" for name, entry in sorted(files.items()) for problem in check_file(folder, name, entry)]
+    found = set(storage.walk(folder)) - {"manifest.json"}
+    problems = [f"{label}/{name}: is not in the manifest" for name in sorted(found - files.keys())]
+    for name, entry in sorted(files.items()):
+        problems.extend(f"{label}/{problem}" for problem in check_file(folder, name, entry))
+    return problems

@@ -106,8 +106,9 @@ class ExpendableChild:
         self._pipe, theirs = Pipe()
         lifeline, self._lifeline = os.pipe()
         program = PROGRAM.format(path=sys.path, work=theirs.fileno(), lifeline=lifeline)
-        self._process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.DEVNULL,
-                                         pass_fds=[theirs.fileno(), lifeline])
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno(), lifeline]
+        )
         theirs.close()
         os.close(lifeline)
         self.calls = 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 
 from framemill.platform.config import ClusterConfig
@@ -47,8 +49,18 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
         cores = max(worker_count(workers), worker_count(0))
         # Without a dashboard Ray Train's own watchers cannot ask for states, and say so every second as a warning.
         with known_address():
-            ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=OBJECT_STORE,
-                     logging_level=logging.WARNING, logging_config=ray.LoggingConfig(log_level="ERROR"), log_to_driver=True)
+            ray.init(
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE,
+                logging_level=logging.WARNING,
+                logging_config=ray.LoggingConfig(log_level="ERROR"),
+                log_to_driver=True,
+            )
+    # Ray's native handler took the signal over; the command line's own ends a job cleanly.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     quiet_ray_data()
     try:
         yield

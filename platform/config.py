@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
-from framemill.platform.errors import RequestError
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from framemill.platform.errors import RequestError
 
 C = TypeVar("C")
 
@@ -246,8 +247,11 @@ def describe(job: str, schema: type) -> list[tuple[str, str, str]]:
         elif isinstance(value, dict) and not dataclasses.is_dataclass(hint):
             lines.append((name, "" if value else "{}", help_text))
             sentences = item_help(hint)
-            lines.extend((key, plain(item), sentences.get(key.rpartition(".")[2], ""))
-                         for key, item in flat_values(value, f"{name}.") if value)
+            lines.extend(
+                (key, plain(item), sentences.get(key.rpartition(".")[2], ""))
+                for key, item in flat_values(value, f"{name}.")
+                if value
+            )
         elif not dataclasses.is_dataclass(hint):
             choices = "|".join(entry.metadata.get("choices", ()))
             lines.append((name, plain(value), help_text + (f" ({choices})" if choices else "")))
@@ -312,6 +316,7 @@ def load_frozen(schema: type[C], path: str | os.PathLike[str]) -> C:
         RequestError: the file is not there or does not fit the schema.
     """
     import yaml
+
     from framemill.platform import storage
 
     try:
@@ -354,5 +359,3 @@ def differences(theirs: Any, ours: Any, prefix: str = "") -> list[str]:
             lines.extend(differences(theirs.get(name), ours.get(name), f"{prefix}{name}."))
         return lines
     return [] if theirs == ours else [f"{prefix.rstrip('.')} was {theirs}, is {ours}"]
-
-

@@ -20,6 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 

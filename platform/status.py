@@ -45,7 +45,9 @@ def run_lines(path: str, names: list[str]) -> list[str]:
     if "metrics.jsonl" in names:
         steps = [record for record in metric_records(path) if "loss" in record]
         if steps:
-            lines.append(f"training: step {steps[-1]['step']} of stage {steps[-1]['stage']}, loss {steps[-1]['loss']:.4f}")
+            lines.append(
+                f"training: step {steps[-1]['step']} of stage {steps[-1]['stage']}, loss {steps[-1]['loss']:.4f}"
+            )
     if "latest" in names:
         checkpoint = storage.read_bytes(storage.join(path, "latest")).decode().strip()
         lines.append(f"latest checkpoint: {checkpoint}")

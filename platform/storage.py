@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 import fsspec
-from framemill.platform.errors import FramemillError, RequestError
 from fsspec.core import url_to_fs
+
+from framemill.platform.errors import FramemillError, RequestError
 
 CHUNK = 1 << 20
 
@@ -56,6 +57,12 @@ def list_dir(uri: str) -> list[str]:
         return []
     filesystem.invalidate_cache(path)
     return sorted(entry.rstrip("/").rpartition("/")[2] for entry in filesystem.ls(path, detail=False))
+
+
+def walk(uri: str) -> list[str]:
+    """The files below a folder, relative to it and sorted."""
+    filesystem, path = url_to_fs(uri)
+    return sorted(found[len(path.rstrip("/")) + 1 :] for found in filesystem.find(path))
 
 
 def remove(uri: str) -> None:

@@ -10,8 +10,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CurriculumConfig", "StageConfig", "Summary", "TrainConfig", "train"]
 
-HOMES = {"TrainConfig": "config", "CurriculumConfig": "curriculum", "StageConfig": "curriculum", "Summary": "trainer",
-         "train": "trainer"}
+HOMES = {
+    "TrainConfig": "config",
+    "CurriculumConfig": "curriculum",
+    "StageConfig": "curriculum",
+    "Summary": "trainer",
+    "train": "trainer",
+}
 
 
 def __getattr__(name: str) -> Any:

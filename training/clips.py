@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+
 from framemill.platform.vision.video import iter_frames, retime
 from framemill.training.buckets import Bucket, nearest_bucket
 from framemill.training.curriculum import CurriculumConfig, stage_buckets
@@ -58,7 +59,6 @@ def read_clip(path: str, target: Target, width: int, height: int) -> np.ndarray:
     ticks = retime(iter_frames(path, size=(wide, high)), target.fps, bucket.frames / target.fps)
     # islice stops the decoder with the last tick; retime alone would read on to the end of the file.
     frames = [
-        frame[top : top + bucket.height, left : left + bucket.width]
-        for frame in itertools.islice(ticks, bucket.frames)
+        frame[top : top + bucket.height, left : left + bucket.width] for frame in itertools.islice(ticks, bucket.frames)
     ]
     return np.stack(frames)

@@ -89,8 +89,9 @@ class TrainConfig:
     eval: EvalConfig = key(EvalConfig, "the loss on held-out clips")
     seed: int = key(0, "of weights, order, noise, timesteps and dropped captions")
     precision: str = key("bf16", "of weights and activations; AdamW keeps an fp32 copy", choices=("fp32", "bf16"))
-    zero_stage: int = key(1, "what DeepSpeed splits over workers: 1 moments, 2 gradients too, 3 weights too",
-                          choices=("0", "1", "2", "3"))
+    zero_stage: int = key(
+        1, "what DeepSpeed splits over workers: 1 moments, 2 gradients too, 3 weights too", choices=("0", "1", "2", "3")
+    )
     activation_checkpointing: bool = key(False, "recompute activations in the backward pass, to save memory")
     caption_dropout: float = key(0.1, "share of captions replaced by the empty one, for classifier-free guidance")
     checkpoint_every: int = key(500, "steps between checkpoints; also at the end of each stage", result=False)

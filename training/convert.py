@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from framemill.training.job_configs import ConvertConfig
 from framemill.training.model import LinearDiT, LinearDiTConfig, weights
-from safetensors.torch import save_file
-from torch import Tensor
 
 MODEL, TENSORS = "model.json", "model.safetensors"
 
@@ -30,8 +31,10 @@ class ConvertResult:
     parameters: int
 
     def line(self) -> str:
-        return (f"convert: {self.source} -> {self.kind} {self.output}: "
-                f"{self.tensors} tensors, {self.parameters:,} parameters")
+        return (
+            f"convert: {self.source} -> {self.kind} {self.output}: "
+            f"{self.tensors} tensors, {self.parameters:,} parameters"
+        )
 
 
 def convert(config: ConvertConfig) -> ConvertResult:

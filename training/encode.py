@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
 from framemill.platform.config import claim_output, digest

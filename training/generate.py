@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
 from framemill.platform.config import claim_output
@@ -204,9 +205,15 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
     text, mask = (torch.from_numpy(part) for part in encoder.encode([caption]))
     null_text, null_mask = (torch.from_numpy(part) for part in encoder.encode([config.negative_prompt]))
     latents = sample(
-        model, text, mask, null_text, null_mask,
+        model,
+        text,
+        mask,
+        null_text,
+        null_mask,
         shape=(1, *codec.latent_shape(bucket.frames, bucket.height, bucket.width)),
-        steps=config.steps, cfg=config.cfg, scheduler=load_scheduler(storage.join(export, "scheduler")),
+        steps=config.steps,
+        cfg=config.cfg,
+        scheduler=load_scheduler(storage.join(export, "scheduler")),
         generator=torch.Generator().manual_seed(video.seed),
     )
     return codec.decode(latents[0].cpu().numpy())

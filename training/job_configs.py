@@ -56,8 +56,15 @@ class GenerateConfig:
     cluster: ClusterConfig = key(ClusterConfig, "Ray", result=False)
 
     def validate(self) -> None:
-        for name, least in (("samples_per_prompt", 1), ("steps", 1), ("motion_score", -1), ("seed", 0),
-                            ("frames", 0), ("height", 0), ("width", 0)):
+        for name, least in (
+            ("samples_per_prompt", 1),
+            ("steps", 1),
+            ("motion_score", -1),
+            ("seed", 0),
+            ("frames", 0),
+            ("height", 0),
+            ("width", 0),
+        ):
             if getattr(self, name) < least:
                 raise RequestError(f"{name}={getattr(self, name)}: is at least {least}")
 

@@ -86,7 +86,8 @@ class LatentDataset:
             )
         least, most = min(minimum, len(rows) // 2), len(rows) - 1
         return [
-            row for place, (value, row) in enumerate(ranked)
+            row
+            for place, (value, row) in enumerate(ranked)
             if place < least or (value < fraction * 2**64 and place < most)
         ]
 
@@ -106,7 +107,9 @@ class LatentDataset:
                     rows.setdefault(bucket, []).append(row)
             if not rows:
                 wanted = f"{stage.frames} frames at resolution {stage.resolution}"
-                raise RequestError(f"curriculum.stages.{name}: no clip of the data has a latent of {wanted}; "
-                                   "encode it with this curriculum")
+                raise RequestError(
+                    f"curriculum.stages.{name}: no clip of the data has a latent of {wanted}; "
+                    "encode it with this curriculum"
+                )
             plans[name] = StagePlan(name, rows, stage.batch_size, seed)
         return plans

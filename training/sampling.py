@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from framemill.platform.errors import RequestError
 from torch import Tensor
+
+from framemill.platform.errors import RequestError
 
 if TYPE_CHECKING:
     from framemill.training.model import LinearDiT

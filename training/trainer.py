@@ -48,6 +48,7 @@ class Summary:
     export: str
     steps: int
     stages: dict[str, int]  # steps of each
+    stage_losses: dict[str, float]  # at the end of each
     first_loss: float
     last_loss: float
     other_captions_loss: float  # of the trained model, with captions exchanged among the clips
@@ -107,11 +108,14 @@ def check_fit(config: TrainConfig, dataset: LatentDataset) -> None:
     """Raises RequestError where the model's inputs are not what the dataset holds."""
     channels, width = dataset.index["latent_channels"], dataset.index["text_width"]
     if channels != config.model.in_channels:
-        raise RequestError(f"model.in_channels={config.model.in_channels}: the latents of data={config.data} "
-                           f"have {channels}")
+        raise RequestError(
+            f"model.in_channels={config.model.in_channels}: the latents of data={config.data} have {channels}"
+        )
     if width != config.model.caption_channels:
-        raise RequestError(f"model.caption_channels={config.model.caption_channels}: the text embeddings of "
-                           f"data={config.data} are {width} wide")
+        raise RequestError(
+            f"model.caption_channels={config.model.caption_channels}: the text embeddings of "
+            f"data={config.data} are {width} wide"
+        )
 
 
 def check_shares(config: TrainConfig, workers: int) -> None:
@@ -137,14 +141,14 @@ def worker_kind(config: TrainConfig) -> tuple[int, bool]:
     if 0 < gpus < workers:
         say(f"training on CPUs: the cluster has {gpus} GPUs for workers={workers}")
     if not config.cluster.address and workers * config.cpus_per_worker > cpus:
-        raise RequestError(f"cpus_per_worker={config.cpus_per_worker}: {workers} workers may have {cpus / workers:g} "
-                           f"each of the {cpus:g} CPUs here")
+        raise RequestError(
+            f"cpus_per_worker={config.cpus_per_worker}: {workers} workers may have {cpus / workers:g} "
+            f"each of the {cpus:g} CPUs here"
+        )
     return workers, gpus >= workers
 
 
-def identify(
-    config: TrainConfig, dataset: LatentDataset, plans: dict[str, StagePlan], workers: int
-) -> dict[str, Any]:
+def identify(config: TrainConfig, dataset: LatentDataset, plans: dict[str, StagePlan], workers: int) -> dict[str, Any]:
     """What a run cannot change between two starts and still be the same run."""
     order = {name: plan.fingerprint for name, plan in plans.items()}
     return {"config": digest(config), "data": dataset.digest, "workers": workers, "order": order}
@@ -163,8 +167,10 @@ def claim_identity(output: str, identity: dict[str, Any]) -> None:
     for theirs in bound:
         for name, value in identity.items():
             if theirs.get(name) != value:
-                raise RequestError(f"output={output}: this run has {name} {theirs.get(name)}, asked for is {value}; "
-                                   "go on with the same, or choose another output")
+                raise RequestError(
+                    f"output={output}: this run has {name} {theirs.get(name)}, asked for is {value}; "
+                    "go on with the same, or choose another output"
+                )
     storage.write_atomic(path, (json.dumps(identity, indent=1, sort_keys=True) + "\n").encode())
 
 
@@ -186,12 +192,14 @@ def fit(
         work,
         train_loop_config={"task": Task(config, identity, token)},
         scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=use_gpu,
+            num_workers=workers,
+            use_gpu=use_gpu,
             resources_per_worker={"CPU": config.cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
         ),
         # A fresh name for each start: Ray would otherwise take up its own state of the last one.
         run_config=RunConfig(
-            name=f"attempt-{token.attempt}", storage_path=str(ray_folder(config.output)),
+            name=f"attempt-{token.attempt}",
+            storage_path=str(ray_folder(config.output)),
             failure_config=FailureConfig(max_failures=config.max_failures),
             logging_config=LoggingConfig("WARNING"),  # type: ignore[call-arg]  # mypy sees the RunConfig of Train V1
         ),
@@ -265,6 +273,7 @@ def summarise(config: TrainConfig) -> Summary:
         export=storage.join(config.output, "export"),
         steps=train_lines[-1]["step"],
         stages={name: stage.steps for name, stage in config.curriculum.stages.items()},
+        stage_losses={line["stage"]: line["loss"] for line in held},  # the last of a stage stands
         first_loss=held[0]["loss"],
         last_loss=held[-1]["loss"],
         other_captions_loss=held[-1]["loss_other_captions"],

@@ -61,8 +61,9 @@ class Worker:
         self.dataset = LatentDataset.open(config.data)
         held_out = self.dataset.held_out(config.curriculum, config.seed, config.eval.fraction, config.eval.minimum)
         self.plans = self.dataset.plans(config.curriculum, held_out, config.seed)
-        self.evaluation = Evaluation(self.dataset, held_out[: config.eval.maximum], config.curriculum.final,
-                                     config.eval.quantiles, config.seed)
+        self.evaluation = Evaluation(
+            self.dataset, held_out[: config.eval.maximum], config.curriculum.final, config.eval.quantiles, config.seed
+        )
         self.shape = config.model.shape()
         torch.manual_seed(config.seed)
         model = LinearDiT(self.shape)
@@ -97,8 +98,14 @@ class Worker:
 
     def _start(self) -> None:
         if self.record:
-            self.record.write("start", self.step, workers=self.workers, device=str(self.device), pid=os.getpid(),
-                              attempt=self.task.token.attempt)
+            self.record.write(
+                "start",
+                self.step,
+                workers=self.workers,
+                device=str(self.device),
+                pid=os.getpid(),
+                attempt=self.task.token.attempt,
+            )
             if self.step == 0:
                 baseline = self.evaluation.baseline()
                 self.record.write("baseline", 0, linear_loss=baseline.linear_loss, variance=baseline.variance)
@@ -106,8 +113,15 @@ class Worker:
             self._evaluate(next(iter(self.config.curriculum.stages)))
 
     def _train_stage(self, name: str, stage: StageConfig, first: int) -> None:
-        loader = Loader(self.dataset, self.plans[name], stage, seed=self.config.seed, rank=self.rank,
-                        workers=self.workers, caption_dropout=self.config.caption_dropout)
+        loader = Loader(
+            self.dataset,
+            self.plans[name],
+            stage,
+            seed=self.config.seed,
+            rank=self.rank,
+            workers=self.workers,
+            caption_dropout=self.config.caption_dropout,
+        )
         began = time.perf_counter()
         for stage_step, clips in loader.batches(first):
             loss, grad_norm = self._train_step(clips.to(self.device), stage, stage_step)
@@ -115,9 +129,17 @@ class Worker:
             if self.record:
                 seconds, tokens = time.perf_counter() - began, self._tokens(clips) * self.workers
                 self.record.write(
-                    "train", self.step, stage=name, stage_step=stage_step + 1,
-                    bucket=self.plans[name].batch(stage_step).bucket, loss=loss, grad_norm=grad_norm,
-                    lr=stage.lr_at(stage_step), samples=stage.batch_size, tokens=tokens, step_s=round(seconds, 4),
+                    "train",
+                    self.step,
+                    stage=name,
+                    stage_step=stage_step + 1,
+                    bucket=self.plans[name].batch(stage_step).bucket,
+                    loss=loss,
+                    grad_norm=grad_norm,
+                    lr=stage.lr_at(stage_step),
+                    samples=stage.batch_size,
+                    tokens=tokens,
+                    step_s=round(seconds, 4),
                     tokens_per_s=round(tokens / seconds, 1),
                 )
             last = stage_step + 1 == stage.steps

@@ -169,6 +169,7 @@ def to_rgb(frame: VideoFrame, width: int, height: int) -> np.ndarray:
     if int(frame.colorspace) == UNSPECIFIED_MATRIX:
         matrix = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
     # threads=1: by default the scaler starts a thread a core for every frame.
-    rgb = frame.to_ndarray(format="rgb24", width=wide, height=high, src_colorspace=matrix,
-                           interpolation=Interpolation.AREA, threads=1)
+    rgb = frame.to_ndarray(
+        format="rgb24", width=wide, height=high, src_colorspace=matrix, interpolation=Interpolation.AREA, threads=1
+    )
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb

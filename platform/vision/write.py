@@ -60,8 +60,12 @@ def encode_mp4(frames: Iterable[np.ndarray], fps: Fraction | float, *, crf: int 
                 if rgb.shape != first.shape:
                     raise ValueError(f"frame {index} is {rgb.shape[1]}x{rgb.shape[0]}, the first {width}x{height}")
                 picture = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24").reformat(
-                    format="yuv420p", dst_colorspace=matrix, dst_color_range=ColorRange.MPEG,
-                    interpolation=Interpolation.AREA, threads=1)
+                    format="yuv420p",
+                    dst_colorspace=matrix,
+                    dst_color_range=ColorRange.MPEG,
+                    interpolation=Interpolation.AREA,
+                    threads=1,
+                )
                 picture.pts, picture.time_base = index, 1 / rate
                 container.mux(stream.encode(picture))
             container.mux(stream.encode(None))

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+
 from framemill.training.codecs.dct import CHANNELS, MEAN, STD, DctCodec
 
 FRAMES, FPS, LONGEST = 17, 16, 65
@@ -74,10 +75,12 @@ def main(folder: Path) -> None:
     real, rendered = clips(folder)
     latents = {name: [codec.encode(v) for v in videos] for name, videos in (("real", real), ("rendered", rendered))}
     # Every clip counts alike, whatever its size.
-    moving = np.stack([
-        [z[:, 1:].reshape(len(z), -1).mean(1), np.square(z[:, 1:]).reshape(len(z), -1).mean(1)]
-        for z in latents["real"] + latents["rendered"]
-    ])
+    moving = np.stack(
+        [
+            [z[:, 1:].reshape(len(z), -1).mean(1), np.square(z[:, 1:]).reshape(len(z), -1).mean(1)]
+            for z in latents["real"] + latents["rendered"]
+        ]
+    )
     first, second = moving.mean(0)
     mean, std = first * STD + MEAN, np.sqrt(second - first**2) * STD
     for (plane, frequency, *_), m, s in zip(CHANNELS, mean, std, strict=True):
@@ -86,8 +89,11 @@ def main(folder: Path) -> None:
         z = np.concatenate([z[:, 1:].reshape(len(z), -1) for z in latents[name]], axis=1)
         print(f"{name}: {len(videos)} clips; normalised mean {rounded(z.mean(1))} std {rounded(z.std(1))}")
         for height, _ in SIZES:
-            errors = [np.square(codec.decode(codec.encode(v)).astype(float) - v).mean()
-                      for v in videos if v.shape[1] == height]
+            errors = [
+                np.square(codec.decode(codec.encode(v)).astype(float) - v).mean()
+                for v in videos
+                if v.shape[1] == height
+            ]
             psnr = 10 * np.log10(255**2 / np.maximum(errors, 1e-9))
             print(f"  {height} rows: PSNR mean {psnr.mean():.1f} dB, lowest {psnr.min():.1f}")
 

@@ -56,7 +56,8 @@ def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
     record = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
 
     def make(input: str | os.PathLike[str], output: str | os.PathLike[str], *words: str) -> CurateConfig:
-        return compose("curate", CurateConfig,
-                       [f"input={input}", f"output={output}", f"tracking.uri=sqlite:///{record}", *words])
+        return compose(
+            "curate", CurateConfig, [f"input={input}", f"output={output}", f"tracking.uri=sqlite:///{record}", *words]
+        )
 
     return make

@@ -133,8 +133,13 @@ def test_done_work_is_not_done_again_but_changed_work_is(made, footage, configur
 
 
 def keys_of(config) -> dict:
-    return {"input": config.input, "output": config.output, "pack": {"samples_per_shard": 3},
-            "tracking": {"uri": config.tracking.uri}, "workers": 2}
+    return {
+        "input": config.input,
+        "output": config.output,
+        "pack": {"samples_per_shard": 3},
+        "tracking": {"uri": config.tracking.uri},
+        "workers": 2,
+    }
 
 
 def test_wrong_requests(made, footage, configure, tmp_path):
@@ -172,8 +177,11 @@ def test_killed_half_way_it_goes_on_and_ends_with_the_same_bytes(real, shared_vi
     """Two workers undisturbed against one that is killed: also the same for any number of workers."""
     output = tmp_path / "out"
     words = [f"input={shared_videos}", f"output={output}", "workers=1", "pack.samples_per_shard=4"]
-    driver = subprocess.Popen([sys.executable, "-m", "framemill.jobs.cli", "curate", *words],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "framemill.jobs.cli", "curate", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 120
     while sum(entry["event"] == "done" for entry in journal(output)) < 4:
         assert driver.poll() is None and time.monotonic() < deadline, "the driver ended before it could be killed"

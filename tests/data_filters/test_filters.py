@@ -15,8 +15,10 @@ def texture(seed: int = 0) -> np.ndarray:
     """A random picture larger than the frame, with large forms and small ones as real pictures have."""
     random = np.random.default_rng(seed)
     size = (WIDTH + 400, HEIGHT + 400)
-    forms = [cv2.resize(random.normal(0, 25, (cells, cells, 3)), size, interpolation=cv2.INTER_CUBIC)
-             for cells in (6, 20, 60)]
+    forms = [
+        cv2.resize(random.normal(0, 25, (cells, cells, 3)), size, interpolation=cv2.INTER_CUBIC)
+        for cells in (6, 20, 60)
+    ]
     return np.clip(np.sum(forms, axis=0) + 128, 0, 255).astype(np.uint8)
 
 
@@ -27,8 +29,11 @@ def pan(dx: float, dy: float, frames: int = 33, fps: float = FPS, portrait: bool
         picture = np.ascontiguousarray(picture.transpose(1, 0, 2))
     height, width = (WIDTH, HEIGHT) if portrait else (HEIGHT, WIDTH)
     shots = [
-        cv2.getRectSubPix(picture, (width, height),
-                          (picture.shape[1] / 2 - dx * (i - frames / 2), picture.shape[0] / 2 - dy * (i - frames / 2)))
+        cv2.getRectSubPix(
+            picture,
+            (width, height),
+            (picture.shape[1] / 2 - dx * (i - frames / 2), picture.shape[0] / 2 - dy * (i - frames / 2)),
+        )
         for i in range(frames)
     ]
     times = np.arange(frames) / fps
@@ -93,9 +98,20 @@ def test_samples_are_the_frames_nearest_to_each_half_second():
 
 @pytest.mark.parametrize(
     ("colour", "name"),
-    [((220, 30, 30), "red"), ((240, 150, 20), "orange"), ((120, 70, 20), "brown"), ((240, 230, 40), "yellow"),
-     ((40, 160, 60), "green"), ((40, 170, 180), "teal"), ((40, 70, 220), "blue"), ((140, 60, 200), "purple"),
-     ((240, 60, 180), "pink"), ((128, 128, 128), "grey"), ((250, 250, 250), "white"), ((5, 5, 5), "black")],
+    [
+        ((220, 30, 30), "red"),
+        ((240, 150, 20), "orange"),
+        ((120, 70, 20), "brown"),
+        ((240, 230, 40), "yellow"),
+        ((40, 160, 60), "green"),
+        ((40, 170, 180), "teal"),
+        ((40, 70, 220), "blue"),
+        ((140, 60, 200), "purple"),
+        ((240, 60, 180), "pink"),
+        ((128, 128, 128), "grey"),
+        ((250, 250, 250), "white"),
+        ((5, 5, 5), "black"),
+    ],
 )
 def test_colours_have_their_names(colour, name):
     assert dominant(np.full((8, 8, 3), colour, np.uint8)) == name

@@ -12,10 +12,17 @@ from framemill.data_filters.sources import Source
 BANDS = {"motion": Band(1.0, 10.0), "technical": Band(0.5, None)}
 
 
-def clip(path: str = "a", number: int = 0, seconds: float = 3.0, motion: float | None = 5.0,
-         technical: float = 0.6) -> dict:
-    return {"key": f"{path}-{number}", "path": path, "start_s": 1.0, "end_s": 1.0 + seconds, "motion": motion,
-            "technical": technical}
+def clip(
+    path: str = "a", number: int = 0, seconds: float = 3.0, motion: float | None = 5.0, technical: float = 0.6
+) -> dict:
+    return {
+        "key": f"{path}-{number}",
+        "path": path,
+        "start_s": 1.0,
+        "end_s": 1.0 + seconds,
+        "motion": motion,
+        "technical": technical,
+    }
 
 
 def part(path: str, source_id: str | None, clips: list[dict], reason: str | None = None) -> Part:

@@ -22,8 +22,12 @@ def one_scene(seconds: float, fps: float) -> list[Frame]:
 
 
 def test_known_cuts_are_found():
-    scenes = [Scene("red", "grey"), Scene("blue", "red"), Scene("blue", "yellow", pace="quickly"),
-              Scene("grey", "blue")]
+    scenes = [
+        Scene("red", "grey"),
+        Scene("blue", "red"),
+        Scene("blue", "yellow", pace="quickly"),
+        Scene("grey", "blue"),
+    ]
     pictures = itertools.chain.from_iterable(draw(scene, i, 2.0) for i, scene in enumerate(scenes))
     frames = [Frame(i, i / 16, rgb) for i, rgb in enumerate(pictures)]
     clips = clips_of(Splitter(16, 320, 180, 1.0, 10.0), frames)

@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+
 from framemill.eval.config import EvaluateConfig
 from framemill.eval.dimensions.catalogue import CATALOGUE, VBENCH
 from framemill.eval.engine import choose_dimensions, evaluate
@@ -132,9 +133,12 @@ def test_reducing_sums_in_the_manifests_order() -> None:
     outcome = reduce("custom", manifest, records, measured, not_measured)
     assert outcome.scores[FLICKER].score == (0.1 + 0.2 + 0.7) / 3
     listing = official_results(manifest, records, outcome, "videos")
-    assert listing == {FLICKER: [outcome.scores[FLICKER].score, [
-        {"video_path": f"videos/{name}", "video_results": value} for name, value in values.items()
-    ]]}
+    assert listing == {
+        FLICKER: [
+            outcome.scores[FLICKER].score,
+            [{"video_path": f"videos/{name}", "video_results": value} for name, value in values.items()],
+        ]
+    }
 
 
 def test_vbench_counts_what_is_missing() -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from framemill.eval.config import ScoreConfig
 from framemill.eval.dimensions.catalogue import VBENCH
 from framemill.eval.score import score

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from framemill.eval.dimensions.catalogue import VBENCH
 from framemill.eval.scoring import (
     I2V,

@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+
 from framemill.eval.dimensions.catalogue import CATALOGUE, VBENCH
 from framemill.eval.suites import plan, plan_folder, plan_listed, plan_vbench
 from framemill.platform.errors import RequestError

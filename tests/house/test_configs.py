@@ -5,10 +5,11 @@ import importlib
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
+
 from framemill.jobs.cli import JOBS
 from framemill.platform.config import compose_defaults, config_groups, group_choice, walk_schema
 from framemill.platform.submit import PATH_KEYS
-from omegaconf import OmegaConf
 
 # Text keys that hold no path; those that do are in PATH_KEYS, and are made absolute when a job goes to a cluster.
 NO_PATHS = {"address", "codec", "experiment", "job", "mode", "negative_prompt", "precision", "suite", "text", "uri"}

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from framemill.platform.wheel import build_wheel, code_digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,17 +47,32 @@ def test_every_module_imports(installed: Path) -> None:
     modules = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL, str(installed), *modules],
-        cwd=installed, env={**os.environ, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True, text=True, check=False,
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
 
 def test_it_type_checks(installed: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--explicit-package-bases",
-         "--cache-dir", str(ROOT / ".mypy_cache"), "framemill"],
-        cwd=installed, capture_output=True, text=True, check=False,
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--config-file",
+            str(ROOT / "pyproject.toml"),
+            "--explicit-package-bases",
+            "--cache-dir",
+            str(ROOT / ".mypy_cache"),
+            "framemill",
+        ],
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 from framemill.platform.vision.reel import render_reel
 
 ROOT = Path(__file__).resolve().parents[2]

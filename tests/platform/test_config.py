@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from framemill.jobs.audit import AuditConfig
 from framemill.platform.config import ClusterConfig, claim_output, compose, digest, freeze, key, load_frozen, validate
 from framemill.platform.errors import RequestError
@@ -41,7 +42,13 @@ def test_text_values_are_taken_as_they_stand(tmp_path: Path, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "named"),
-    [(["pth=x"], "path"), ([], "path"), (["path"], "path"), (["path=x", "path.deeper=1"], "path.deeper"), (["=x"], "=x")],
+    [
+        (["pth=x"], "path"),
+        ([], "path"),
+        (["path"], "path"),
+        (["path=x", "path.deeper=1"], "path.deeper"),
+        (["=x"], "=x"),
+    ],
 )
 def test_a_wrong_word_is_one_line_that_names_it(words: list[str], named: str) -> None:
     with pytest.raises(RequestError) as caught:

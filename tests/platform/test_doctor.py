@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from framemill.platform.doctor import DoctorConfig, doctor, examine
 
 

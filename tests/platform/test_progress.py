@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from framemill.platform import progress as module
 from framemill.platform.progress import progress
 

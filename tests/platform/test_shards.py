@@ -10,27 +10,36 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import webdataset
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from framemill.platform import shards
 from framemill.platform.audit import audit
 from framemill.platform.errors import RequestError
 from framemill.platform.shards import Dataset, Sample, commit_dataset, write_shard
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 KEYS = st.text("abcdef0123456789-_", min_size=1, max_size=90)
-MEMBERS = st.dictionaries(st.sampled_from(["mp4", "json", "txt", "17x64x112.latent.npy"]), st.binary(max_size=1500),
-                          min_size=1)
+MEMBERS = st.dictionaries(
+    st.sampled_from(["mp4", "json", "txt", "17x64x112.latent.npy"]), st.binary(max_size=1500), min_size=1
+)
 
 
 def make_dataset(folder: Path) -> Dataset:
     samples = [Sample(f"k{i}", {"mp4": bytes([i]) * (700 * i), "json": b'{"i": %d}' % i}) for i in (3, 1, 2)]
-    written = [write_shard(f"{folder}/shards", "train", n, part, "0" * 8) for n, part in
-               enumerate([samples[:2], samples[2:]])]
+    written = [
+        write_shard(f"{folder}/shards", "train", n, part, "0" * 8) for n, part in enumerate([samples[:2], samples[2:]])
+    ]
     clips = pa.table({"key": ["k1", "k2", "k3", "k4"], "state": ["kept"] * 3 + ["filtered"]})
     sources = pa.table({"path": ["a.mp4", "b.mp4"], "clips": [4, 0]})
-    commit_dataset(str(folder), kind="curate", config_digest="c", shards=written, totals={"clips": 4},
-                   samples=pa.table({"key": ["k1", "k2", "k3"], "score": [1.0, 2.0, 3.0]}),
-                   ledger={"clips": clips, "sources": sources})
+    commit_dataset(
+        str(folder),
+        kind="curate",
+        config_digest="c",
+        shards=written,
+        totals={"clips": 4},
+        samples=pa.table({"key": ["k1", "k2", "k3"], "score": [1.0, 2.0, 3.0]}),
+        ledger={"clips": clips, "sources": sources},
+    )
     return Dataset.open(str(folder))
 
 

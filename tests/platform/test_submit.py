@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+
 from framemill.eval.config import EvaluateConfig
 from framemill.platform.config import ClusterConfig
 from framemill.platform.errors import RequestError

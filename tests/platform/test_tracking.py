@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from framemill.platform.config import TrackingConfig
 from framemill.platform.tracking import Tracker, ensure_schema, quiet_mlflow, tracking_uri
 

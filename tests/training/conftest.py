@@ -54,10 +54,21 @@ def latent_dataset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
             write_shard(str(folder / "shards"), "train", number, samples[number::2], "0" * 8) for number in range(2)
         ]
         commit_dataset(
-            str(folder), kind="encode", config_digest="0" * 16, shards=shards, samples=pa.Table.from_pylist(rows),
-            ledger={}, totals={"samples": clips},
-            extra={"codec": "dct", "latent_channels": 16, "text": "hashed", "text_width": text.width,
-                   "text_max_tokens": text.max_tokens, "null_text": text.encode_one("").tolist()},
+            str(folder),
+            kind="encode",
+            config_digest="0" * 16,
+            shards=shards,
+            samples=pa.Table.from_pylist(rows),
+            ledger={},
+            totals={"samples": clips},
+            extra={
+                "codec": "dct",
+                "latent_channels": 16,
+                "text": "hashed",
+                "text_width": text.width,
+                "text_max_tokens": text.max_tokens,
+                "null_text": text.encode_one("").tolist(),
+            },
         )
         return folder
 

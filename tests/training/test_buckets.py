@@ -54,7 +54,11 @@ def test_impossible_buckets_are_refused(frames: int, resolution: int) -> None:
 def test_locate_walks_through_the_stages() -> None:
     curriculum = CurriculumConfig({"low": stage(steps=3), "high": stage(steps=2)})
     assert [curriculum.locate(step) for step in range(5)] == [
-        ("low", 0), ("low", 1), ("low", 2), ("high", 0), ("high", 1)
+        ("low", 0),
+        ("low", 1),
+        ("low", 2),
+        ("high", 0),
+        ("high", 1),
     ]
     assert curriculum.total_steps == 5
     with pytest.raises(IndexError):

@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+from scipy.fft import dctn
+
 from framemill.platform.errors import RequestError
 from framemill.training.codecs import CODECS, get_codec
 from framemill.training.codecs.dct import CHANNELS, MEAN, STD
-from scipy.fft import dctn
 
 
 def natural(frames: int = 9, height: int = 64, width: int = 112, seed: int = 0) -> np.ndarray:

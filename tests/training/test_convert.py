@@ -5,15 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import SanaVideoTransformer3DModel
+from safetensors.torch import load_file, save_file
+
 from framemill.platform.errors import RequestError
 from framemill.training.convert import convert, save_checkpoint
 from framemill.training.job_configs import ConvertConfig
 from framemill.training.model import LinearDiT, LinearDiTConfig
-from safetensors.torch import load_file, save_file
 
 SHAPE = LinearDiTConfig(
-    num_attention_heads=2, attention_head_dim=12, num_layers=1,
-    num_cross_attention_heads=2, cross_attention_head_dim=12, caption_channels=8,
+    num_attention_heads=2,
+    attention_head_dim=12,
+    num_layers=1,
+    num_cross_attention_heads=2,
+    cross_attention_head_dim=12,
+    caption_channels=8,
 )
 
 

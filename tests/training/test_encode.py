@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import webdataset
+
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
 from framemill.platform.errors import FramemillError, RequestError
@@ -46,13 +47,31 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
             video = moving(name)
             members = {"mp4": encode_mp4(video, fps), "json": b"{}", "txt": f"a {name} ramp".encode()}
             samples.append(Sample(name, members))
-            rows.append({"key": name, "bucket": "", "width": width, "height": height, "frames": len(video), "fps": fps,
-                         "duration": len(video) / fps, "caption": f"a {name} ramp", "motion": 3.7})
+            rows.append(
+                {
+                    "key": name,
+                    "bucket": "",
+                    "width": width,
+                    "height": height,
+                    "frames": len(video),
+                    "fps": fps,
+                    "duration": len(video) / fps,
+                    "caption": f"a {name} ramp",
+                    "motion": 3.7,
+                }
+            )
         shards.append(write_shard(storage.join(folder, "shards"), "train", number, samples, "0" * 8))
     sources = pa.table({"path": ["reel.mp4"], "state": ["ok"], "clips": [len(rows)]})
     clips = pa.table({"key": list(SIZES), "state": ["kept"] * len(rows)})
-    commit_dataset(folder, kind="curate", config_digest="0" * 16, shards=shards, samples=pa.Table.from_pylist(rows),
-                   ledger={"sources": sources, "clips": clips}, totals={"kept": len(rows)})
+    commit_dataset(
+        folder,
+        kind="curate",
+        config_digest="0" * 16,
+        shards=shards,
+        samples=pa.Table.from_pylist(rows),
+        ledger={"sources": sources, "clips": clips},
+        totals={"kept": len(rows)},
+    )
     return folder
 
 

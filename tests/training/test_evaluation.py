@@ -63,8 +63,10 @@ def test_the_linear_baseline_is_what_least_squares_finds(evaluation: Evaluation)
     for quantile in range(len(QUANTILES)):
         for channel in range(16):
             pairs = [
-                (flow.interpolate(c.x0, c.noise, c.sigma)[quantile, channel].flatten().double().numpy(),
-                 flow.velocity(c.x0, c.noise)[quantile, channel].flatten().double().numpy())
+                (
+                    flow.interpolate(c.x0, c.noise, c.sigma)[quantile, channel].flatten().double().numpy(),
+                    flow.velocity(c.x0, c.noise)[quantile, channel].flatten().double().numpy(),
+                )
                 for c in clips
             ]
             weights = np.concatenate([np.full(len(x), len(x) ** -0.5) for x, _ in pairs])  # clips count alike

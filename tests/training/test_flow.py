@@ -1,6 +1,7 @@
 """Rectified flow: the two ends of the line, the velocity along it, and the density of timesteps."""
 
 import torch
+
 from framemill.training.flow import interpolate, logit_normal_timesteps, shift_sigma, timestep, velocity
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.video import probe, read_video
 from framemill.training import generate as generation
@@ -25,8 +26,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = LinearDiT(
         LinearDiTConfig(
-            num_attention_heads=2, attention_head_dim=12, num_layers=1,
-            num_cross_attention_heads=2, cross_attention_head_dim=12, caption_channels=64,
+            num_attention_heads=2,
+            attention_head_dim=12,
+            num_layers=1,
+            num_cross_attention_heads=2,
+            cross_attention_head_dim=12,
+            caption_channels=64,
         )
     )
     with torch.no_grad():
@@ -70,7 +75,9 @@ def test_one_playable_video_a_prompt(made: Path) -> None:
     lines = [json.loads(line) for line in (made / "videos.jsonl").read_text().splitlines()]
     assert [line["video"] for line in lines] == NAMES
     assert [line["prompt"] for line in lines] == [
-        "A red circle on blue.", "A green square: 3/4 view", "A red circle on blue."
+        "A red circle on blue.",
+        "A green square: 3/4 view",
+        "A red circle on blue.",
     ]
     assert len({line["seed"] for line in lines}) == 3
 
@@ -130,7 +137,10 @@ def test_motion_score_changes_the_text_alone(run: Path, prompts: Path, monkeypat
 def test_seeds_follow_from_place_alone() -> None:
     videos = plan(["a", "b"], samples=2, seed=5)
     assert [(video.name, video.index) for video in videos] == [
-        ("a-0.mp4", 0), ("a-1.mp4", 1), ("b-0.mp4", 0), ("b-1.mp4", 1)
+        ("a-0.mp4", 0),
+        ("a-1.mp4", 1),
+        ("b-0.mp4", 0),
+        ("b-1.mp4", 1),
     ]
     assert [video.seed for video in plan(["x", "y"], samples=3, seed=5)][::3] == [video.seed for video in videos][::2]
     assert {video.seed for video in videos}.isdisjoint(video.seed for video in plan(["a", "b"], samples=2, seed=6))

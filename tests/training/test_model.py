@@ -4,9 +4,10 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from framemill.platform.errors import RequestError
 from framemill.training.model import LinearDiT, LinearDiTConfig
-from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +15,12 @@ def model() -> LinearDiT:
     torch.manual_seed(0)
     model = LinearDiT(
         LinearDiTConfig(
-            num_attention_heads=2, attention_head_dim=12, num_layers=2,
-            num_cross_attention_heads=2, cross_attention_head_dim=12, caption_channels=8,
+            num_attention_heads=2,
+            attention_head_dim=12,
+            num_layers=2,
+            num_cross_attention_heads=2,
+            cross_attention_head_dim=12,
+            caption_channels=8,
         )
     )
     with torch.no_grad():

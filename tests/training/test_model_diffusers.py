@@ -3,10 +3,11 @@
 import pytest
 import torch
 from diffusers import AutoencoderKLWan, SanaVideoPipeline, SanaVideoTransformer3DModel
-from framemill.training.model import LinearDiT, LinearDiTConfig
-from framemill.training.sampling import load_scheduler, save_scheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from framemill.training.model import LinearDiT, LinearDiTConfig
+from framemill.training.sampling import load_scheduler, save_scheduler
 
 TOKENS = 7  # of text
 
@@ -31,8 +32,14 @@ def pair(config: LinearDiTConfig, seed: int) -> tuple[LinearDiT, SanaVideoTransf
 
 def tiny(patch: int, head_dim: int = 12, **changes: object) -> LinearDiTConfig:
     return LinearDiTConfig(
-        num_attention_heads=2, attention_head_dim=head_dim, num_layers=2, patch_size=(1, patch, patch),
-        num_cross_attention_heads=3, cross_attention_head_dim=8, caption_channels=10, **changes,
+        num_attention_heads=2,
+        attention_head_dim=head_dim,
+        num_layers=2,
+        patch_size=(1, patch, patch),
+        num_cross_attention_heads=3,
+        cross_attention_head_dim=8,
+        caption_channels=10,
+        **changes,
     )
 
 
@@ -94,15 +101,26 @@ def test_export_runs_in_the_diffusers_pipeline(tmp_path) -> None:
     )
     assert not any(report.values())
     pipeline = SanaVideoPipeline(
-        tokenizer=None, text_encoder=None, vae=vae, transformer=transformer,
+        tokenizer=None,
+        text_encoder=None,
+        vae=vae,
+        transformer=transformer,
         scheduler=load_scheduler(tmp_path / "scheduler"),
     )
     pipeline.set_progress_bar_config(disable=True)
     text, mask = torch.randn(1, 16, 10), torch.ones(1, 16)
     video = pipeline(
-        prompt_embeds=text, prompt_attention_mask=mask, negative_prompt=None,
-        negative_prompt_embeds=torch.zeros_like(text), negative_prompt_attention_mask=mask,
-        height=32, width=32, frames=9, num_inference_steps=2, use_resolution_binning=False, output_type="pt",
+        prompt_embeds=text,
+        prompt_attention_mask=mask,
+        negative_prompt=None,
+        negative_prompt_embeds=torch.zeros_like(text),
+        negative_prompt_attention_mask=mask,
+        height=32,
+        width=32,
+        frames=9,
+        num_inference_steps=2,
+        use_resolution_binning=False,
+        output_type="pt",
     ).frames
     assert video.shape == (1, 9, 3, 32, 32)
     assert video.isfinite().all()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import AutoencoderKLWan, SanaVideoPipeline, SanaVideoTransformer3DModel
+
 from framemill.platform.errors import RequestError
 from framemill.training.model import LinearDiT, LinearDiTConfig
 from framemill.training.sampling import load_scheduler, sample, save_scheduler
@@ -40,8 +41,12 @@ def test_reaches_the_data_of_a_known_flow() -> None:
 def test_equals_diffusers_pipeline(tmp_path) -> None:
     torch.manual_seed(0)
     config = LinearDiTConfig(
-        num_attention_heads=2, attention_head_dim=12, num_layers=2,
-        num_cross_attention_heads=2, cross_attention_head_dim=12, caption_channels=10,
+        num_attention_heads=2,
+        attention_head_dim=12,
+        num_layers=2,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=12,
+        caption_channels=10,
     )
     model = LinearDiT(config).eval()
     with torch.no_grad():
@@ -53,19 +58,40 @@ def test_equals_diffusers_pipeline(tmp_path) -> None:
         base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
     )
     pipeline = SanaVideoPipeline(
-        tokenizer=None, text_encoder=None, vae=vae, scheduler=load_scheduler(tmp_path / "scheduler"),
+        tokenizer=None,
+        text_encoder=None,
+        vae=vae,
+        scheduler=load_scheduler(tmp_path / "scheduler"),
         transformer=SanaVideoTransformer3DModel.from_pretrained(tmp_path / "transformer"),
     )
     pipeline.set_progress_bar_config(disable=True)
     text, null = torch.randn(1, 4, 10), torch.randn(1, 4, 10)
     mask = torch.tensor([[1, 1, 1, 0]])
     expected = pipeline(
-        prompt_embeds=text, prompt_attention_mask=mask, negative_prompt=None, negative_prompt_embeds=null,
-        negative_prompt_attention_mask=mask, height=32, width=32, frames=9, num_inference_steps=6, guidance_scale=4.0,
-        use_resolution_binning=False, output_type="latent", generator=torch.Generator().manual_seed(7),
+        prompt_embeds=text,
+        prompt_attention_mask=mask,
+        negative_prompt=None,
+        negative_prompt_embeds=null,
+        negative_prompt_attention_mask=mask,
+        height=32,
+        width=32,
+        frames=9,
+        num_inference_steps=6,
+        guidance_scale=4.0,
+        use_resolution_binning=False,
+        output_type="latent",
+        generator=torch.Generator().manual_seed(7),
     ).frames
     found = sample(
-        model, text, mask, null, mask, SHAPE, steps=6, cfg=4.0, scheduler=load_scheduler(tmp_path / "scheduler"),
+        model,
+        text,
+        mask,
+        null,
+        mask,
+        SHAPE,
+        steps=6,
+        cfg=4.0,
+        scheduler=load_scheduler(tmp_path / "scheduler"),
         generator=torch.Generator().manual_seed(7),
     )
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()

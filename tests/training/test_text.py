@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from framemill.platform.errors import RequestError
 from framemill.training.text import TEXT_ENCODERS, get_text_encoder
 from framemill.training.text.hashed import pieces
@@ -20,7 +21,16 @@ def test_every_encoder_keeps_its_limits(name: str) -> None:
 
 def test_hashed_pieces() -> None:
     assert pieces("A dog's  INCOMPREHENSIBLE run, twice.") == [
-        "a", "dog", "'", "s", "incompre", "##hensible", "run", ",", "twice", "."
+        "a",
+        "dog",
+        "'",
+        "s",
+        "incompre",
+        "##hensible",
+        "run",
+        ",",
+        "twice",
+        ".",
     ]
     assert len(get_text_encoder("hashed").encode_one("")) == 1
 

@@ -33,11 +33,21 @@ from framemill.training.trainer import train
 
 STEPS, EVERY = 22, 5
 KEYS = [
-    "curriculum.stages.low.steps=12", "curriculum.stages.low.batch_size=4", "curriculum.stages.low.micro_batch=1",
-    "curriculum.stages.high.steps=10", "curriculum.stages.high.batch_size=4", "curriculum.stages.low.warmup=3",
-    "model.num_layers=1", "model.num_attention_heads=2", "model.attention_head_dim=16",
-    "model.num_cross_attention_heads=2", "model.cross_attention_head_dim=16", f"checkpoint_every={EVERY}",
-    "keep_checkpoints=3", "eval.every=6", "zero_stage=2",
+    "curriculum.stages.low.steps=12",
+    "curriculum.stages.low.batch_size=4",
+    "curriculum.stages.low.micro_batch=1",
+    "curriculum.stages.high.steps=10",
+    "curriculum.stages.high.batch_size=4",
+    "curriculum.stages.low.warmup=3",
+    "model.num_layers=1",
+    "model.num_attention_heads=2",
+    "model.attention_head_dim=16",
+    "model.num_cross_attention_heads=2",
+    "model.cross_attention_head_dim=16",
+    f"checkpoint_every={EVERY}",
+    "keep_checkpoints=3",
+    "eval.every=6",
+    "zero_stage=2",
 ]
 
 
@@ -171,8 +181,15 @@ def test_both_ranks_see_their_own_samples(whole: Path, data: Path) -> None:
     assert not shares[0] & shares[1] and not (shares[0] | shares[1]) & set(held_out)
     powers = []
     for rank in (0, 1):
-        loader = Loader(dataset, plan, config.curriculum.stages["low"], seed=config.seed, rank=rank, workers=2,
-                        caption_dropout=config.caption_dropout)
+        loader = Loader(
+            dataset,
+            plan,
+            config.curriculum.stages["low"],
+            seed=config.seed,
+            rank=rank,
+            workers=2,
+            caption_dropout=config.caption_dropout,
+        )
         clips = loader.load(0)
         powers.append(float(flow.velocity(clips.x0, clips.noise).square().mean()))
     first = lines_of(whole, "train")[0]["loss"]

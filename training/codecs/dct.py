@@ -11,6 +11,7 @@ Mean PSNR of a round trip (`tests/bench/codec_statistics.py`): 26.6 dB on real c
 from __future__ import annotations
 
 import numpy as np
+
 from framemill.training.codecs.base import Codec
 
 FRAMES, SIDE = 4, 8

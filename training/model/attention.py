@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from framemill.training.model.rope import rotate
 from torch import Tensor, nn
+
+from framemill.training.model.rope import rotate
 
 QK_NORM_EPS = 1e-5
 DENOMINATOR_EPS = 1e-15
@@ -45,8 +46,7 @@ class Attention(nn.Module):
     def project(self, x: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q of x and k, v of source, each (B, tokens, h, d)."""
         q, k, v = self.norm_q(self.to_q(x)), self.norm_k(self.to_k(source)), self.to_v(source)
-        return (q.unflatten(-1, (self.heads, -1)), k.unflatten(-1, (self.heads, -1)),
-                v.unflatten(-1, (self.heads, -1)))
+        return (q.unflatten(-1, (self.heads, -1)), k.unflatten(-1, (self.heads, -1)), v.unflatten(-1, (self.heads, -1)))
 
 
 class LinearSelfAttention(Attention):

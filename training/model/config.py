@@ -81,16 +81,25 @@ class LinearDiTConfig:
     def sana_video_600m(cls) -> LinearDiTConfig:
         """The width and depth of SANA's 600M image model (1152 x 28, 16 heads) with the video blocks."""
         return cls(
-            num_attention_heads=16, attention_head_dim=72, num_layers=28,
-            num_cross_attention_heads=16, cross_attention_head_dim=72, mlp_ratio=3.0,
+            num_attention_heads=16,
+            attention_head_dim=72,
+            num_layers=28,
+            num_cross_attention_heads=16,
+            cross_attention_head_dim=72,
+            mlp_ratio=3.0,
         )
 
     @classmethod
     def tiny(cls) -> LinearDiTConfig:
         """Learns within minutes on two CPU cores; takes the `hashed` text encoder's 64 channels."""
         return cls(
-            num_attention_heads=4, attention_head_dim=32, num_layers=4,
-            num_cross_attention_heads=4, cross_attention_head_dim=32, caption_channels=64, mlp_ratio=3.0,
+            num_attention_heads=4,
+            attention_head_dim=32,
+            num_layers=4,
+            num_cross_attention_heads=4,
+            cross_attention_head_dim=32,
+            caption_channels=64,
+            mlp_ratio=3.0,
         )
 
     def to_diffusers(self) -> dict[str, Any]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from os import PathLike
 
 import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
 from framemill.training.model import weights
 from framemill.training.model.attention import LinearSelfAttention, TextCrossAttention
 from framemill.training.model.config import LinearDiTConfig
 from framemill.training.model.embeddings import TimeEmbedding, TwoLinears
 from framemill.training.model.mix_ffn import MixFFN
 from framemill.training.model.rope import rotation
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 CAPTION_NORM_EPS = 1e-5
 OUT_NORM_EPS = 1e-6

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
-from framemill.platform.errors import RequestError
-from framemill.training.model.config import LinearDiTConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from framemill.platform.errors import RequestError
+from framemill.training.model.config import LinearDiTConfig
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"

@@ -10,6 +10,7 @@ import hashlib
 import re
 
 import numpy as np
+
 from framemill.training.text.base import TextEncoder
 
 WIDTH = 64

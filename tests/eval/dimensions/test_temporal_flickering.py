@@ -5,6 +5,7 @@ import itertools
 import cv2
 import numpy as np
 import pytest
+
 from framemill.eval.dimensions import CannotMeasure, Clip, dimension_class
 
 dimension = dimension_class("temporal_flickering")()

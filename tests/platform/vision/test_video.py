@@ -24,8 +24,17 @@ def moving_pictures(count: int, height: int = 96, width: int = 128) -> np.ndarra
     return np.stack([noise[:, shift : shift + width] for shift in range(count)])
 
 
-def write(path: Path, frames: np.ndarray, *, codec: str = "libx264", pixel_format: str = "yuv420p", rate: int = 16,
-          pts: list[int] | None = None, rotation: int = 0, audio: bool = False) -> Path:
+def write(
+    path: Path,
+    frames: np.ndarray,
+    *,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    rate: int = 16,
+    pts: list[int] | None = None,
+    rotation: int = 0,
+    audio: bool = False,
+) -> Path:
     """A file written by PyAV directly, beside our own writer."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
@@ -78,8 +87,12 @@ def test_bytes_do_not_depend_on_what_memory_held_before():
             print(hashlib.sha256(encode_mp4(frames, 16)).hexdigest())
     """)
     hashes = {
-        subprocess.run([sys.executable, "-c", program], env={**os.environ, "MALLOC_PERTURB_": pattern}, check=True,
-                       capture_output=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "MALLOC_PERTURB_": pattern},
+            check=True,
+            capture_output=True,
+        ).stdout
         for pattern in ("1", "77", "200")
     }
     assert len(hashes) == 1 and len(hashes.pop().split()) == 3
