@@ -44,7 +44,7 @@ def run(config: LoopConfig) -> int:
 
     claim_output(config, config.output)
     uri = tracking_uri(config.tracking, config.output)
-    config.train.tracking.uri = config.evaluate.tracking.uri = uri
+    config.curate.tracking.uri = config.train.tracking.uri = config.evaluate.tracking.uri = uri
     ensure_schema(uri)
     with session(config.cluster, config.workers):
         curated = curate(config.curate)

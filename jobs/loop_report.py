@@ -48,6 +48,7 @@ def log_samples(config: LoopConfig) -> list[str]:
 def table(result: Result) -> list[str]:
     """The lines of the closing table."""
     curated, trained, outcome = result.curated, result.trained, result.evaluated.outcome
+    fall = f"{-100 * trained.fall:+.0f} %"
     better = "better" if trained.last_loss < trained.linear_loss else "NOT better"
     reads = "reads" if trained.other_captions_loss > trained.last_loss else "does NOT read"
     return [
@@ -58,7 +59,7 @@ def table(result: Result) -> list[str]:
             f"stage      {name}: {steps} steps, held-out loss {trained.stage_losses[name]:.3f} at its end"
             for name, steps in trained.stages.items()
         ),
-        f"loss       {trained.first_loss:.3f} -> {trained.last_loss:.3f}, {-100 * trained.fall:+.0f} %, on held-out clips",
+        f"loss       {trained.first_loss:.3f} -> {trained.last_loss:.3f} ({fall}) on held-out clips",
         f"           {trained.linear_loss:.3f} for the best linear predictor: the model is {better}",
         f"           {trained.other_captions_loss:.3f} with captions exchanged: the model {reads} its captions",
         f"videos     {outcome.videos} generated and scored",
