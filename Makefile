@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VIDEOS ?=
-OUTPUT ?= demo
+OUTPUT ?= demo$(if $(VIDEOS),-$(notdir $(patsubst %/,%,$(VIDEOS))))
 
 .PHONY: setup demo test lint bench lock clean
 .DEFAULT_GOAL := help

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framemill.platform import storage
@@ -81,7 +83,7 @@ def report(config: LoopConfig, result: Result) -> None:
         "videos": config.generate.output,
         "scores": f"{config.evaluate.output} (report.html)",
         "picture": overview,
-        "MLflow": f"mlflow ui --backend-store-uri {config.train.tracking.uri}",
+        "MLflow": f"{Path(sys.executable).with_name('mlflow')} ui --backend-store-uri {config.train.tracking.uri}",
     }
     say("")
     for name, place in places.items():
