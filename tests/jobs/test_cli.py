@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from framemill.data_filters.config import ClipConfig, CurateConfig
 from framemill.jobs.cli import JOBS
+from framemill.platform.config import freeze
 
 
 def framemill(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -57,3 +59,13 @@ def test_a_wrong_request_is_one_line_and_status_2(tmp_path: Path, words: list[st
     assert expected in result.stderr
     assert result.stderr.startswith("framemill: ") and len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "y" / "config.yaml").exists()
+
+
+def test_an_output_that_holds_another_configs_result_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_bytes(b"")
+    theirs = CurateConfig(input="in", output="out", clip=ClipConfig(min_seconds=1.5))
+    freeze(theirs, str(tmp_path / "out"))
+    result = framemill("curate", "input=in", "output=out", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "clip.min_seconds was 1.5, is 2.0" in result.stderr and len(result.stderr.strip().splitlines()) == 1
