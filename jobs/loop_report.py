@@ -62,12 +62,20 @@ def table(result: Result) -> list[str]:
             for name, steps in trained.stages.items()
         ),
         f"loss       {trained.first_loss:.3f} -> {trained.last_loss:.3f} ({fall}) on held-out clips",
+        *rose(trained, curated.clips.get("kept", 0)),
         f"           {trained.linear_loss:.3f} for the best linear predictor: the model is {better}",
         f"           {trained.other_captions_loss:.3f} with captions exchanged: the model {reads} its captions",
         f"videos     {outcome.videos} generated and scored",
         *(f"score      {name}: {score.score:.4f}" for name, score in outcome.scores.items()),
         f"           {len(outcome.not_measured)} dimensions not measured (why: result.json), so there is no total",
     ]
+
+
+def rose(trained: Trained, clips: int) -> list[str]:
+    """Why a loss on held-out clips went up, where it did."""
+    if trained.last_loss <= trained.first_loss:
+        return []
+    return [f"           it rose: {clips} clips are few for {trained.steps} steps, and were learned by heart"]
 
 
 def report(config: LoopConfig, result: Result) -> None:
