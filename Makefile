@@ -44,8 +44,8 @@ bench: setup
 	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 lock: $(VENV)/uv/bin/uv
-	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-emit-index-url \
-		--no-annotate pyproject.toml --output-file requirements.lock
+	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate \
+		pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) build *.egg-info demo
+	rm -rf $(VENV) build *.egg-info
