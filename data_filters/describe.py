@@ -72,7 +72,7 @@ def dominant(rgb: np.ndarray) -> str:
     code[grey] = names.index("grey")
     code[grey & (value >= WHITE_V)] = names.index("white")
     code[value < BLACK_V] = names.index("black")
-    return names[int(np.bincount(code.ravel(), minlength=len(names)).argmax())]
+    return names[int(np.argmax(np.bincount(code.ravel(), minlength=len(names))))]
 
 
 def movement(scores: dict[str, float]) -> str:
