@@ -84,7 +84,8 @@ class ShardWorker:
     def encode(self, clip: PackedClip) -> bytes:
         """Raises Later where it may succeed another time; VideoError or ChildCrashed where it will not."""
         if stamp_of(clip.uri) != clip.stamp:
-            raise Later(f"{clip.path} changed after it was measured")
+            what = "changed after it was measured" if storage.exists(clip.uri) else "is no longer there"
+            raise Later(f"{clip.path} {what}")
         try:
             with storage.local_copy(clip.uri) as path:
                 return call_twice(

@@ -13,6 +13,7 @@ from framemill.platform.child import ChildCrashed, ChildTimeout, ExpendableChild
 from framemill.platform.storage import LockToken
 
 ATTEMPTS = 2
+GONE = "it is no longer there"
 OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 """Signals that come from outside (out of memory, a shutdown): the file is not to blame, and may succeed later."""
 
@@ -65,12 +66,14 @@ class SourceWorker:
                 )
         except ChildCrashed as error:
             return Part(source, None, f"the decoder crashed twice: {error}", provenance, [])
+        except FileNotFoundError as error:
+            raise Later(GONE) from error
         except PermissionError:
             return Part(source, None, "no permission to read it", provenance, [])
         except OSError as error:
             raise Later(f"storage: {error.strerror or error}") from error
         if stamp_of(source.uri) != source.stamp:
-            raise Later("it changed while it was read")
+            raise Later("it changed while it was read" if storage.exists(source.uri) else GONE)
         facts, ended = items[0], items[-1]
         assert isinstance(facts, SourceFacts) and isinstance(ended, Ended)
         clips = [item for item in items if isinstance(item, MeasuredClip)]

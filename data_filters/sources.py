@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fsspec.core import url_to_fs
 from fsspec.utils import glob_translate
 
 from framemill.platform import storage
@@ -129,8 +128,8 @@ def listed(uri: str) -> Iterator[tuple[str, str]]:
 
 def remote(root: str, pattern: str) -> Iterator[tuple[str, str]]:
     """The videos of an object store that fit a pattern."""
-    filesystem, inside = url_to_fs(root)
-    for name in filesystem.glob(url_to_fs(pattern)[1]):
+    filesystem, inside = storage.locate(root)
+    for name in filesystem.glob(storage.locate(pattern)[1]):
         relative = name.removeprefix(inside).lstrip("/")
         if is_video(name) and not any(part.startswith(".") for part in relative.split("/")):
             yield relative, filesystem.unstrip_protocol(name)
@@ -142,7 +141,7 @@ def is_video(name: str) -> bool:
 
 
 def storage_is_dir(uri: str) -> bool:
-    filesystem, path = url_to_fs(uri)
+    filesystem, path = storage.locate(uri)
     return bool(filesystem.isdir(path))
 
 
@@ -170,7 +169,7 @@ def file_stamp(uri: str) -> str:
         if storage.is_local(uri):
             status = os.stat(storage.local_path(uri))
             return f"{status.st_size}:{status.st_mtime_ns}"
-        filesystem, path = url_to_fs(uri)
+        filesystem, path = storage.locate(uri)
         info = filesystem.info(path)
         return f"{info['size']}:{info.get('ETag') or info.get('LastModified') or info.get('mtime') or ''}"
     except FileNotFoundError:

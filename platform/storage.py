@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-import fsspec
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from framemill.platform.errors import FramemillError, RequestError
 
@@ -30,29 +31,37 @@ def local_path(uri: str) -> str:
     return uri.removeprefix("file://")
 
 
+def locate(uri: str) -> tuple[AbstractFileSystem, str]:
+    """The file system a URI lies in and its path there. A local name is taken as it stands, "::" and all."""
+    if is_local(uri):
+        return LocalFileSystem(), os.path.abspath(local_path(uri))
+    filesystem, path = url_to_fs(uri)
+    return filesystem, path
+
+
 def join(base: str, *parts: str) -> str:
     """`base` and `parts` with single slashes between them."""
     return "/".join([str(base).rstrip("/"), *(part.strip("/") for part in parts)])
 
 
 def exists(uri: str) -> bool:
-    filesystem, path = url_to_fs(uri)
+    filesystem, path = locate(uri)
     return bool(filesystem.exists(path))
 
 
 def size(uri: str) -> int:
-    filesystem, path = url_to_fs(uri)
+    filesystem, path = locate(uri)
     return int(filesystem.size(path))
 
 
 def make_dirs(uri: str) -> None:
-    filesystem, path = url_to_fs(uri)
+    filesystem, path = locate(uri)
     filesystem.makedirs(path, exist_ok=True)
 
 
 def list_dir(uri: str) -> list[str]:
     """The names in a folder, sorted; none where there is no such folder."""
-    filesystem, path = url_to_fs(uri)
+    filesystem, path = locate(uri)
     if not filesystem.isdir(path):
         return []
     filesystem.invalidate_cache(path)
@@ -61,19 +70,21 @@ def list_dir(uri: str) -> list[str]:
 
 def walk(uri: str) -> list[str]:
     """The files below a folder, relative to it and sorted."""
-    filesystem, path = url_to_fs(uri)
+    filesystem, path = locate(uri)
     return sorted(found[len(path.rstrip("/")) + 1 :] for found in filesystem.find(path))
 
 
 def remove(uri: str) -> None:
     """Removes a file or folder; nothing happens where there is none."""
-    filesystem, path = url_to_fs(uri)
+    filesystem, path = locate(uri)
     with contextlib.suppress(FileNotFoundError):
         filesystem.rm(path, recursive=True)
 
 
 def open_input(uri: str, mode: str = "rb") -> IO[Any]:
-    return fsspec.open(uri, mode).open()
+    filesystem, path = locate(uri)
+    file: IO[Any] = filesystem.open(path, mode)
+    return file
 
 
 def read_bytes(uri: str) -> bytes:
@@ -87,7 +98,7 @@ def read_range(uri: str, offset: int, length: int) -> bytes:
         with open(local_path(uri), "rb") as file:
             file.seek(offset)
             return file.read(length)
-    filesystem, path = url_to_fs(uri)
+    filesystem, path = locate(uri)
     return bytes(filesystem.cat_file(path, start=offset, end=offset + length))
 
 
@@ -102,7 +113,7 @@ def sha256_file(uri: str) -> str:
 def write_atomic(uri: str, data: bytes) -> None:
     """Writes a file that is seen whole or not at all, even after a crash."""
     if not is_local(uri):
-        filesystem, path = url_to_fs(uri)
+        filesystem, path = locate(uri)
         filesystem.pipe_file(path, data)
         return
     target = local_path(uri)
@@ -118,7 +129,7 @@ def write_atomic(uri: str, data: bytes) -> None:
 def commit_file(path: str, uri: str) -> None:
     """Moves a finished local file to its place: an atomic rename locally, one upload elsewhere."""
     if not is_local(uri):
-        filesystem, remote = url_to_fs(uri)
+        filesystem, remote = locate(uri)
         filesystem.put_file(path, remote)
         os.unlink(path)
         return
@@ -159,7 +170,7 @@ def local_copy(uri: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
         target = os.path.join(folder, uri.rpartition("/")[2])
-        filesystem, path = url_to_fs(uri)
+        filesystem, path = locate(uri)
         filesystem.get_file(path, target)
         yield target
 

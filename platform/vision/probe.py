@@ -6,6 +6,7 @@ Sizes are those a viewer sees: after the display rotation, with square pixels.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,8 @@ from av.video.stream import VideoStream
 
 FALLBACK_FPS = Fraction(25)
 HIGHEST_FPS = 1000
+PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp"})
+"""Formats that hold no pictures but name other files: what they show is not their content."""
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
@@ -76,13 +79,16 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         VideoError: the file cannot be opened or holds no video.
         OSError: the file cannot be reached (absent, no permission).
     """
+    # An absolute path is never taken for a protocol ("concat:b.mp4" is a file name too), and only files are followed.
     try:
-        container = av.open(path)
+        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
         if isinstance(error, OSError):
             raise
         raise VideoError(f"not a readable media file ({reason_of(error)})") from error
     with container:
+        if PLAYLISTS & set(container.format.name.split(",")):
+            raise VideoError("a list of other files, not a video")
         stream: Any = container.streams.best("video")
         if stream is None:
             raise VideoError("no video stream" + (", audio only" if container.streams.audio else ""))

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 
+from framemill.platform.vision.boxes import FAMILY, missing_bytes
 from framemill.platform.vision.probe import (
     VideoError,
     declared_duration,
@@ -77,6 +78,9 @@ def iter_frames(
         ended = clock.last + clock.step
         if declared is not None and ended < declared - max(MISSING_END_S, 2 * clock.step):
             raise VideoError(f"breaks off after {ended:.2f} s of {declared:.2f} s")
+        missing = missing_bytes(path) if container.format.name.startswith(FAMILY) else 0
+        if missing:
+            raise VideoError(f"breaks off {missing} bytes before its end")
 
 
 def read_video(path: str, *, max_frames: int | None = None) -> np.ndarray:

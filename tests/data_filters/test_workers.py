@@ -77,7 +77,7 @@ def test_a_signal_from_outside_is_not_the_files_fault():
 def test_a_file_that_vanished_or_changed_waits(footage, output, tmp_path):
     gone = Source("gone.mp4", str(tmp_path / "gone.mp4"), "1:1")
     one = worker(output)
-    assert "storage" in one({"work": gone.to_json()})["waits"]
+    assert "no longer there" in one({"work": gone.to_json()})["waits"]
     changed = Source("static.mp4", str(footage / "static.mp4"), "1:1")
     assert "changed" in one({"work": changed.to_json()})["waits"]
 

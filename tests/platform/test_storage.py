@@ -48,3 +48,12 @@ def test_one_writer_at_a_time_and_an_old_attempt_may_not_commit(tmp_path: Path) 
         second.token().check()
         with pytest.raises(FramemillError, match="replaced by a later one"):
             token.check()
+
+
+def test_a_local_name_is_taken_as_it_stands(tmp_path):
+    """ "::" joins file systems in a URI of fsspec, and is plain text in a file's name."""
+    for name in ("a::b.txt", "zip::c.txt", "[x]*.txt"):
+        target = storage.join(str(tmp_path), name)
+        storage.write_atomic(target, name.encode())
+        assert storage.exists(target) and storage.read_bytes(target) == name.encode()
+    assert storage.list_dir(str(tmp_path)) == sorted(["a::b.txt", "zip::c.txt", "[x]*.txt"])

@@ -1,0 +1,16 @@
+"""What measuring one file takes in memory; runs in a child process of its own."""
+
+from __future__ import annotations
+
+import resource
+
+from framemill.data_filters.filters import FILTERS
+from framemill.data_filters.measure import measure_source
+from framemill.data_filters.measure_types import MeasureSettings
+
+
+def peak_kib(path: str) -> int:
+    """The process's highest resident size once the file has been measured, KiB."""
+    for _ in measure_source(path, MeasureSettings(2.0, 10.0, tuple(FILTERS))):
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
