@@ -35,6 +35,13 @@ class SelectConfig:
 
 
 @dataclass
+class DropConfig:
+    paths: List[str] = key(list, "sources whose path fits one of these globs are left out")
+    tags: List[str] = key(list, "and those with a tag that fits one of these")
+    licences: List[str] = key(list, 'and those whose licence fits one of these; "" is to have none')
+
+
+@dataclass
 class PackConfig:
     mode: str = key("exact", "how a clip is cut out: exact re-encodes just the clip", choices=("exact",))
     fps: float = key(0.0, "frames a second of the packed clips; 0: each source's own rate")
@@ -58,6 +65,7 @@ class CurateConfig:
     input: str = key(help="folder, glob, text file of paths, video file, or fsspec URI", result=False)
     output: str = key(help="folder or URI of the dataset", result=False)
     limit: int = key(0, "take only the first so many sources; 0: all")
+    drop: DropConfig = key(DropConfig)
     clip: ClipConfig = key(ClipConfig)
     filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
     select: SelectConfig = key(SelectConfig)

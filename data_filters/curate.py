@@ -29,6 +29,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         PendingError: something that may still succeed did not; nothing is committed.
         FramemillError: more sources failed than `max_failed` allows.
     """
+    from framemill.data_filters.drop import drop
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select import check_conservation, conclude, settle
     from framemill.data_filters.sources import list_sources
@@ -40,8 +41,10 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     found = list_sources(config.input, config.limit)
     claim_output(config, config.output)
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
+        found, dropped = drop(found, config.drop)
         parts = measure(config, found, lock.token())
         sources, clips = settle(parts, config.clip.min_seconds, config.select.bands)
+        sources = sorted([*sources, *dropped], key=lambda source: source["path"])
         check_failures(config, sources)
         write_captions(clips, config.captions)
         plans = plan(config, found, clips)

@@ -1,0 +1,44 @@
+"""Sources left out by name, tag or licence: they are in the ledger with the reason, and are not decoded."""
+
+from __future__ import annotations
+
+import contextlib
+from fnmatch import fnmatchcase
+from typing import Any
+
+from framemill.data_filters.config import DropConfig
+from framemill.data_filters.sources import Source, read_sidecars
+
+Row = dict[str, Any]
+
+
+def drop(sources: list[Source], rules: DropConfig) -> tuple[list[Source], list[Row]]:
+    """The sources that stay, and the ledger's rows of those that do not."""
+    if not (rules.paths or rules.tags or rules.licences):
+        return sources, []
+    kept: list[Source] = []
+    rows: list[Row] = []
+    for source in sources:
+        reason, provenance = judge(source, rules)
+        if reason is None:
+            kept.append(source)
+            continue
+        facts = {"path": source.path, "source_id": None, "provenance": provenance}
+        rows.append({**facts, "state": "filtered", "reason": reason, "clips": 0})
+    return kept, rows
+
+
+def judge(source: Source, rules: DropConfig) -> tuple[str | None, Row]:
+    """Why a source is left out, or None; and its provenance. A sidecar that cannot be read is no ground to drop it:
+    measuring says what is wrong with it."""
+    provenance: Row = {"tags": [], "licence": None}
+    named = [("path", rules.paths, [source.path])]
+    with contextlib.suppress(ValueError):
+        provenance = read_sidecars(source.uri)[1]
+        named.append(("tag", rules.tags, provenance["tags"]))
+        named.append(("licence", rules.licences, [provenance["licence"] or ""]))
+    for what, globs, values in named:
+        for glob in globs:
+            if any(fnmatchcase(value, glob) for value in values):
+                return f"dropped by {what} {glob}" if glob else f"dropped for want of a {what}", provenance
+    return None, provenance
