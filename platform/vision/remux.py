@@ -10,6 +10,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator
+from fractions import Fraction
 
 import av
 from av.container import InputContainer
@@ -71,20 +72,20 @@ def copy_mp4(
             raise NotCopied("its packets are not framed as an mp4's")
         if played_height is not None:
             check_plays_anywhere(stream, first, played_height)
-        if first.pts is None or not stream.time_base:
+        if first.pts is None:
             raise NotCopied("its frames have no times")
+        tick = float(time_base(stream))
         slack = SLACK_STEPS / float(frame_rate(stream))
-        start = first.pts + (start_s - slack) / float(stream.time_base)
-        end = first.pts + (end_s - slack) / float(stream.time_base)
-        earliest = start - longest_lead_s / float(stream.time_base)
+        start = first.pts + (start_s - slack) / tick
+        end = first.pts + (end_s - slack) / tick
+        earliest = start - longest_lead_s / tick
         try:
             packets = packets_of(container, stream, first.pts, (earliest, start, end))
         except av.FFmpegError as error:
             raise NotCopied(f"damaged ({reason_of(error)})") from error
         check_packets(packets, start, end, frames)
-        origin = packets[0].pts
-        in_s = max(0.0, start_s - float((origin - first.pts) * stream.time_base))
-        return mux(stream, packets, origin), in_s
+        in_s = max(0.0, start_s - (shown(packets[0]) - first.pts) * tick)
+        return mux(stream, packets), in_s
 
 
 def check_plays_anywhere(stream: VideoStream, first: VideoFrame, height: int) -> None:
@@ -99,6 +100,20 @@ def check_plays_anywhere(stream: VideoStream, first: VideoFrame, height: int) ->
         raise NotCopied("its sides are odd")
 
 
+def time_base(stream: VideoStream) -> Fraction:
+    """Seconds that a stream's times count in."""
+    if not stream.time_base:
+        raise NotCopied("its times have no unit")
+    return stream.time_base
+
+
+def shown(packet: Packet) -> int:
+    """When the packet's picture is shown, in the stream's time base."""
+    if packet.pts is None:
+        raise NotCopied("not all of its packets have times")
+    return packet.pts
+
+
 def packets_of(
     container: InputContainer, stream: VideoStream, first_pts: int, span: tuple[float, float, float]
 ) -> list[Packet]:
@@ -109,19 +124,19 @@ def packets_of(
     pictures, which need the frames before) are left out.
     """
     earliest, start, end = span
-    step = 1 / (frame_rate(stream) * stream.time_base)
-    for back in (*(int(seconds / stream.time_base) for seconds in SEEK_BACK_S), None):
+    step = 1 / (frame_rate(stream) * time_base(stream))
+    for back in (*(int(seconds / time_base(stream)) for seconds in SEEK_BACK_S), None):
         target = first_pts if back is None else max(first_pts, int(start) - back)
         container.seek(target, stream=stream, backward=True)
         held: list[Packet] = []
         for packet in until(container.demux(stream), end):
-            if earliest <= packet.pts < start + 2 * SLACK_STEPS * step and is_entry(stream, packet):
+            if earliest <= shown(packet) < start + 2 * SLACK_STEPS * step and is_entry(stream, packet):
                 held = [packet]
             elif held:
                 held.append(packet)
         if held:
-            last = max((i for i, packet in enumerate(held) if packet.pts < end), default=0)
-            return [packet for packet in held[: last + 1] if packet.pts >= held[0].pts]
+            last = max((i for i, packet in enumerate(held) if shown(packet) < end), default=0)
+            return [packet for packet in held[: last + 1] if shown(packet) >= shown(held[0])]
         if target <= max(first_pts, earliest):
             break
     raise NotCopied("no key frame lies shortly enough before it")
@@ -132,8 +147,6 @@ def until(packets: Iterator[Packet], end: float) -> Iterator[Packet]:
     for packet in packets:
         if packet.size == 0:  # PyAV's sign that the file is at its end
             return
-        if packet.pts is None:
-            raise NotCopied("not all of its packets have times")
         if packet.dts is not None and packet.dts >= end:
             return
         yield packet
@@ -163,29 +176,30 @@ def check_packets(packets: list[Packet], start: float, end: float, frames: int) 
     """
     if any(packet.is_corrupt or packet.has_sidedata("new_extradata") for packet in packets):
         raise NotCopied("its packets are damaged or of changing kind")
-    times = [packet.pts for packet in packets]
+    times = [shown(packet) for packet in packets]
     if len(set(times)) != len(times):
         raise NotCopied("two of its packets have the same time")
-    shown = sum(start <= time < end for time in times)
-    if shown != frames:
-        raise NotCopied(f"{shown} packets show its {frames} frames")
+    inside = sum(start <= time < end for time in times)
+    if inside != frames:
+        raise NotCopied(f"{inside} packets show its {frames} frames")
 
 
-def mux(stream: VideoStream, packets: list[Packet], origin: int) -> bytes:
-    """The packets as an mp4 that shows `origin` at 0. Decoding times are made anew: some files lack or bend them."""
-    order = sorted(packet.pts for packet in packets)
-    ahead = max(time - packet.pts for time, packet in zip(order, packets, strict=True))
+def mux(stream: VideoStream, packets: list[Packet]) -> bytes:
+    """The packets as an mp4 that shows the first at 0. Decoding times are made anew: some files lack or bend them."""
+    origin = shown(packets[0])
+    times = [shown(packet) - origin for packet in packets]
+    order = sorted(times)
+    ahead = max(turn - time for turn, time in zip(order, times, strict=True))
     # A frame lasts to the next one shown: what a container says of it may be rounded, or wanting.
-    after = dict(itertools.pairwise(order))
-    usual = order[-1] - order[-2] if len(order) > 1 else round(1 / (frame_rate(stream) * stream.time_base))
+    lasts = {time: later - time for time, later in itertools.pairwise(order)}
+    usual = order[-1] - order[-2] if len(order) > 1 else round(1 / (frame_rate(stream) * time_base(stream)))
     with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
         name = os.path.join(folder, "clip.mp4")
         try:
             with av.open(name, "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
                 copy = container.add_stream_from_template(stream, opaque=True)
-                for packet, time in zip(packets, order, strict=True):
-                    packet.duration = after.get(packet.pts, packet.pts + usual) - packet.pts
-                    packet.pts, packet.dts = packet.pts - origin, time - ahead - origin
+                for packet, time, turn in zip(packets, times, order, strict=True):
+                    packet.pts, packet.dts, packet.duration = time, turn - ahead, lasts.get(time, usual)
                     packet.stream = copy
                     container.mux(packet)
         except (av.FFmpegError, ValueError) as error:

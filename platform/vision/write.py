@@ -17,9 +17,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from framemill.platform.vision.read import Frame, Picture, assumed_matrix
 
 PRESET = "veryfast"
-X264 = "mbtree=0:rc-lookahead=0"
+X264 = "mbtree=0:rc-lookahead=0:b-adapt=0"
 """Off: with AVX-512 x264's macroblock tree reads memory that nobody wrote (most widths that are no multiple of 64), and
-its floats differ from one kind of CPU to the next. Without it bytes depend on neither, and nothing else looks ahead."""
+its floats differ from one kind of CPU to the next. Without it bytes depend on neither, and nothing else looks ahead.
+B-frames where they fall: choosing their places without a look ahead costs time and makes files larger."""
 MPEG_RANGE = 1
 BT709, BT601 = 1, 6
 """H.273 codes of the colour matrices."""
