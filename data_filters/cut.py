@@ -14,12 +14,14 @@ from framemill.data_filters.pack import PackedClip
 from framemill.platform.vision.read import UNSPECIFIED_MATRIX, Picture, assumed_matrix, iter_pictures, to_rgb
 from framemill.platform.vision.remux import NotCopied, copy_mp4
 from framemill.platform.vision.video import VideoError
-from framemill.platform.vision.write import at_rate, encode_pictures, picture_of
+from framemill.platform.vision.write import X264, at_rate, encode_pictures, picture_of
 
 LONGEST_LEAD_S = 0.5
 """`auto` copies where a key frame lies no further before the clip's start."""
 PRESET = "superfast"
 """x264's: 1.4 times as fast as `veryfast`, in files a quarter to two fifths larger (720p and 360p footage)."""
+FIXED_B_FRAMES = ":b-adapt=0"
+"""Choosing their places without looking ahead costs time and makes files larger."""
 MATRICES = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601}
 """H.273 codes of the colour matrices that need no change."""
 
@@ -93,7 +95,8 @@ def exact_clip(path: str, clip: PackedClip) -> tuple[bytes, Cut]:
         pictures = redrawn(ticks, clip, matrix)
     else:
         pictures = (scaled(one.frame, clip.width, clip.height) for one in ticks)
-    mp4 = encode_pictures(pictures, clip.fps, (clip.width, clip.height), matrix, crf=clip.crf, preset=PRESET)
+    x264 = X264 + FIXED_B_FRAMES
+    mp4 = encode_pictures(pictures, clip.fps, (clip.width, clip.height), matrix, crf=clip.crf, preset=PRESET, x264=x264)
     duration = round(clip.frames / clip.fps, 6)
     return mp4, Cut("exact", clip.width, clip.height, clip.frames, clip.fps, duration, 0.0, duration)
 

@@ -17,10 +17,9 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from framemill.platform.vision.read import Frame, Picture, assumed_matrix
 
 PRESET = "veryfast"
-X264 = "mbtree=0:rc-lookahead=0:b-adapt=0"
+X264 = "mbtree=0:rc-lookahead=0"
 """Off: with AVX-512 x264's macroblock tree reads memory that nobody wrote (most widths that are no multiple of 64), and
-its floats differ from one kind of CPU to the next. Without it bytes depend on neither, and nothing else looks ahead.
-B-frames where they fall: choosing their places without a look ahead costs time and makes files larger."""
+its floats differ from one kind of CPU to the next. Without it bytes depend on neither, and nothing else looks ahead."""
 MPEG_RANGE = 1
 BT709, BT601 = 1, 6
 """H.273 codes of the colour matrices."""
@@ -51,7 +50,7 @@ def encode_mp4(frames: Iterable[np.ndarray], fps: Fraction | float, *, crf: int 
                 raise ValueError(f"frame {index} is {rgb.shape[1]}x{rgb.shape[0]}, the first {width}x{height}")
             yield picture_of(rgb, matrix)
 
-    return encode_pictures(pictures(), fps, (width, height), matrix, crf=crf, preset=PRESET)
+    return encode_pictures(pictures(), fps, (width, height), matrix, crf=crf, preset=PRESET, x264=X264)
 
 
 def picture_of(rgb: np.ndarray, matrix: Colorspace) -> VideoFrame:
@@ -73,6 +72,7 @@ def encode_pictures(
     *,
     crf: int,
     preset: str,
+    x264: str,
 ) -> bytes:
     """Encodes yuv420p pictures of `size` (width, height) as `encode_mp4` does, tagged as of that colour matrix."""
     rate = Fraction(fps).limit_denominator(1001)
@@ -88,7 +88,7 @@ def encode_pictures(
             stream.codec_context.colorspace = BT709 if matrix == Colorspace.ITU709 else BT601
             stream.codec_context.color_primaries = ColorPrimaries.BT709
             stream.codec_context.color_trc = ColorTrc.BT709
-            options = {"preset": preset, "crf": str(crf), "x264-params": X264}
+            options = {"preset": preset, "crf": str(crf), "x264-params": x264}
             stream.options = {**options, "flags": "+bitexact", "a53cc": "0"}  # no captions that a source carried
             for index, picture in enumerate(pictures):
                 picture.pts, picture.time_base = index, 1 / rate
