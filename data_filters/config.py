@@ -43,9 +43,14 @@ class DropConfig:
 
 @dataclass
 class PackConfig:
-    mode: str = key("exact", "how a clip is cut out: exact re-encodes just the clip", choices=("exact",))
+    mode: str = key(
+        "auto",
+        "how a clip is cut out: exact re-encodes just the clip; copy keeps its packets, from the key frame before it; "
+        "auto copies where that lies within 0.5 s and the file plays anywhere",
+        choices=("auto", "copy", "exact"),
+    )
     fps: float = key(0.0, "frames a second of the packed clips; 0: each source's own rate")
-    max_height: int = key(720, "taller pictures are scaled down to this height, pixels")
+    max_height: int = key(720, "taller pictures are scaled down to this height, pixels (not by pack.mode=copy)")
     crf: int = key(18, "H.264 quality, 0 (lossless) to 51")
     samples_per_shard: int = key(32, "clips in one shard")
 
@@ -58,6 +63,8 @@ class PackConfig:
         ):
             if not lowest <= value <= highest:
                 raise RequestError(f"pack.{name}={value}: must be from {lowest} to {highest}")
+        if self.mode == "copy" and self.fps:
+            raise RequestError(f"pack.fps={self.fps}: pack.mode=copy keeps the rate; it may be 0, or pack.mode auto")
 
 
 @dataclass

@@ -11,9 +11,9 @@ from framemill.platform.errors import FramemillError, PendingError, RequestError
 
 if TYPE_CHECKING:
     from framemill.data_filters.pack import ShardPlan
+    from framemill.data_filters.shard_worker import ShardManifest
     from framemill.data_filters.sources import Source
     from framemill.data_filters.summary import Summary
-    from framemill.platform.shards import ShardInfo
     from framemill.platform.storage import LockToken
 
 Row = dict[str, Any]
@@ -48,12 +48,12 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         check_failures(config, sources)
         write_captions(clips, config.captions)
         plans = plan(config, found, clips)
-        shards = pack(config, plans, clips, lock.token())
+        manifests = pack(config, plans, clips, lock.token())
         conclude(sources, clips)
         check_conservation(sources, clips)
         lock.token().check()
         write_report(config, found, sources, clips)
-        summary = commit(config, sources, clips, plans, shards)
+        summary = commit(config, sources, clips, plans, manifests)
     track(config, summary)
     return summary
 
@@ -147,7 +147,7 @@ def plan(config: CurateConfig, sources: list[Source], clips: list[Row]) -> list[
     return plan_shards(planned, config.pack.samples_per_shard)
 
 
-def pack(config: CurateConfig, plans: list[ShardPlan], clips: list[Row], token: LockToken) -> list[ShardInfo]:
+def pack(config: CurateConfig, plans: list[ShardPlan], clips: list[Row], token: LockToken) -> list[ShardManifest]:
     """Packs the shards that are not packed yet; a clip that cannot be packed becomes a failed one."""
     from framemill.data_filters.shard_worker import MANIFESTS, ShardWorker, read_manifest
 
@@ -160,11 +160,11 @@ def pack(config: CurateConfig, plans: list[ShardPlan], clips: list[Row], token: 
     for clip in clips:
         if clip["key"] in failed:
             clip["state"], clip["reason"] = "failed", failed[clip["key"]]
-    return [manifest.info for manifest in manifests if manifest.info.samples]
+    return manifests
 
 
 def commit(
-    config: CurateConfig, sources: list[Row], clips: list[Row], plans: list[ShardPlan], shards: list[ShardInfo]
+    config: CurateConfig, sources: list[Row], clips: list[Row], plans: list[ShardPlan], manifests: list[ShardManifest]
 ) -> Summary:
     """Writes the tables and, last, the index."""
     import dataclasses
@@ -178,16 +178,13 @@ def commit(
     from framemill.platform.shards import commit_dataset
 
     kept = {clip["key"]: clip for clip in clips if clip["state"] == "kept"}
+    cuts = {key: cut for manifest in manifests for key, cut in manifest.cuts.items()}
     scores = score_columns(config.filters)
     samples = [
         {
             "key": one.key,
-            "bucket": f"{one.frames}x{one.height}x{one.width}",
-            "width": one.width,
-            "height": one.height,
-            "frames": one.frames,
-            "fps": one.fps,
-            "duration": round(one.frames / one.fps, 6),
+            "bucket": "{frames}x{height}x{width}".format_map(cuts[one.key]),
+            **cuts[one.key],
             "caption": one.caption,
             **{name: kept[one.key][name] for name in scores},
         }
@@ -200,7 +197,7 @@ def commit(
         config.output,
         kind="curate",
         config_digest=digest(config),
-        shards=shards,
+        shards=[manifest.info for manifest in manifests if manifest.info.samples],
         samples=pa.Table.from_pylist(samples, samples_schema(scores)),
         ledger={
             "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
@@ -224,6 +221,8 @@ def samples_schema(scores: list[str]) -> Any:
         ("frames", whole),
         ("fps", real),
         ("duration", real),
+        ("in_s", real),
+        ("out_s", real),
         ("caption", text),
     ]
     return pa.schema([*fixed, *((name, real) for name in scores)])

@@ -1,9 +1,8 @@
-"""Cutting clips out: what each packed sample is, planned before; the mp4, made in a worker's expendable child."""
+"""Packing, planned before anything is cut: what each sample is to be, and which shard it goes into."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,8 +25,15 @@ class PackedClip:
     source_frames: int
     """How many frames of the source, from start_s."""
     seconds: float
+    source_size: list[int]
+    """Width and height of the source's pictures, upright."""
+    source_fps: float
+    mode: str
+    keeps_rate: bool
+    """Whether the source's frame rate is the one asked for."""
+    max_height: int
     scaled: list[int]
-    """Width and height the pictures are scaled to, before their sides are cut to even ones."""
+    """Width and height that pictures encoded again are scaled to, before their sides are cut to even ones."""
     width: int
     height: int
     frames: int
@@ -37,17 +43,9 @@ class PackedClip:
     facts: dict[str, Any]
     """What the .json says besides: scores, provenance, where it comes from."""
 
-    def json_member(self) -> bytes:
-        values = {
-            "key": self.key,
-            "width": self.width,
-            "height": self.height,
-            "frames": self.frames,
-            "fps": self.fps,
-            "duration": round(self.frames / self.fps, 6),
-            "caption": self.caption,
-            **self.facts,
-        }
+    def json_member(self, cut: dict[str, Any]) -> bytes:
+        """The .json: the facts, and what cutting says of the mp4."""
+        values = {"key": self.key, "caption": self.caption, **cut, **self.facts}
         return json.dumps(values, sort_keys=True, ensure_ascii=False).encode()
 
 
@@ -88,6 +86,11 @@ def plan_clip(clip: dict[str, Any], uri: str, stamp: str, pack: PackConfig, scor
         start_s=clip["start_s"],
         source_frames=clip["frames"],
         seconds=seconds,
+        source_size=[clip["width"], clip["height"]],
+        source_fps=clip["fps"],
+        mode=pack.mode,
+        keeps_rate=not pack.fps,
+        max_height=pack.max_height,
         scaled=scaled,
         width=scaled[0] // 2 * 2,
         height=scaled[1] // 2 * 2,
@@ -119,19 +122,3 @@ def plan_shards(clips: list[PackedClip], per_shard: int) -> list[ShardPlan]:
 
 def batches(clips: list[PackedClip], size: int) -> list[list[PackedClip]]:
     return [clips[start : start + size] for start in range(0, len(clips), size)]
-
-
-def encode_clip(path: str, clip: PackedClip) -> bytes:
-    """The mp4 of a clip: exactly its frames, upright, at the planned rate and size.
-
-    Raises:
-        VideoError: the clip cannot be read again as it was measured.
-    """
-    from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, retime
-
-    if clip.width < 2 or clip.height < 2:
-        raise VideoError(f"{clip.scaled[0]}x{clip.scaled[1]} is too small for H.264")
-    size = (clip.scaled[0], clip.scaled[1])
-    frames = itertools.islice(iter_frames(path, size=size, start_s=clip.start_s), clip.source_frames)
-    cut = (rgb[: clip.height, : clip.width] for rgb in retime(frames, clip.fps, clip.seconds))
-    return encode_mp4(cut, clip.fps, crf=clip.crf)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from framemill.data_filters.cut import Cut
 from framemill.data_filters.ledger import note
 from framemill.data_filters.pack import SPLIT, PackedClip, ShardPlan
 from framemill.data_filters.source_worker import Later, call_twice
@@ -26,9 +27,12 @@ class ShardManifest:
 
     info: ShardInfo
     failed: dict[str, str]
+    cuts: dict[str, dict[str, Any]]
+    """By key, what each clip became: its size, frames, rate and duration, and where it lies in its mp4."""
 
     def to_json(self) -> bytes:
-        return json.dumps({"info": json.loads(self.info.to_json()), "failed": self.failed}, sort_keys=True).encode()
+        values = {"info": json.loads(self.info.to_json()), "failed": self.failed, "cuts": self.cuts}
+        return json.dumps(values, sort_keys=True).encode()
 
 
 def manifest_uri(output: str, plan: ShardPlan) -> str:
@@ -41,7 +45,8 @@ def read_manifest(output: str, plan: ShardPlan) -> ShardManifest | None:
     if not (storage.exists(uri) and storage.exists(storage.join(output, "shards", plan.name))):
         return None
     values = json.loads(storage.read_bytes(uri))
-    return ShardManifest(ShardInfo.from_json(json.dumps(values["info"]).encode()), values["failed"])
+    info = ShardInfo.from_json(json.dumps(values["info"]).encode())
+    return ShardManifest(info, values["failed"], values["cuts"])
 
 
 class ShardWorker:
@@ -58,38 +63,38 @@ class ShardWorker:
             return {"name": plan.name, "waits": ""}
         note(self.output, event="start", shard=plan.name, attempt=self.token.attempt)
         failed: dict[str, str] = {}
+        cuts: dict[str, dict[str, Any]] = {}
+        samples = self.samples(plan, failed, cuts)
         try:
-            info = write_shard(
-                storage.join(self.output, "shards"), SPLIT, plan.index, self.samples(plan, failed), plan.digest8
-            )
+            info = write_shard(storage.join(self.output, "shards"), SPLIT, plan.index, samples, plan.digest8)
         except Later as reason:
             return {"name": plan.name, "waits": str(reason)}
         self.token.check()
-        storage.write_atomic(manifest_uri(self.output, plan), ShardManifest(info, failed).to_json())
+        storage.write_atomic(manifest_uri(self.output, plan), ShardManifest(info, failed, cuts).to_json())
         note(self.output, event="done", shard=plan.name, attempt=self.token.attempt)
         return {"name": plan.name, "waits": ""}
 
-    def samples(self, plan: ShardPlan, failed: dict[str, str]) -> Iterator[Sample]:
-        """The samples of a shard in order; a clip that cannot be packed goes into `failed` instead."""
+    def samples(self, plan: ShardPlan, failed: dict[str, str], cuts: dict[str, dict[str, Any]]) -> Iterator[Sample]:
+        """The samples of a shard in order, noted in `cuts`; a clip that cannot be packed goes into `failed` instead."""
         for clip in plan.clips:
             try:
-                mp4 = self.encode(clip)
+                mp4, cut = self.cut(clip)
             except (VideoError, ChildCrashed) as error:
                 failed[clip.key] = f"could not be packed: {error}"
                 continue
             # Checked before each clip too: a driver that is gone may have a successor packing this very shard.
             self.token.check()
-            yield Sample(clip.key, {"mp4": mp4, "json": clip.json_member(), "txt": clip.caption.encode()})
+            cuts[clip.key] = cut.values()
+            facts = clip.json_member({"packed": cut.packed, **cut.values()})
+            yield Sample(clip.key, {"mp4": mp4, "json": facts, "txt": clip.caption.encode()})
 
-    def encode(self, clip: PackedClip) -> bytes:
+    def cut(self, clip: PackedClip) -> tuple[bytes, Cut]:
         """Raises Later where it may succeed another time; VideoError or ChildCrashed where it will not."""
         if stamp_of(clip.uri) != clip.stamp:
             what = "changed after it was measured" if storage.exists(clip.uri) else "is no longer there"
             raise Later(f"{clip.path} {what}")
         try:
             with storage.local_copy(clip.uri) as path:
-                return call_twice(
-                    self.child, "framemill.data_filters.pack:encode_clip", path, clip, timeout=self.timeout_s
-                )
+                return call_twice(self.child, "framemill.data_filters.cut:cut_clip", path, clip, timeout=self.timeout_s)
         except OSError as error:
             raise Later(f"storage: {error.strerror or error}") from error

@@ -123,7 +123,8 @@ def draw(config: LoopConfig, result: Result, path: str) -> None:
         with tempfile.NamedTemporaryFile(suffix=".mp4") as clip:
             clip.write(dataset.read(row, "mp4"))
             clip.flush()
-            axis.imshow(strip(read_video(clip.name)))
+            in_s, out_s = (dataset.samples[name][row].as_py() for name in ("in_s", "out_s"))
+            axis.imshow(strip(read_video(clip.name, start_s=in_s, end_s=out_s)))
         axis.set_title("kept: " + shorten(dataset.samples["caption"][row].as_py()), fontsize=8, loc="left")
     for axis, video in zip(axes[:, 1], videos, strict=False):
         axis.imshow(strip(read_video(storage.join(config.generate.output, video["video"]))))

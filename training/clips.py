@@ -44,8 +44,12 @@ def covering_size(bucket: Bucket, width: int, height: int) -> tuple[int, int]:
     return max(bucket.width, round(width * scale)), max(bucket.height, round(height * scale))
 
 
-def read_clip(path: str, target: Target, width: int, height: int) -> np.ndarray:
-    """The beginning of a video of width x height pixels as its target asks: uint8 (T, H, W, 3) RGB.
+def read_clip(
+    path: str, target: Target, width: int, height: int, in_s: float = 0.0, out_s: float | None = None
+) -> np.ndarray:
+    """The beginning of a clip of width x height pixels as its target asks: uint8 (T, H, W, 3) RGB.
+
+    The clip is what the file shows in [in_s, out_s) seconds.
 
     Scaled to cover the bucket, cropped to its middle, at the target's rate.
 
@@ -56,7 +60,8 @@ def read_clip(path: str, target: Target, width: int, height: int) -> np.ndarray:
     bucket = target.bucket
     wide, high = covering_size(bucket, width, height)
     left, top = (wide - bucket.width) // 2, (high - bucket.height) // 2
-    ticks = retime(iter_frames(path, size=(wide, high)), target.fps, bucket.frames / target.fps)
+    shown = iter_frames(path, size=(wide, high), start_s=in_s, end_s=out_s)
+    ticks = retime(shown, target.fps, bucket.frames / target.fps)
     # islice stops the decoder with the last tick; retime alone would read on to the end of the file.
     frames = [
         frame[top : top + bucket.height, left : left + bucket.width] for frame in itertools.islice(ticks, bucket.frames)

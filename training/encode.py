@@ -125,7 +125,7 @@ def encode_shard(job: ShardJob) -> None:
 
 def columns(source: Dataset) -> list[str]:
     """The columns of `samples.parquet` that encoding reads."""
-    wanted = ("key", "shard", "width", "height", "frames", "fps", "caption", "motion")
+    wanted = ("key", "shard", "width", "height", "duration", "in_s", "out_s", "caption", "motion")
     return [name for name in wanted if name in source.samples.column_names]
 
 
@@ -137,7 +137,9 @@ def encode_sample(source: Dataset, row: dict[str, Any], config: EncodeConfig) ->
     caption = with_motion(row["caption"] or "", row.get("motion"))
     members["text.npy"] = npy(get_text_encoder(config.text).encode_one(caption))
     codec = get_codec(config.codec)
-    wanted = targets(config.curriculum, row["width"], row["height"], row["frames"] / row["fps"])
+    wanted = targets(config.curriculum, row["width"], row["height"], row["duration"])
+    # A dataset from before clips were copied has no in and out points: each file is just the clip.
+    cut = (row.get("in_s", 0.0), row.get("out_s"))
     # The decoder wants a name on disk.
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         if wanted:
@@ -145,7 +147,7 @@ def encode_sample(source: Dataset, row: dict[str, Any], config: EncodeConfig) ->
             file.flush()
         for target in wanted:
             try:
-                video = read_clip(file.name, target, row["width"], row["height"])
+                video = read_clip(file.name, target, row["width"], row["height"], *cut)
             except (VideoError, ValueError) as error:
                 raise FramemillError(f"{config.input}: clip {row['key']} cannot be read ({error})") from error
             members[f"{target.bucket.name}.latent.npy"] = npy(codec.encode(video))

@@ -48,6 +48,18 @@ class Frame:
     """uint8 (H, W, 3), upright."""
 
 
+@dataclass(frozen=True)
+class Picture:
+    index: int
+    """Counted from the first one yielded."""
+    time_s: float
+    """Seconds since the video's first frame."""
+    frame: VideoFrame
+    """As decoded: neither upright nor of square pixels."""
+    upright: tuple[int, int]
+    """Width and height for display."""
+
+
 def iter_frames(
     path: str, *, size: tuple[int, int] | None = None, start_s: float = 0.0, end_s: float | None = None
 ) -> Iterator[Frame]:
@@ -58,9 +70,15 @@ def iter_frames(
     Raises:
         VideoError: it cannot be read, is damaged, or ends before its declared end.
     """
+    for picture in iter_pictures(path, start_s=start_s, end_s=end_s):
+        yield Frame(picture.index, picture.time_s, to_rgb(picture.frame, *(size or picture.upright)))
+
+
+def iter_pictures(path: str, *, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Picture]:
+    """What `iter_frames` gives, as decoded."""
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
-        width, height = size or upright_size(first, stream)
+        upright = upright_size(first, stream)
         clock = FrameClock(first.pts, stream.time_base, 1 / frame_rate(stream))
         seek(container, stream, first, start_s)
         # Rounded times are what a ledger holds: half a frame of slack finds the same frames again.
@@ -72,7 +90,7 @@ def iter_frames(
                 continue
             if end_s is not None and time_s >= end_s - slack:
                 return
-            yield Frame(index, time_s, to_rgb(frame, width, height))
+            yield Picture(index, time_s, frame, upright)
             index += 1
         declared = declared_duration(container, stream)
         ended = clock.last + clock.step
@@ -83,13 +101,15 @@ def iter_frames(
             raise VideoError(f"breaks off {missing} bytes before its end")
 
 
-def read_video(path: str, *, max_frames: int | None = None) -> np.ndarray:
-    """A clip whole: uint8 (T, H, W, 3) RGB, upright. For clips that fit in memory.
+def read_video(
+    path: str, *, max_frames: int | None = None, start_s: float = 0.0, end_s: float | None = None
+) -> np.ndarray:
+    """A clip whole, or what is shown in [start_s, end_s): uint8 (T, H, W, 3) RGB, upright. For what fits in memory.
 
     Raises:
         VideoError: as `iter_frames`.
     """
-    frames = [frame.rgb for frame in itertools.islice(iter_frames(path), max_frames)]
+    frames = [frame.rgb for frame in itertools.islice(iter_frames(path, start_s=start_s, end_s=end_s), max_frames)]
     if not frames:
         raise VideoError("no frame in the video stream")
     return np.stack(frames)
@@ -165,13 +185,16 @@ def frames_before(stream: VideoStream, pts: int | None) -> list[VideoFrame]:
     return [frame for frame in held if not frame.is_corrupt and frame.pts is not None and frame.pts < pts]
 
 
+def assumed_matrix(height: int) -> Colorspace:
+    """The colour matrix of an untagged picture."""
+    return Colorspace.ITU709 if height >= HD_LINES else Colorspace.ITU601
+
+
 def to_rgb(frame: VideoFrame, width: int, height: int) -> np.ndarray:
     """A decoded frame as uint8 (height, width, 3) RGB, turned upright."""
     turns = frame.rotation // 90 % 4
     wide, high = (height, width) if turns % 2 else (width, height)
-    matrix = None
-    if int(frame.colorspace) == UNSPECIFIED_MATRIX:
-        matrix = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
+    matrix = assumed_matrix(frame.height) if int(frame.colorspace) == UNSPECIFIED_MATRIX else None
     # threads=1: by default the scaler starts a thread a core for every frame.
     rgb = frame.to_ndarray(
         format="rgb24", width=wide, height=high, src_colorspace=matrix, interpolation=Interpolation.AREA, threads=1

@@ -106,7 +106,7 @@ def test_a_packed_clip_is_exactly_its_frames(made, footage, tmp_path):
         fact = json.loads(dataset.read(row, "json"))
         if fact["path"] == "deep/copy.mp4":
             (tmp_path / "clip.mp4").write_bytes(dataset.read(row, "mp4"))
-            clip = read_video(str(tmp_path / "clip.mp4"))
+            clip = read_video(str(tmp_path / "clip.mp4"), start_s=fact["in_s"], end_s=fact["out_s"])
             first = round(fact["start_s"] * 16)
             whole = read_video(str(footage / "deep" / "copy.mp4"))[first : first + fact["frames"]]
             assert clip.shape == whole.shape == (40, 180, 320, 3)
@@ -151,10 +151,17 @@ def test_wrong_requests(made, footage, configure, tmp_path):
     with pytest.raises(RequestError, match=r"^input="):
         curate(configure(tmp_path / "nowhere", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
-    wrong = ("select.bands.motion.min=x", "pack.mode=copy", "filters=[beauty]", "clip.min_seconds=20", "captions=[]")
+    wrong = (
+        "select.bands.motion.min=x",
+        "pack.mode=other",
+        "pack.fps=8 pack.mode=copy",
+        "filters=[beauty]",
+        "clip.min_seconds=20",
+        "captions=[]",
+    )
     for word in wrong:
         with pytest.raises(RequestError, match=word.split("=")[0].split(".")[0]):
-            configure(footage, tmp_path / "out", word)
+            configure(footage, tmp_path / "out", *word.split())
 
 
 def test_too_many_failures_fail_the_job(footage, configure, tmp_path, ray_session):
@@ -206,7 +213,7 @@ def test_the_short_ones_are_kept_upright_without_a_minimum(shared_videos, config
     (tmp_path / "in").mkdir()
     for name in ("h264_10bit.mp4", "h265_128px.mp4", "rotated_90.mov", "short_3_frames.mov"):
         (tmp_path / "in" / name).symlink_to(shared_videos / name)
-    curate(configure(tmp_path / "in", tmp_path / "out", "clip.min_seconds=0", "workers=2"))
+    curate(configure(tmp_path / "in", tmp_path / "out", "clip.min_seconds=0", "pack.mode=exact", "workers=2"))
     assert set(states(tmp_path / "out").values()) == {("ok", None)}
     dataset = Dataset.open(str(tmp_path / "out"))
     assert len(dataset) == 4

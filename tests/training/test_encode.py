@@ -224,6 +224,32 @@ def test_reading_covers_and_keeps_time(dataset: str, tmp_path: Path) -> None:
     assert np.abs(video.mean((1, 2, 3)) - wanted).max() < 3
 
 
+def test_a_clip_is_what_lies_between_its_points(dataset: str, tmp_path: Path) -> None:
+    """As in a clip whose packets were copied: the file begins before it and ends after it."""
+    source = Dataset.open(dataset)
+    mp4 = source.read(source.row_of("wide"), "mp4")
+    path = tmp_path / "wide.mp4"
+    path.write_bytes(mp4)
+    target = Target(Bucket(9, 48, 96), 16.0)
+    clip = read_clip(str(path), target, 96, 48, 5 / 16, 14 / 16)
+    assert np.array_equal(clip, read_clip(str(path), Target(Bucket(30, 48, 96), 16.0), 96, 48)[5:14])
+    row = {
+        "key": "wide",
+        "width": 96,
+        "height": 48,
+        "duration": 9 / 16,
+        "caption": "",
+        "in_s": 5 / 16,
+        "out_s": 14 / 16,
+    }
+    members = encoding.encode_sample(source, row, settings(dataset, tmp_path)).members
+    latents = {name: data for name, data in members.items() if name.endswith("latent.npy")}
+    assert len(latents) == 1, "9 frames are too few for the second stage"
+    assert b"".join(latents.values()) == encoding.npy(
+        get_codec("dct").encode(read_clip(str(path), targets(curriculum(), 96, 48, 9 / 16)[0], 96, 48, 5 / 16, 14 / 16))
+    )
+
+
 def test_json_manifest_names_the_shard(encoded: Path) -> None:
     manifests = sorted((encoded / "work" / "encoded").iterdir())
     names = [json.loads(path.read_text())["name"] for path in manifests]
