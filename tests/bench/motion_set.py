@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from framemill.data_filters.clip import LONGEST_SIDE, ClipFrames
-from framemill.platform.vision.video import encode_mp4, iter_frames
+from framemill.data_filters.clip import ClipFrames, small_size
+from framemill.platform.vision.video import encode_mp4, iter_frames, probe
 
 WIDTH, HEIGHT, FPS = 640, 360, 24
 FRAMES = 25
@@ -110,15 +110,26 @@ class MotionClip:
             done = frame / (FRAMES - 1)
             if self.kind == "local":
                 shown = with_object(shown, other, self.object_at(frame), object_radius(self.seed))
-            elif self.kind == "flicker":
-                shown = shown * (1 + self.amount * random.uniform(-1, 1))
-            elif self.kind == "fade":
-                shown = shown * (1 - self.amount * (done if self.seed % 2 else 1 - done))
-            elif self.kind == "noise":
-                shown = shown + random.normal(0, self.amount, (HEIGHT, WIDTH, 1))
-            elif self.kind == "dissolve":
-                shown = shown + self.amount * done * (through(other, 0, 0, 1) - shown)
+            elif self.kind in STILL:
+                if self.kind == "fade" and self.seed % 2 == 0:
+                    done = 1 - done  # out of the dark
+                shown = altered(shown, self.kind, self.amount, done, random, through(other, 0, 0, 1))
             yield np.clip(np.rint(shown), 0, 255).astype(np.uint8)
+
+
+def altered(
+    shown: np.ndarray, kind: str, amount: float, done: float, random: np.random.Generator, other: np.ndarray
+) -> np.ndarray:
+    """A picture of a still clip of which the share `done` has passed; a dissolve leads to the other picture."""
+    if kind == "flicker":
+        return shown * (1 + amount * random.uniform(-1, 1))
+    if kind == "fade":
+        return shown * (1 - amount * done)
+    if kind == "noise":
+        return shown + random.normal(0, amount, (*shown.shape[:2], 1))
+    if kind == "dissolve":
+        return shown + amount * done * (other - shown)
+    return shown
 
 
 def object_radius(seed: int) -> float:
@@ -164,10 +175,14 @@ def motion_set(pictures: Iterable[int] = PICTURES) -> list[MotionClip]:
 
 def encoded(clip: MotionClip, folder: str) -> ClipFrames:
     """A clip as a filter sees it: H.264 and back."""
-    path = os.path.join(folder, f"{clip.name}.mp4")
+    return seen(clip.frames(), os.path.join(folder, f"{clip.name}.mp4"), CRF[clip.seed % len(CRF)])
+
+
+def seen(frames: Iterable[np.ndarray], path: str, crf: int) -> ClipFrames:
+    """Frames written to an mp4 there, and read as `curate` reads them."""
     with open(path, "wb") as file:
-        file.write(encode_mp4(clip.frames(), FPS, crf=CRF[clip.seed % len(CRF)]))
-    small = (LONGEST_SIDE, LONGEST_SIDE * HEIGHT // WIDTH)
-    shown = list(iter_frames(path, size=small))
+        file.write(encode_mp4(frames, FPS, crf=crf))
+    info = probe(path)
+    shown = list(iter_frames(path, size=small_size(info.width, info.height)))
     times = np.array([frame.time_s for frame in shown])
-    return ClipFrames(times, [frame.rgb for frame in shown], float(times[-1] + 1 / FPS), 0, WIDTH, HEIGHT)
+    return ClipFrames(times, [frame.rgb for frame in shown], float(times[-1] + 1 / FPS), 0, info.width, info.height)
