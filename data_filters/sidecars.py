@@ -9,7 +9,7 @@ from typing import Any
 from framemill.platform import storage
 
 Provenance = dict[str, Any]
-"""{"tags": [...], "licence": ...}, and `external`, a JSON object as text, where others' scores or captions came along."""
+"""{"tags": [...], "licence": ...}, and `external`, JSON text, where others' scores or captions came along."""
 
 
 class SidecarError(ValueError):

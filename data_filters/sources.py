@@ -211,7 +211,8 @@ def members(path: str, uri: str, stamp: str) -> Iterator[Source]:
         yield Source(printable(path), uri, stamp)
         return
     for name in names:
-        if is_video(name) and not any(part.startswith(".") and part != ".." for part in name.split("/")):
+        *within, own = name.replace("\\", "/").split("/")
+        if is_video(own) and not any(part.startswith(".") and part != ".." for part in within):
             yield Source(printable(f"{path}/{name}"), member_uri(uri, name), stamp)
 
 
