@@ -56,7 +56,7 @@ def start(input: object, output: object, tmp_path: Path) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen, status: int = 0) -> str:
-    said = process.communicate(timeout=240)[0]
+    said = process.communicate(timeout=500)[0]
     assert process.returncode == status, said
     return said
 
