@@ -69,7 +69,7 @@ class PackConfig:
 
 @dataclass
 class CurateConfig:
-    input: str = key(help="folder, glob, text file of paths, video file, or fsspec URI", result=False)
+    input: str = key(help="folder, glob, text file of paths, video, zip of videos; or a URI of one", result=False)
     output: str = key(help="folder or URI of the dataset", result=False)
     limit: int = key(0, "take only the first so many sources; 0: all")
     drop: DropConfig = key(DropConfig)

@@ -6,7 +6,9 @@ import contextlib
 from fnmatch import fnmatchcase
 from typing import Any
 
+from framemill.data_filters.archives import ArchiveError
 from framemill.data_filters.config import DropConfig
+from framemill.data_filters.sidecars import SidecarError
 from framemill.data_filters.sources import Source, read_sidecars
 
 Row = dict[str, Any]
@@ -33,7 +35,7 @@ def judge(source: Source, rules: DropConfig) -> tuple[str | None, Row]:
     measuring says what is wrong with it."""
     provenance: Row = {"tags": [], "licence": None}
     named = [("path", rules.paths, [source.path])]
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(SidecarError, ArchiveError):
         provenance = read_sidecars(source.uri)[1]
         named.append(("tag", rules.tags, provenance["tags"]))
         named.append(("licence", rules.licences, [provenance["licence"] or ""]))

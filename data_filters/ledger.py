@@ -7,7 +7,7 @@ import io
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -16,10 +16,24 @@ from framemill.data_filters.filters import score_columns
 from framemill.data_filters.measure_types import MeasuredClip
 from framemill.data_filters.sources import Source
 from framemill.platform import storage
+from framemill.platform.vision.probe import VideoInfo
 
 PARTS = "work/parts"
 JOURNAL = "work/journal.jsonl"
-PROVENANCE = pa.struct([("tags", pa.list_(pa.string())), ("licence", pa.string())])
+PROVENANCE = pa.struct([("tags", pa.list_(pa.string())), ("licence", pa.string()), ("external", pa.string())])
+FACT_FIELDS = [
+    ("codec", pa.string()),
+    ("width", pa.int64()),
+    ("height", pa.int64()),
+    ("rotation", pa.int64()),
+    ("fps", pa.float64()),
+    ("fps_varies", pa.bool_()),
+    ("duration", pa.float64()),
+    ("pixel_format", pa.string()),
+    ("hdr", pa.string()),
+    ("audio", pa.string()),
+]
+"""What the file is, as `VideoInfo` says; null where it could not be read."""
 SOURCES_SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -28,6 +42,7 @@ SOURCES_SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("clips", pa.int64()),
         ("provenance", PROVENANCE),
+        *FACT_FIELDS,
     ]
 )
 CLIP_FIELDS = [
@@ -66,6 +81,16 @@ class Part:
     clips: list[dict[str, Any]]
     """Rows of the clips table without their verdict. When written each has a `thumbnail` (JPEG) too; reading leaves it
     where it is, since a driver holds the rows of all sources."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """The columns of FACT_FIELDS; empty where the file could not be read."""
+
+
+def fact_columns(video: VideoInfo | None, fps_varies: bool | None) -> dict[str, Any]:
+    """A source's columns of FACT_FIELDS."""
+    if video is None:
+        return {}
+    known = asdict(video) | {"fps_varies": fps_varies}
+    return {name: round(known[name], 6) if isinstance(known[name], float) else known[name] for name, _ in FACT_FIELDS}
 
 
 def clip_rows(source: Source, source_id: str, caption: str | None, clips: list[MeasuredClip]) -> list[dict[str, Any]]:
@@ -105,6 +130,7 @@ def write_part(output: str, part: Part, filters: list[str]) -> None:
         "source_id": part.source_id,
         "reason": part.reason,
         "provenance": part.provenance,
+        "facts": part.facts,
     }
     schema = clips_schema(filters, verdicts=False).append(pa.field("thumbnail", pa.binary()))
     table = pa.Table.from_pylist(part.clips, schema.with_metadata({"framemill": json.dumps(facts)}))
@@ -123,7 +149,7 @@ def read_part(output: str, source: Source) -> Part | None:
     if Source.from_json(facts["source"]).stamp != source.stamp:
         return None
     clips = table.drop_columns(["thumbnail"]).to_pylist()
-    return Part(source, facts["source_id"], facts["reason"], facts["provenance"], clips)
+    return Part(source, facts["source_id"], facts["reason"], facts["provenance"], clips, facts["facts"])
 
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:

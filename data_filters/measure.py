@@ -13,6 +13,7 @@ from framemill.data_filters.filters import FILTERS
 from framemill.data_filters.measure_types import Ended, MeasuredClip, MeasureSettings, SourceFacts
 from framemill.data_filters.split import Splitter
 from framemill.platform.storage import sha256_file
+from framemill.platform.vision.pace import Pace
 from framemill.platform.vision.video import VideoError, iter_frames, probe
 
 DECIMALS = 6
@@ -29,12 +30,15 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
         OSError: the file could not be reached.
     """
     cv2.setNumThreads(1)
-    yield SourceFacts(sha256_file(path))
+    source_id = sha256_file(path)
     try:
         info = probe(path)
     except VideoError as error:
+        yield SourceFacts(source_id)
         yield Ended(str(error))
         return
+    yield SourceFacts(source_id, info)
+    pace = Pace(info.tick_s)
     filters = [FILTERS[name].load() for name in settings.filters]
     splitter = Splitter(info.fps, info.width, info.height, settings.min_seconds, settings.max_seconds)
 
@@ -55,14 +59,14 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
 
     reason = None
     try:
-        for frame in iter_frames(path, size=small_size(info.width, info.height)):
+        for frame in pace.watch(iter_frames(path, size=small_size(info.width, info.height))):
             for clip in splitter.push(frame):
                 yield measured(clip)
     except VideoError as error:
         reason = str(error)
     for clip in splitter.finish():
         yield measured(clip)
-    yield Ended(reason)
+    yield Ended(reason, pace.varies)
 
 
 def thumbnail(rgb: np.ndarray) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from framemill.platform.vision.probe import VideoInfo
+
 
 @dataclass(frozen=True)
 class MeasureSettings:
@@ -16,6 +18,8 @@ class MeasureSettings:
 class SourceFacts:
     source_id: str
     """sha256 of the file's content, hex."""
+    video: VideoInfo | None = None
+    """None where it cannot be read as video."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,5 @@ class Ended:
     """The last thing said of a source: why it could not be read to its end, or None."""
 
     reason: str | None
+    fps_varies: bool | None = None
+    """Whether the steps between its frames differ; None where that is not known."""

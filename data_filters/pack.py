@@ -104,9 +104,15 @@ def plan_clip(clip: dict[str, Any], uri: str, stamp: str, pack: PackConfig, scor
             "start_s": clip["start_s"],
             "end_s": clip["end_s"],
             "scores": {name: clip[name] for name in scores},
-            "provenance": clip["provenance"],
+            **provenance_facts(clip["provenance"]),
         },
     )
+
+
+def provenance_facts(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Tags and licence, and apart from them what came along with the source from elsewhere."""
+    facts: dict[str, Any] = {"provenance": {k: v for k, v in provenance.items() if k != "external"}}
+    return facts | ({"external": json.loads(provenance["external"])} if "external" in provenance else {})
 
 
 def scaled_size(width: int, height: int, max_height: int) -> list[int]:

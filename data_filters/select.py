@@ -49,7 +49,7 @@ def settle(parts: list[Part], min_seconds: float, bands: dict[str, Band]) -> tup
     sources: list[Row] = []
     clips: list[Row] = []
     for part in sorted(parts, key=lambda part: part.source.path):
-        row = {"path": part.source.path, "source_id": part.source_id, "provenance": part.provenance}
+        row = {"path": part.source.path, "source_id": part.source_id, "provenance": part.provenance, **part.facts}
         original = first.get(part.source_id or "", part.source.path)
         if original != part.source.path:
             sources.append({**row, "state": "duplicate", "reason": f"the same content as {original}", "clips": 0})

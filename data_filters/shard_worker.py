@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +13,11 @@ from framemill.data_filters.cut import Cut
 from framemill.data_filters.ledger import note
 from framemill.data_filters.pack import SPLIT, PackedClip, ShardPlan
 from framemill.data_filters.source_worker import Later, call_twice
-from framemill.data_filters.sources import stamp_of
+from framemill.data_filters.sources import is_gone, local_copy, stamp_of
 from framemill.platform import storage
 from framemill.platform.child import ChildCrashed, ExpendableChild
 from framemill.platform.shards import Sample, ShardInfo, write_shard
-from framemill.platform.storage import LockToken
+from framemill.platform.storage import LockToken, StorageError
 from framemill.platform.vision.probe import VideoError
 
 MANIFESTS = "work/shards"
@@ -59,42 +61,60 @@ class ShardWorker:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Packs `row["work"]`, a ShardPlan as JSON; gives its name, and why it must wait or ""."""
         plan = ShardPlan.from_json(row["work"])
-        if read_manifest(self.output, plan) is not None:
-            return {"name": plan.name, "waits": ""}
+        try:
+            if read_manifest(self.output, plan) is None:
+                self.pack(plan)
+        except Later as reason:
+            return {"name": plan.name, "waits": str(reason)}
+        except StorageError as error:
+            return {"name": plan.name, "waits": f"storage: {error}"}
+        return {"name": plan.name, "waits": ""}
+
+    def pack(self, plan: ShardPlan) -> None:
+        """Raises Later or StorageError where it may succeed another time."""
         note(self.output, event="start", shard=plan.name, attempt=self.token.attempt)
         failed: dict[str, str] = {}
         cuts: dict[str, dict[str, Any]] = {}
         samples = self.samples(plan, failed, cuts)
-        try:
-            info = write_shard(storage.join(self.output, "shards"), SPLIT, plan.index, samples, plan.digest8)
-        except Later as reason:
-            return {"name": plan.name, "waits": str(reason)}
+        info = write_shard(storage.join(self.output, "shards"), SPLIT, plan.index, samples, plan.digest8)
         self.token.check()
         storage.write_atomic(manifest_uri(self.output, plan), ShardManifest(info, failed, cuts).to_json())
         note(self.output, event="done", shard=plan.name, attempt=self.token.attempt)
-        return {"name": plan.name, "waits": ""}
 
     def samples(self, plan: ShardPlan, failed: dict[str, str], cuts: dict[str, dict[str, Any]]) -> Iterator[Sample]:
         """The samples of a shard in order, noted in `cuts`; a clip that cannot be packed goes into `failed` instead."""
-        for clip in plan.clips:
-            try:
-                mp4, cut = self.cut(clip)
-            except (VideoError, ChildCrashed) as error:
-                failed[clip.key] = f"could not be packed: {error}"
-                continue
-            # Checked before each clip too: a driver that is gone may have a successor packing this very shard.
-            self.token.check()
-            cuts[clip.key] = cut.values()
-            facts = clip.json_member({"packed": cut.packed, **cut.values()})
-            yield Sample(clip.key, {"mp4": mp4, "json": facts, "txt": clip.caption.encode()})
+        # A source's clips follow one another, so each is fetched once for all of them.
+        for _, group in itertools.groupby(plan.clips, key=lambda clip: clip.uri):
+            clips = list(group)
+            with self.fetched(clips[0]) as path:
+                for clip in clips:
+                    try:
+                        mp4, cut = self.cut(path, clip)
+                    except (VideoError, ChildCrashed) as error:
+                        failed[clip.key] = f"could not be packed: {error}"
+                        continue
+                    # Checked before each clip too: a driver that is gone may have a successor packing this shard.
+                    self.token.check()
+                    cuts[clip.key] = cut.values()
+                    facts = clip.json_member({"packed": cut.packed, **cut.values()})
+                    yield Sample(clip.key, {"mp4": mp4, "json": facts, "txt": clip.caption.encode()})
 
-    def cut(self, clip: PackedClip) -> tuple[bytes, Cut]:
+    @contextlib.contextmanager
+    def fetched(self, clip: PackedClip) -> Iterator[str]:
+        """A local path with the source of a clip. Raises Later where it is not what was measured, or out of reach."""
+        with contextlib.ExitStack() as held:
+            try:
+                if (stamp := stamp_of(clip.uri)) != clip.stamp:
+                    what = "is no longer there" if is_gone(stamp) else "changed after it was measured"
+                    raise Later(f"{clip.path} {what}")
+                path = held.enter_context(local_copy(clip.uri))
+            except OSError as error:
+                raise Later(f"storage: {error.strerror or error}") from error
+            yield path
+
+    def cut(self, path: str, clip: PackedClip) -> tuple[bytes, Cut]:
         """Raises Later where it may succeed another time; VideoError or ChildCrashed where it will not."""
-        if stamp_of(clip.uri) != clip.stamp:
-            what = "changed after it was measured" if storage.exists(clip.uri) else "is no longer there"
-            raise Later(f"{clip.path} {what}")
         try:
-            with storage.local_copy(clip.uri) as path:
-                return call_twice(self.child, "framemill.data_filters.cut:cut_clip", path, clip, timeout=self.timeout_s)
+            return call_twice(self.child, "framemill.data_filters.cut:cut_clip", path, clip, timeout=self.timeout_s)
         except OSError as error:
             raise Later(f"storage: {error.strerror or error}") from error

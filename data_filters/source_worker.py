@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from framemill.data_filters.ledger import Part, clip_rows, note, read_part, write_part
+from framemill.data_filters.archives import ArchiveError
+from framemill.data_filters.ledger import Part, clip_rows, fact_columns, note, read_part, write_part
 from framemill.data_filters.measure_types import Ended, MeasuredClip, MeasureSettings, SourceFacts
-from framemill.data_filters.sources import Source, read_sidecars, stamp_of
-from framemill.platform import storage
+from framemill.data_filters.sidecars import Provenance, SidecarError
+from framemill.data_filters.sources import Source, is_gone, local_copy, read_sidecars, stamp_of
 from framemill.platform.child import ChildCrashed, ChildTimeout, ExpendableChild
-from framemill.platform.storage import LockToken
+from framemill.platform.storage import LockToken, StorageError
 
 ATTEMPTS = 2
 GONE = "it is no longer there"
@@ -32,17 +33,18 @@ class SourceWorker:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Measures `row["work"]`, a Source as JSON; gives its path, and why it must wait or ""."""
         source = Source.from_json(row["work"])
-        # A worker restarted by Ray is given its row again, which may be done already.
-        if read_part(self.output, source) is not None:
-            return {"name": source.path, "waits": ""}
-        note(self.output, event="start", path=source.path, attempt=self.token.attempt)
         try:
-            part = self.measure(source)
+            # A worker restarted by Ray is given its row again, which may be done already.
+            if read_part(self.output, source) is None:
+                note(self.output, event="start", path=source.path, attempt=self.token.attempt)
+                part = self.measure(source)
+                self.token.check()
+                write_part(self.output, part, list(self.settings.filters))
+                note(self.output, event="done", path=source.path, attempt=self.token.attempt)
         except Later as reason:
             return {"name": source.path, "waits": str(reason)}
-        self.token.check()
-        write_part(self.output, part, list(self.settings.filters))
-        note(self.output, event="done", path=source.path, attempt=self.token.attempt)
+        except StorageError as error:
+            return {"name": source.path, "waits": f"storage: {error}"}
         return {"name": source.path, "waits": ""}
 
     def measure(self, source: Source) -> Part:
@@ -51,12 +53,11 @@ class SourceWorker:
         Raises:
             Later: a time limit, storage, or a signal from outside; or the file changed meanwhile.
         """
+        provenance: Provenance = {"tags": [], "licence": None}
+        reason = ""
         try:
             caption, provenance = read_sidecars(source.uri)
-        except ValueError as error:
-            return Part(source, None, str(error), {"tags": [], "licence": None}, [])
-        try:
-            with storage.local_copy(source.uri) as path:
+            with local_copy(source.uri) as path:
                 items = call_twice(
                     self.child,
                     "framemill.data_filters.measure:measure_source",
@@ -64,21 +65,26 @@ class SourceWorker:
                     self.settings,
                     timeout=self.timeout_s,
                 )
+        except (ArchiveError, SidecarError) as error:
+            reason = str(error)
         except ChildCrashed as error:
-            return Part(source, None, f"the decoder crashed twice: {error}", provenance, [])
+            reason = f"the decoder crashed twice: {error}"
         except FileNotFoundError as error:
             raise Later(GONE) from error
         except PermissionError:
-            return Part(source, None, "no permission to read it", provenance, [])
+            reason = "no permission to read it"
         except OSError as error:
             raise Later(f"storage: {error.strerror or error}") from error
-        if stamp_of(source.uri) != source.stamp:
-            raise Later("it changed while it was read" if storage.exists(source.uri) else GONE)
+        if (stamp := stamp_of(source.uri)) != source.stamp:
+            raise Later(GONE if is_gone(stamp) else "it changed while it was read")
+        if reason:
+            return Part(source, None, reason, provenance, [])
         facts, ended = items[0], items[-1]
         assert isinstance(facts, SourceFacts) and isinstance(ended, Ended)
         clips = [item for item in items if isinstance(item, MeasuredClip)]
         rows = clip_rows(source, facts.source_id, caption, clips)
-        return Part(source, facts.source_id, ended.reason, provenance, rows)
+        columns = fact_columns(facts.video, ended.fps_varies)
+        return Part(source, facts.source_id, ended.reason, provenance, rows, columns)
 
 
 def call_twice(child: ExpendableChild, function: str, *arguments: Any, timeout: float) -> Any:

@@ -40,7 +40,9 @@ def key(
 
 @dataclass
 class TrackingConfig:
-    uri: str = key("", "MLflow tracking URI; empty: an SQLite file in the output", result=False)
+    uri: str = key(
+        "", "MLflow tracking URI; empty: a SQLite file in the output, or here if that is a URI", result=False
+    )
     experiment: str = key("framemill", "MLflow experiment", result=False)
 
 

@@ -1,4 +1,8 @@
-"""Files in local folders and object stores, addressed by path or fsspec URI, and committed whole or not at all."""
+"""Files in local folders and object stores, addressed by path or fsspec URI, and committed whole or not at all.
+
+Where an object store lies and who asks is for its own environment to say (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
+AWS_PROFILE and so on for s3://): workers inherit it from the process that starts them.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +35,56 @@ def local_path(uri: str) -> str:
     return uri.removeprefix("file://")
 
 
+class StorageError(FramemillError, OSError):
+    """An object store refused or did not answer: nothing is known of the file, and the same request may succeed."""
+
+
 def locate(uri: str) -> tuple[AbstractFileSystem, str]:
     """The file system a URI lies in and its path there. A local name is taken as it stands, "::" and all."""
     if is_local(uri):
         return LocalFileSystem(), os.path.abspath(local_path(uri))
-    filesystem, path = url_to_fs(uri)
+    try:
+        # Other processes write here too: a listing that is remembered would hide what they wrote.
+        filesystem, path = url_to_fs(uri, use_listings_cache=False)
+    except (ValueError, ImportError) as error:
+        raise RequestError(f"{uri}: {error}") from error
     return filesystem, path
+
+
+@contextlib.contextmanager
+def reaching(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """`locate`, and every failure of an object store but an absent file told in one line with the URI.
+
+    Raises:
+        FileNotFoundError: as it is.
+        StorageError: no credentials, no permission, no connection: a client has as many errors as it has parts.
+    """
+    filesystem, path = locate(uri)
+    if is_local(uri):
+        yield filesystem, path
+        return
+    try:
+        yield filesystem, path
+    except (FileNotFoundError, FramemillError):
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise StorageError(f"{uri}: {words}") from error
+
+
+@contextlib.contextmanager
+def writing(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """`reaching`, to put a file there: what is absent then is the bucket.
+
+    Raises:
+        RequestError: there is no such bucket.
+        StorageError: as in `reaching`.
+    """
+    try:
+        with reaching(uri) as place:
+            yield place
+    except FileNotFoundError as error:
+        raise RequestError(f"{uri}: there is no such bucket") from error
 
 
 def join(base: str, *parts: str) -> str:
@@ -45,51 +93,88 @@ def join(base: str, *parts: str) -> str:
 
 
 def exists(uri: str) -> bool:
-    filesystem, path = locate(uri)
-    return bool(filesystem.exists(path))
+    with reaching(uri) as (filesystem, path):
+        return bool(filesystem.exists(path))
+
+
+def is_dir(uri: str) -> bool:
+    with reaching(uri) as (filesystem, path):
+        return bool(filesystem.isdir(path))
 
 
 def size(uri: str) -> int:
-    filesystem, path = locate(uri)
-    return int(filesystem.size(path))
+    with reaching(uri) as (filesystem, path):
+        return int(filesystem.size(path))
 
 
 def make_dirs(uri: str) -> None:
-    filesystem, path = locate(uri)
-    filesystem.makedirs(path, exist_ok=True)
+    """Makes a folder; an object store has none, and is never given a bucket that nobody asked for."""
+    if is_local(uri):
+        os.makedirs(local_path(uri), exist_ok=True)
 
 
 def list_dir(uri: str) -> list[str]:
     """The names in a folder, sorted; none where there is no such folder."""
-    filesystem, path = locate(uri)
-    if not filesystem.isdir(path):
-        return []
-    filesystem.invalidate_cache(path)
-    return sorted(entry.rstrip("/").rpartition("/")[2] for entry in filesystem.ls(path, detail=False))
+    with reaching(uri) as (filesystem, path):
+        if not filesystem.isdir(path):
+            return []
+        return sorted(entry.rstrip("/").rpartition("/")[2] for entry in filesystem.ls(path, detail=False))
 
 
 def walk(uri: str) -> list[str]:
     """The files below a folder, relative to it and sorted."""
-    filesystem, path = locate(uri)
-    return sorted(found[len(path.rstrip("/")) + 1 :] for found in filesystem.find(path))
+    with reaching(uri) as (filesystem, path):
+        return sorted(found[len(path.rstrip("/")) + 1 :] for found in filesystem.find(path))
 
 
 def remove(uri: str) -> None:
     """Removes a file or folder; nothing happens where there is none."""
-    filesystem, path = locate(uri)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError), reaching(uri) as (filesystem, path):
         filesystem.rm(path, recursive=True)
 
 
 def open_input(uri: str, mode: str = "rb") -> IO[Any]:
-    filesystem, path = locate(uri)
-    file: IO[Any] = filesystem.open(path, mode)
-    return file
+    with reaching(uri) as (filesystem, path):
+        file: IO[Any] = filesystem.open(path, mode)
+        return file
 
 
 def read_bytes(uri: str) -> bytes:
-    with open_input(uri) as file:
-        return file.read()
+    if is_local(uri):
+        with open(local_path(uri), "rb") as file:
+            return file.read()
+    with reaching(uri) as (filesystem, path):
+        return bytes(filesystem.cat_file(path))
+
+
+def info_stamp(info: dict[str, Any]) -> str:
+    """What changes when a file of an object store does, from what the store says of it, alone or in a listing."""
+    tag = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("mtime") or info.get("created")
+    return f"{info['size']}:{tag or ''}"
+
+
+def stamp(uri: str) -> str:
+    """What changes when a file does: its size and date, or its size and tag; empty where there is none."""
+    try:
+        if is_local(uri):
+            status = os.stat(local_path(uri))
+            return f"{status.st_size}:{status.st_mtime_ns}"
+        with reaching(uri) as (filesystem, path):
+            return info_stamp(filesystem.info(path))
+    except FileNotFoundError:
+        return ""
+
+
+def list_tree(uri: str, depth: int | None = None) -> dict[str, str]:
+    """The stamp of each file below a folder of an object store, by its path relative to the folder: a request for
+    each thousand files, none for a file. `depth` names how many levels are looked at; None: all."""
+    with reaching(uri) as (filesystem, path):
+        start = len(path.rstrip("/")) + 1
+        try:
+            found = filesystem.find(path, maxdepth=depth, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {name[start:]: info_stamp(info) for name, info in found.items()}
 
 
 def read_range(uri: str, offset: int, length: int) -> bytes:
@@ -98,13 +183,13 @@ def read_range(uri: str, offset: int, length: int) -> bytes:
         with open(local_path(uri), "rb") as file:
             file.seek(offset)
             return file.read(length)
-    filesystem, path = locate(uri)
-    return bytes(filesystem.cat_file(path, start=offset, end=offset + length))
+    with reaching(uri) as (filesystem, path):
+        return bytes(filesystem.cat_file(path, start=offset, end=offset + length))
 
 
 def sha256_file(uri: str) -> str:
     total = hashlib.sha256()
-    with open_input(uri) as file:
+    with reaching(uri) as (filesystem, path), filesystem.open(path, "rb") as file:
         while chunk := file.read(CHUNK):
             total.update(chunk)
     return total.hexdigest()
@@ -113,8 +198,8 @@ def sha256_file(uri: str) -> str:
 def write_atomic(uri: str, data: bytes) -> None:
     """Writes a file that is seen whole or not at all, even after a crash."""
     if not is_local(uri):
-        filesystem, path = locate(uri)
-        filesystem.pipe_file(path, data)
+        with writing(uri) as (filesystem, path):
+            filesystem.pipe_file(path, data)
         return
     target = local_path(uri)
     temporary = temporary_beside(target)
@@ -129,8 +214,8 @@ def write_atomic(uri: str, data: bytes) -> None:
 def commit_file(path: str, uri: str) -> None:
     """Moves a finished local file to its place: an atomic rename locally, one upload elsewhere."""
     if not is_local(uri):
-        filesystem, remote = locate(uri)
-        filesystem.put_file(path, remote)
+        with writing(uri) as (filesystem, remote):
+            filesystem.put_file(path, remote)
         os.unlink(path)
         return
     target = local_path(uri)
@@ -170,8 +255,8 @@ def local_copy(uri: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
         target = os.path.join(folder, uri.rpartition("/")[2])
-        filesystem, path = locate(uri)
-        filesystem.get_file(path, target)
+        with reaching(uri) as (filesystem, path):
+            filesystem.get_file(path, target)
         yield target
 
 
@@ -184,10 +269,12 @@ class LockToken:
 
     output: str
     attempt: int
+    owner: str
+    """Of the attempt: two that start at once in an object store count to the same number, and one of them owns it."""
 
     def check(self) -> None:
         """Raises FramemillError once a later attempt owns the output: a worker outliving its driver must not write."""
-        if read_attempt(self.output) != self.attempt:
+        if read_owner(self.output) != (self.attempt, self.owner):
             raise FramemillError(f"{self.output}: attempt {self.attempt} was replaced by a later one")
 
 
@@ -201,6 +288,7 @@ class WriterLock:
     def __init__(self, output: str) -> None:
         self.output = output
         self.attempt = 0
+        self.owner = uuid.uuid4().hex
         self._file: IO[str] | None = None
 
     def __enter__(self) -> WriterLock:
@@ -214,8 +302,9 @@ class WriterLock:
             except OSError as error:
                 self._file.close()
                 raise RequestError(f"output={self.output}: another process is writing it") from error
-        self.attempt = read_attempt(self.output) + 1
-        write_atomic(attempt_file(self.output), json.dumps({"attempt": self.attempt}).encode())
+        self.attempt = read_owner(self.output)[0] + 1
+        told = {"attempt": self.attempt, "owner": self.owner}
+        write_atomic(attempt_file(self.output), json.dumps(told).encode())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -223,15 +312,17 @@ class WriterLock:
             self._file.close()
 
     def token(self) -> LockToken:
-        return LockToken(self.output, self.attempt)
+        return LockToken(self.output, self.attempt, self.owner)
 
 
 def attempt_file(output: str) -> str:
     return join(output, "work", "attempt.json")
 
 
-def read_attempt(output: str) -> int:
+def read_owner(output: str) -> tuple[int, str]:
+    """The attempt that owns an output, and its owner; (0, "") before the first."""
     try:
-        return int(json.loads(read_bytes(attempt_file(output)))["attempt"])
+        told = json.loads(read_bytes(attempt_file(output)))
     except FileNotFoundError:
-        return 0
+        return 0, ""
+    return int(told["attempt"]), str(told.get("owner", ""))

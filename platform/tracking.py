@@ -29,8 +29,9 @@ def quiet_mlflow() -> Any:
 
 
 def tracking_uri(tracking: TrackingConfig, output: str) -> str:
-    """The configured URI, else an SQLite file in the output."""
-    return tracking.uri or f"sqlite:///{os.path.abspath(storage.local_path(output))}/mlflow.db"
+    """The configured URI, else an SQLite file: in the output, or where the job was started if that is no folder."""
+    folder = storage.local_path(output) if storage.is_local(output) else "."
+    return tracking.uri or f"sqlite:///{os.path.abspath(folder)}/mlflow.db"
 
 
 def ensure_schema(uri: str) -> None:

@@ -44,8 +44,12 @@ class VideoInfo:
     duration: float | None
     """Seconds of the video stream; None where the container does not say."""
     pixel_format: str
-    hdr: bool
-    audio: bool
+    hdr: str | None
+    """The transfer function where it is one of high dynamic range: "PQ" or "HLG"."""
+    audio: str | None
+    """Codec of the first sound track."""
+    tick_s: float
+    """What the container counts time in, seconds; 0 where it does not say."""
 
 
 def probe(path: str) -> VideoInfo:
@@ -66,8 +70,9 @@ def probe(path: str) -> VideoInfo:
             frames=stream.frames or None,
             duration=declared_duration(container, stream),
             pixel_format=first.format.name,
-            hdr=int(first.color_trc) in HDR_TRANSFERS,
-            audio=bool(container.streams.audio),
+            hdr=HDR_TRANSFERS.get(int(first.color_trc)),
+            audio=audio_codec(container),
+            tick_s=float(stream.time_base or 0),
         )
 
 
@@ -96,6 +101,13 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise VideoError("its codec is not supported")
         stream.codec_context.thread_count = 1
         yield container, stream
+
+
+def audio_codec(container: InputContainer) -> str | None:
+    for stream in container.streams.audio:
+        context: Any = stream.codec_context
+        return str(context.name) if context is not None else "unknown"
+    return None
 
 
 def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
