@@ -14,6 +14,18 @@ SPLIT = "train"
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """Where a clip lies that was cut before."""
+
+    shard: str
+    """URI, and its hash, without which nothing is taken from it."""
+    sha256: str
+    mp4: list[int]
+    """Offset and size in the shard."""
+    json: list[int]
+
+
+@dataclass(frozen=True)
 class PackedClip:
     """One sample as it will be: everything but the pictures."""
 
@@ -21,6 +33,7 @@ class PackedClip:
     path: str
     uri: str
     stamp: str
+    """Of the source as it was measured; empty where only its content is known."""
     start_s: float
     source_frames: int
     """How many frames of the source, from start_s."""
@@ -42,6 +55,7 @@ class PackedClip:
     caption: str
     facts: dict[str, Any]
     """What the .json says besides: scores, provenance, where it comes from."""
+    earlier: Earlier | None = None
 
     def json_member(self, cut: dict[str, Any]) -> bytes:
         """The .json: the facts, and what cutting says of the mp4."""
@@ -57,7 +71,8 @@ class ShardPlan:
     @property
     def digest8(self) -> str:
         """Eight hex digits over all that the shard is made from."""
-        made_from = [{k: v for k, v in asdict(clip).items() if k not in ("uri", "stamp")} for clip in self.clips]
+        places = ("uri", "stamp", "earlier")
+        made_from = [{k: v for k, v in asdict(clip).items() if k not in places} for clip in self.clips]
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
@@ -70,7 +85,12 @@ class ShardPlan:
     @staticmethod
     def from_json(text: str) -> ShardPlan:
         values = json.loads(text)
-        return ShardPlan(values["index"], [PackedClip(**clip) for clip in values["clips"]])
+        earlier = [clip.pop("earlier") for clip in values["clips"]]
+        clips = [
+            PackedClip(**clip, earlier=Earlier(**lies) if lies else None)
+            for clip, lies in zip(values["clips"], earlier, strict=True)
+        ]
+        return ShardPlan(values["index"], clips)
 
 
 def plan_clip(clip: dict[str, Any], uri: str, stamp: str, pack: PackConfig, scores: list[str]) -> PackedClip:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from framemill.data_filters.cut import Cut
@@ -55,6 +55,7 @@ class ShardWorker:
     def __init__(self, output: str, token: LockToken, timeout_s: float) -> None:
         self.output, self.token, self.timeout_s = output, token, timeout_s
         self.child = ExpendableChild()
+        self.hashes: dict[str, str] = {}
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Packs `row["work"]`, a ShardPlan as JSON; gives its name, and why it must wait or ""."""
@@ -64,21 +65,29 @@ class ShardWorker:
         note(self.output, event="start", shard=plan.name, attempt=self.token.attempt)
         failed: dict[str, str] = {}
         cuts: dict[str, dict[str, Any]] = {}
-        samples = self.samples(plan, failed, cuts)
+        taken: list[str] = []
+        samples = self.samples(plan, failed, cuts, taken)
         try:
             info = write_shard(storage.join(self.output, "shards"), SPLIT, plan.index, samples, plan.digest8)
         except Later as reason:
             return {"name": plan.name, "waits": str(reason)}
         self.token.check()
         storage.write_atomic(manifest_uri(self.output, plan), ShardManifest(info, failed, cuts).to_json())
-        note(self.output, event="done", shard=plan.name, attempt=self.token.attempt)
+        cut = len(plan.clips) - len(taken)
+        note(self.output, event="done", shard=plan.name, attempt=self.token.attempt, taken=len(taken), cut=cut)
         return {"name": plan.name, "waits": ""}
 
-    def samples(self, plan: ShardPlan, failed: dict[str, str], cuts: dict[str, dict[str, Any]]) -> Iterator[Sample]:
-        """The samples of a shard in order, noted in `cuts`; a clip that cannot be packed goes into `failed` instead."""
+    def samples(
+        self, plan: ShardPlan, failed: dict[str, str], cuts: dict[str, dict[str, Any]], taken: list[str]
+    ) -> Iterator[Sample]:
+        """The samples of a shard in order, noted in `cuts`; a clip that cannot be packed goes into `failed` instead.
+        The keys of those that were not cut anew go into `taken`."""
         for clip in plan.clips:
             try:
-                mp4, cut = self.cut(clip)
+                held = self.take(clip)
+                mp4, cut = held or self.cut(clip)
+                if held:
+                    taken.append(clip.key)
             except (VideoError, ChildCrashed) as error:
                 failed[clip.key] = f"could not be packed: {error}"
                 continue
@@ -88,12 +97,35 @@ class ShardWorker:
             facts = clip.json_member({"packed": cut.packed, **cut.values()})
             yield Sample(clip.key, {"mp4": mp4, "json": facts, "txt": clip.caption.encode()})
 
+    def take(self, clip: PackedClip) -> tuple[bytes, Cut] | None:
+        """The clip out of the shard it lies in; None where it lies in none, or that is not what its index says."""
+        lies = clip.earlier
+        if lies is None:
+            return None
+        try:
+            if self.sha256_of(lies.shard) != lies.sha256:
+                return None
+            said = json.loads(storage.read_range(lies.shard, *lies.json))
+            return storage.read_range(lies.shard, *lies.mp4), Cut(**{f.name: said[f.name] for f in fields(Cut)})
+        except OSError:
+            return None
+
+    def sha256_of(self, uri: str) -> str:
+        """A file's hash, taken once: many clips come out of one file."""
+        if uri not in self.hashes:
+            self.hashes[uri] = storage.sha256_file(uri)
+        return self.hashes[uri]
+
     def cut(self, clip: PackedClip) -> tuple[bytes, Cut]:
         """Raises Later where it may succeed another time; VideoError or ChildCrashed where it will not."""
-        if stamp_of(clip.uri) != clip.stamp:
+        if not clip.uri:
+            raise Later(f"{clip.earlier.shard if clip.earlier else clip.path} is damaged or gone")
+        if clip.stamp and stamp_of(clip.uri) != clip.stamp:
             what = "changed after it was measured" if storage.exists(clip.uri) else "is no longer there"
             raise Later(f"{clip.path} {what}")
         try:
+            if not clip.stamp and self.sha256_of(clip.uri) != clip.facts["source_id"]:
+                raise Later(f"{clip.path} is not the file that was measured")
             with storage.local_copy(clip.uri) as path:
                 return call_twice(self.child, "framemill.data_filters.cut:cut_clip", path, clip, timeout=self.timeout_s)
         except OSError as error:
