@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -70,8 +71,9 @@ def compose(job: str, schema: type[C], words: list[str]) -> C:
     """
     attributes = {written(name): name for name, _, _ in walk_schema(schema)}
     pairs = [(attributes.get(name, name), value) for name, value in map(split_word, words)]
-    if hasattr(schema, "check_words"):
-        schema.check_words([name for name, _ in pairs])
+    # A schema may refuse words that do not go together: once composed, a default and a word look alike.
+    check_words: Callable[[list[str]], None] = getattr(schema, "check_words", lambda names: None)
+    check_words([name for name, _ in pairs])
     groups = config_groups(schema)
     for name, value in pairs:
         if name in groups:
