@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Dict, List, Optional
 
 from framemill.data_filters.captions import CAPTIONERS
@@ -69,22 +69,44 @@ class PackConfig:
 
 @dataclass
 class CurateConfig:
-    input: str = key(help="folder, glob, text file of paths, video, zip of videos; or a URI of one", result=False)
+    input: str = key(
+        "", "folder, glob, text file of paths, video, zip of videos; or a URI of one (required, or from)", result=False
+    )
     output: str = key(help="folder or URI of the dataset", result=False)
-    limit: int = key(0, "take only the first so many sources; 0: all")
-    drop: DropConfig = key(DropConfig)
+    from_: str = key(
+        "", "another dataset, whose measurements are selected from anew; nothing is measured", result=False
+    )
+    limit: int = key(0, "take only the first so many sources; 0: all", role="sources")
+    drop: DropConfig = key(DropConfig, role="sources")
     clip: ClipConfig = key(ClipConfig)
     filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
-    select: SelectConfig = key(SelectConfig)
-    captions: List[str] = key(lambda: list(CAPTIONERS), "captioners in order of preference", choices=tuple(CAPTIONERS))
-    pack: PackConfig = key(PackConfig)
+    select: SelectConfig = key(SelectConfig, role="selection")
+    captions: List[str] = key(
+        lambda: list(CAPTIONERS), "captioners in order of preference", choices=tuple(CAPTIONERS), role="selection"
+    )
+    pack: PackConfig = key(PackConfig, role="selection")
+    check_disk: bool = key(True, "do not start where the disk is far too small for the output", result=False)
     source_timeout_s: float = key(300.0, "a source may keep a decoder silent for so long, seconds", result=False)
     max_failed: float = key(1.0, "the job fails where more than this share of the sources did", result=False)
     workers: int = key(0, "processes that decode and pack; 0: one a core", result=False)
     tracking: TrackingConfig = key(TrackingConfig, result=False)
     cluster: ClusterConfig = key(ClusterConfig, result=False)
 
+    @classmethod
+    def check_words(cls, names: list[str]) -> None:
+        """Refuses keys that say how to measure beside `from`, whose dataset has measured already."""
+        if "from_" not in names:
+            return
+        measure = {entry.name for entry in fields(cls) if entry.metadata["result"] and not entry.metadata["role"]}
+        for name in names:
+            if name.partition(".")[0] in measure:
+                raise RequestError(
+                    f"{name}: is as it was where from= was measured; leave it out, or curate from input="
+                )
+
     def validate(self) -> None:
+        if not (self.input or self.from_):
+            raise RequestError("input: curate needs input=... (or from=DATASET)")
         if self.limit < 0:
             raise RequestError(f"limit={self.limit}: must be 0 (all) or more")
         if self.source_timeout_s <= 0:

@@ -10,6 +10,7 @@ from framemill.platform import storage
 from framemill.platform.errors import FramemillError, PendingError, RequestError
 
 if TYPE_CHECKING:
+    from framemill.data_filters.ledger import Part
     from framemill.data_filters.pack import ShardPlan
     from framemill.data_filters.shard_worker import ShardManifest
     from framemill.data_filters.sources import Source
@@ -22,27 +23,36 @@ Row = dict[str, Any]
 def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     """Curates `config.input` into the dataset `config.output`; the same call goes on where an earlier one stopped.
 
-    Instead of a config it takes the command's keys by name: `curate(input=..., output=..., clip={"min_seconds": 1})`.
+    An output may grow and shrink: sources that came are measured, those that went leave the new version, and it has
+    the bytes of a curation from nothing. Instead of a config it takes the command's keys by name:
+    `curate(input=..., output=..., clip={"min_seconds": 1})`; `from_` stands for `from`.
 
     Raises:
         RequestError: a key that is wrong, no such input, an output that holds another config's result.
         PendingError: something that may still succeed did not; nothing is committed.
         FramemillError: more sources failed than `max_failed` allows.
     """
-    from framemill.data_filters.drop import drop
+    from framemill.data_filters import reselect
+    from framemill.data_filters.commit import commit
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select import check_conservation, conclude, settle
     from framemill.data_filters.sources import list_sources
     from framemill.platform import cluster
     from framemill.platform.config import claim_output, compose
+    from framemill.platform.shards import finish_commit, held_index
     from framemill.platform.storage import WriterLock
 
     config = config or compose("curate", CurateConfig, words_of(keys))
-    found = list_sources(config.input, config.limit)
-    claim_output(config, config.output)
+    if config.from_:
+        config = reselect.inherit(config)
+    found = [] if config.from_ else list_sources(config.input, config.limit)
+    held_index(config.output)  # refuses a newer format before anything is written
+    check_space(config, found)
+    claim_output(config, config.output, free=("sources",))
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
-        found, dropped = drop(found, config.drop)
-        parts = measure(config, found, lock.token())
+        finish_commit(config.output)
+        parts, dropped = reselect.measured(config) if config.from_ else measure(config, found, lock.token())
+        found = [part.source for part in parts]
         sources, clips = settle(parts, config.clip.min_seconds, config.select.bands)
         sources = sorted([*sources, *dropped], key=lambda source: source["path"])
         check_failures(config, sources)
@@ -65,23 +75,37 @@ def words_of(keys: dict[str, Any], prefix: str = "") -> list[str]:
         if isinstance(value, dict):
             words.extend(words_of(value, f"{prefix}{name}."))
         else:
-            words.append(f"{prefix}{name}={value if isinstance(value, str) else json.dumps(value)}")
+            words.append(f"{prefix}{name.removesuffix('_')}={value if isinstance(value, str) else json.dumps(value)}")
     return words
 
 
-def measure(config: CurateConfig, sources: list[Source], token: LockToken) -> list[Any]:
-    """The part of every source; only those without one, or changed since, are decoded."""
+def check_space(config: CurateConfig, found: list[Source]) -> None:
+    """Refuses to start where the disk is far too small."""
+    from framemill.data_filters.disk import bytes_free, bytes_needed, check_disk
+    from framemill.platform.shards import read_index
+
+    if config.check_disk:
+        shards = read_index(config.from_)["shards"] if config.from_ else []
+        need = sum(shard["bytes"] for shard in shards) + bytes_needed(found, config.pack.mode)
+        check_disk(config.output, need, bytes_free(config.output))
+
+
+def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tuple[list[Part], list[Row]]:
+    """The part of every source that is not dropped, and the rows of those that are; only sources without a part, or
+    changed since, are decoded."""
+    from framemill.data_filters.drop import drop
     from framemill.data_filters.ledger import PARTS, holds_others, read_part
     from framemill.data_filters.measure_types import MeasureSettings
     from framemill.data_filters.source_worker import SourceWorker
 
     # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
-    if holds_others(config.output, sources):
+    if holds_others(config.output, found):
         raise RequestError(
             f"input={config.input}: output={config.output} holds the measurements of other sources; "
             "choose another output"
         )
     storage.make_dirs(storage.join(config.output, PARTS))
+    sources, dropped = drop(found, config.drop)
     parts = {source.path: read_part(config.output, source) for source in sources}
     todo = [source for source in sources if parts[source.path] is None]
     settings = MeasureSettings(config.clip.min_seconds, config.clip.max_seconds, tuple(config.filters))
@@ -89,7 +113,7 @@ def measure(config: CurateConfig, sources: list[Source], token: LockToken) -> li
     run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])
     for source in todo:
         parts[source.path] = read_part(config.output, source)
-    return list(parts.values())
+    return [part for part in parts.values() if part is not None], dropped
 
 
 def run(config: CurateConfig, label: str, unit: str, worker: Any, arguments: Row, work: list[str]) -> None:
@@ -149,10 +173,18 @@ def plan(config: CurateConfig, sources: list[Source], clips: list[Row]) -> list[
 
 def pack(config: CurateConfig, plans: list[ShardPlan], clips: list[Row], token: LockToken) -> list[ShardManifest]:
     """Packs the shards that are not packed yet; a clip that cannot be packed becomes a failed one."""
+    from framemill.data_filters.earlier import take_over
+    from framemill.data_filters.reselect import find_sources
     from framemill.data_filters.shard_worker import MANIFESTS, ShardWorker, read_manifest
+    from framemill.platform.shards import allow_pending
 
     storage.make_dirs(storage.join(config.output, MANIFESTS))
     todo = [one for one in plans if read_manifest(config.output, one) is None]
+    if todo:
+        datasets = [dataset for dataset in (config.output, config.from_) if dataset]
+        todo = take_over(todo, datasets, config.pack)
+        todo = find_sources(config, todo) if config.from_ else todo
+    allow_pending(config.output, [one.name for one in plans])
     arguments = {"output": config.output, "token": token, "timeout_s": config.source_timeout_s}
     run(config, "packing", "shards", ShardWorker, arguments, [one.to_json() for one in todo])
     manifests = [manifest for one in plans if (manifest := read_manifest(config.output, one)) is not None]
@@ -161,71 +193,6 @@ def pack(config: CurateConfig, plans: list[ShardPlan], clips: list[Row], token: 
         if clip["key"] in failed:
             clip["state"], clip["reason"] = "failed", failed[clip["key"]]
     return manifests
-
-
-def commit(
-    config: CurateConfig, sources: list[Row], clips: list[Row], plans: list[ShardPlan], manifests: list[ShardManifest]
-) -> Summary:
-    """Writes the tables and, last, the index."""
-    import dataclasses
-
-    import pyarrow as pa
-
-    from framemill.data_filters.filters import score_columns
-    from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
-    from framemill.data_filters.summary import summarise
-    from framemill.platform.config import digest
-    from framemill.platform.shards import commit_dataset
-
-    kept = {clip["key"]: clip for clip in clips if clip["state"] == "kept"}
-    cuts = {key: cut for manifest in manifests for key, cut in manifest.cuts.items()}
-    scores = score_columns(config.filters)
-    samples = [
-        {
-            "key": one.key,
-            "bucket": "{frames}x{height}x{width}".format_map(cuts[one.key]),
-            **cuts[one.key],
-            "caption": one.caption,
-            **{name: kept[one.key][name] for name in scores},
-        }
-        for shard in plans
-        for one in shard.clips
-        if one.key in kept
-    ]
-    summary = summarise(config.output, "", sources, clips)
-    index = commit_dataset(
-        config.output,
-        kind="curate",
-        config_digest=digest(config),
-        shards=[manifest.info for manifest in manifests if manifest.info.samples],
-        samples=pa.Table.from_pylist(samples, samples_schema(scores)),
-        ledger={
-            "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
-            "clips": pa.Table.from_pylist(clips, clips_schema(config.filters)),
-        },
-        totals=summary.totals(),
-    )
-    return dataclasses.replace(summary, digest=index["digest"])
-
-
-def samples_schema(scores: list[str]) -> Any:
-    """Columns of samples.parquet but those that say where a sample lies."""
-    import pyarrow as pa
-
-    text, whole, real = pa.string(), pa.int64(), pa.float64()
-    fixed = [
-        ("key", text),
-        ("bucket", text),
-        ("width", whole),
-        ("height", whole),
-        ("frames", whole),
-        ("fps", real),
-        ("duration", real),
-        ("in_s", real),
-        ("out_s", real),
-        ("caption", text),
-    ]
-    return pa.schema([*fixed, *((name, real) for name in scores)])
 
 
 def track(config: CurateConfig, summary: Summary) -> None:

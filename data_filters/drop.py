@@ -25,22 +25,39 @@ def drop(sources: list[Source], rules: DropConfig) -> tuple[list[Source], list[R
         if reason is None:
             kept.append(source)
             continue
-        facts = {"path": source.path, "source_id": None, "provenance": provenance}
-        rows.append({**facts, "state": "filtered", "reason": reason, "clips": 0})
+        rows.append(dropped_row(source.path, provenance, reason))
     return kept, rows
+
+
+def dropped_row(path: str, provenance: Row, reason: str) -> Row:
+    """The ledger's row of a source that is left out."""
+    return {
+        "path": path,
+        "source_id": None,
+        "provenance": provenance,
+        "state": "filtered",
+        "reason": reason,
+        "clips": 0,
+    }
 
 
 def judge(source: Source, rules: DropConfig) -> tuple[str | None, Row]:
     """Why a source is left out, or None; and its provenance. A sidecar that cannot be read is no ground to drop it:
     measuring says what is wrong with it."""
-    provenance: Row = {"tags": [], "licence": None}
-    named = [("path", rules.paths, [source.path])]
+    provenance: Row | None = None
     with contextlib.suppress(SidecarError, ArchiveError):
         provenance = read_sidecars(source.uri)[1]
+    return fits(source.path, provenance, rules), provenance or {"tags": [], "licence": None}
+
+
+def fits(path: str, provenance: Row | None, rules: DropConfig) -> str | None:
+    """Why a source of that path and provenance (None: unknown) is left out, or None."""
+    named = [("path", rules.paths, [path])]
+    if provenance is not None:
         named.append(("tag", rules.tags, provenance["tags"]))
         named.append(("licence", rules.licences, [provenance["licence"] or ""]))
     for what, globs, values in named:
         for glob in globs:
             if any(fnmatchcase(value, glob) for value in values):
-                return f"dropped by {what} {glob}" if glob else f"dropped for want of a {what}", provenance
-    return None, provenance
+                return f"dropped by {what} {glob}" if glob else f"dropped for want of a {what}"
+    return None

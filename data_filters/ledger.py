@@ -142,7 +142,7 @@ def write_part(output: str, part: Part, filters: list[str]) -> None:
 
 def read_part(output: str, source: Source) -> Part | None:
     """What was measured of a source; None where nothing was, or the file has changed since."""
-    table = read_table(part_uri(output, source))
+    table = read_ipc(part_uri(output, source))
     if table is None:
         return None
     facts = json.loads(table.schema.metadata[b"framemill"])
@@ -154,13 +154,13 @@ def read_part(output: str, source: Source) -> Part | None:
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:
     """The JPEG of each clip of a source, by key."""
-    table = read_table(part_uri(output, source))
+    table = read_ipc(part_uri(output, source))
     if table is None:
         return {}
     return dict(zip(table["key"].to_pylist(), table["thumbnail"].to_pylist(), strict=True))
 
 
-def read_table(uri: str) -> pa.Table | None:
+def read_ipc(uri: str) -> pa.Table | None:
     if not storage.exists(uri):
         return None
     with pa.ipc.open_file(io.BytesIO(storage.read_bytes(uri))) as reader:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from framemill.data_filters.config import PackConfig
 from framemill.platform.shards import shard_name
 
 SPLIT = "train"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Where a clip lies that was cut before."""
+
+    shard: str
+    """URI, and its hash, without which nothing is taken from it."""
+    sha256: str
+    mp4: list[int]
+    """Offset and size in the shard."""
+    json: list[int]
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,7 @@ class PackedClip:
     path: str
     uri: str
     stamp: str
+    """Of the source as it was measured; empty where only its content is known."""
     start_s: float
     source_frames: int
     """How many frames of the source, from start_s."""
@@ -42,6 +56,7 @@ class PackedClip:
     caption: str
     facts: dict[str, Any]
     """What the .json says besides: scores, provenance, where it comes from."""
+    earlier: Earlier | None = None
 
     def json_member(self, cut: dict[str, Any]) -> bytes:
         """The .json: the facts, and what cutting says of the mp4."""
@@ -54,10 +69,11 @@ class ShardPlan:
     index: int
     clips: list[PackedClip]
 
-    @property
+    @cached_property
     def digest8(self) -> str:
         """Eight hex digits over all that the shard is made from."""
-        made_from = [{k: v for k, v in asdict(clip).items() if k not in ("uri", "stamp")} for clip in self.clips]
+        places = ("uri", "stamp", "earlier")
+        made_from = [{k: v for k, v in vars(clip).items() if k not in places} for clip in self.clips]
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
@@ -65,12 +81,19 @@ class ShardPlan:
         return shard_name(SPLIT, self.index, self.digest8)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        # asdict would copy every list and mapping, for each of a million clips.
+        clips = [{**vars(clip), "earlier": clip.earlier and vars(clip.earlier)} for clip in self.clips]
+        return json.dumps({"index": self.index, "clips": clips})
 
     @staticmethod
     def from_json(text: str) -> ShardPlan:
         values = json.loads(text)
-        return ShardPlan(values["index"], [PackedClip(**clip) for clip in values["clips"]])
+        earlier = [clip.pop("earlier") for clip in values["clips"]]
+        clips = [
+            PackedClip(**clip, earlier=Earlier(**lies) if lies else None)
+            for clip, lies in zip(values["clips"], earlier, strict=True)
+        ]
+        return ShardPlan(values["index"], clips)
 
 
 def plan_clip(clip: dict[str, Any], uri: str, stamp: str, pack: PackConfig, scores: list[str]) -> PackedClip:

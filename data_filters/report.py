@@ -119,12 +119,14 @@ def contact_sheet(config: CurateConfig, found: list[Source], clips: list[Row], s
     by_path = {source.path: source for source in found}
     pictures: dict[str, bytes] = {}
     for path in {clip["path"] for clip in chosen}:
-        pictures |= read_thumbnails(config.output, by_path[path])
-    figures = "".join(figure(clip, clip[said] or "", pictures[clip["key"]]) for clip in chosen)
+        pictures |= read_thumbnails(config.from_ or config.output, by_path[path])
+    figures = "".join(figure(clip, clip[said] or "", pictures.get(clip["key"])) for clip in chosen)
     return f"<h2>{state.capitalize()} ({len(those)})</h2><div class=grid>{figures}</div>"
 
 
-def figure(clip: Row, words: str, jpeg: bytes) -> str:
+def figure(clip: Row, words: str, jpeg: bytes | None) -> str:
+    """A clip with its picture, which a dataset without its work/ folder has no more."""
     where = f"{escape(clip['path'])} {clip['start_s']:.1f}-{clip['end_s']:.1f} s"
-    picture = f'<img width=160 alt="" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
+    data = base64.b64encode(jpeg).decode() if jpeg else ""
+    picture = f'<img width=160 alt="" src="data:image/jpeg;base64,{data}">' if jpeg else ""
     return f"<figure>{picture}{escape(words)}<br><small>{where}</small></figure>"

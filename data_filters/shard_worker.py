@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from framemill.data_filters.cut import Cut
@@ -57,6 +57,7 @@ class ShardWorker:
     def __init__(self, output: str, token: LockToken, timeout_s: float) -> None:
         self.output, self.token, self.timeout_s = output, token, timeout_s
         self.child = ExpendableChild()
+        self.hashes: dict[str, str] = {}
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Packs `row["work"]`, a ShardPlan as JSON; gives its name, and why it must wait or ""."""
@@ -75,39 +76,74 @@ class ShardWorker:
         note(self.output, event="start", shard=plan.name, attempt=self.token.attempt)
         failed: dict[str, str] = {}
         cuts: dict[str, dict[str, Any]] = {}
-        samples = self.samples(plan, failed, cuts)
+        taken: list[str] = []
+        samples = self.samples(plan, failed, cuts, taken)
         info = write_shard(storage.join(self.output, "shards"), SPLIT, plan.index, samples, plan.digest8)
         self.token.check()
         storage.write_atomic(manifest_uri(self.output, plan), ShardManifest(info, failed, cuts).to_json())
-        note(self.output, event="done", shard=plan.name, attempt=self.token.attempt)
+        cut = len(plan.clips) - len(taken)
+        note(self.output, event="done", shard=plan.name, attempt=self.token.attempt, taken=len(taken), cut=cut)
 
-    def samples(self, plan: ShardPlan, failed: dict[str, str], cuts: dict[str, dict[str, Any]]) -> Iterator[Sample]:
-        """The samples of a shard in order, noted in `cuts`; a clip that cannot be packed goes into `failed` instead."""
-        # A source's clips follow one another, so each is fetched once for all of them.
+    def samples(
+        self, plan: ShardPlan, failed: dict[str, str], cuts: dict[str, dict[str, Any]], taken: list[str]
+    ) -> Iterator[Sample]:
+        """The samples of a shard in order, noted in `cuts`; a clip that cannot be packed goes into `failed` instead.
+        The keys of those that were not cut anew go into `taken`."""
+        # A source's clips follow one another, so it is fetched once for all of them that must be cut.
         for _, group in itertools.groupby(plan.clips, key=lambda clip: clip.uri):
-            clips = list(group)
-            with self.fetched(clips[0]) as path:
-                for clip in clips:
-                    try:
-                        mp4, cut = self.cut(path, clip)
-                    except (VideoError, ChildCrashed) as error:
-                        failed[clip.key] = f"could not be packed: {error}"
-                        continue
+            with contextlib.ExitStack() as held:
+                path: str | None = None
+                for clip in group:
+                    found = self.take(clip)
+                    if found:
+                        taken.append(clip.key)
+                    else:
+                        path = path or held.enter_context(self.fetched(clip))
+                        try:
+                            found = self.cut(path, clip)
+                        except (VideoError, ChildCrashed) as error:
+                            failed[clip.key] = f"could not be packed: {error}"
+                            continue
+                    mp4, cut = found
                     # Checked before each clip too: a driver that is gone may have a successor packing this shard.
                     self.token.check()
                     cuts[clip.key] = cut.values()
                     facts = clip.json_member({"packed": cut.packed, **cut.values()})
                     yield Sample(clip.key, {"mp4": mp4, "json": facts, "txt": clip.caption.encode()})
+        self.token.check()
+
+    def take(self, clip: PackedClip) -> tuple[bytes, Cut] | None:
+        """The clip out of the shard it lies in; None where it lies in none, or that is not what its index says."""
+        lies = clip.earlier
+        if lies is None:
+            return None
+        try:
+            if self.sha256_of(lies.shard) != lies.sha256:
+                return None
+            said = json.loads(storage.read_range(lies.shard, *lies.json))
+            return storage.read_range(lies.shard, *lies.mp4), Cut(**{f.name: said[f.name] for f in fields(Cut)})
+        except OSError:
+            return None
+
+    def sha256_of(self, uri: str) -> str:
+        """A file's hash, taken once: many clips come out of one file."""
+        if uri not in self.hashes:
+            self.hashes[uri] = storage.sha256_file(uri)
+        return self.hashes[uri]
 
     @contextlib.contextmanager
     def fetched(self, clip: PackedClip) -> Iterator[str]:
         """A local path with the source of a clip. Raises Later where it is not what was measured, or out of reach."""
+        if not clip.uri:
+            raise Later(f"{clip.earlier.shard if clip.earlier else clip.path} is damaged or gone")
         with contextlib.ExitStack() as held:
             try:
-                if (stamp := stamp_of(clip.uri)) != clip.stamp:
+                if clip.stamp and (stamp := stamp_of(clip.uri)) != clip.stamp:
                     what = "is no longer there" if is_gone(stamp) else "changed after it was measured"
                     raise Later(f"{clip.path} {what}")
                 path = held.enter_context(local_copy(clip.uri))
+                if not clip.stamp and storage.sha256_file(path) != clip.facts["source_id"]:
+                    raise Later(f"{clip.path} is not the file that was measured")
             except OSError as error:
                 raise Later(f"storage: {error.strerror or error}") from error
             yield path

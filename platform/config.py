@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -26,13 +27,21 @@ C = TypeVar("C")
 
 
 def key(
-    default: Any = MISSING, help: str = "", *, result: bool = True, choices: tuple[str, ...] = (), **options: Any
+    default: Any = MISSING,
+    help: str = "",
+    *,
+    result: bool = True,
+    choices: tuple[str, ...] = (),
+    role: str = "",
+    **options: Any,
 ) -> Any:
     """A config field. `result=False` marks a key that cannot change the result and stays out of the digest.
 
-    A type or function as default is called for each config; MISSING makes the key required.
+    A type or function as default is called for each config; MISSING makes the key required. `role` says what a key
+    decides where a job tells such keys apart: "sources" which inputs take part, "selection" what becomes of what was
+    measured. A field named as a Python keyword with a `_` behind it is written without it: `from_` is `from=`.
     """
-    metadata = {"help": help, "result": result, "choices": choices}
+    metadata = {"help": help, "result": result, "choices": choices, "role": role}
     if callable(default):
         return field(default_factory=default, metadata=metadata, **options)
     return field(default=default, metadata=metadata, **options)
@@ -62,7 +71,11 @@ def compose(job: str, schema: type[C], words: list[str]) -> C:
     Raises:
         RequestError: an unknown key, a value of the wrong kind, a required key left out.
     """
-    pairs = [split_word(word) for word in words]
+    attributes = {written(name): name for name, _, _ in walk_schema(schema)}
+    pairs = [(attributes.get(name, name), value) for name, value in map(split_word, words)]
+    # A schema may refuse words that do not go together: once composed, a default and a word look alike.
+    check_words: Callable[[list[str]], None] = getattr(schema, "check_words", lambda names: None)
+    check_words([name for name, _ in pairs])
     groups = config_groups(schema)
     for name, value in pairs:
         if name in groups:
@@ -72,6 +85,11 @@ def compose(job: str, schema: type[C], words: list[str]) -> C:
         if name not in groups:
             set_value(config, job, name, value)
     return to_object(config, job, schema)
+
+
+def written(name: str) -> str:
+    """A dotted attribute as a user writes it."""
+    return ".".join(part.removesuffix("_") for part in name.split("."))
 
 
 def group_choice(name: str, value: str) -> str:
@@ -177,7 +195,7 @@ def escape(value: Any) -> Any:
 
 def unknown_key(config: DictConfig, job: str, name: str) -> str:
     """One line that names the key and the nearest ones that exist."""
-    known = [key for key, _ in flat_values(OmegaConf.to_container(config))]
+    known = [written(key) for key, _ in flat_values(OmegaConf.to_container(config))]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     advice = f"did you mean {' or '.join(near)}?" if near else f"it may be one of: {', '.join(known)}"
     return f"{name}: {job} has no such key; {advice}"
@@ -256,7 +274,7 @@ def describe(job: str, schema: type) -> list[tuple[str, str, str]]:
             )
         elif not dataclasses.is_dataclass(hint):
             choices = "|".join(entry.metadata.get("choices", ()))
-            lines.append((name, plain(value), help_text + (f" ({choices})" if choices else "")))
+            lines.append((written(name), plain(value), help_text + (f" ({choices})" if choices else "")))
     return lines
 
 
@@ -275,18 +293,20 @@ def plain(value: Any) -> str:
 # ---------------------------------------------------------------------------------------------------- freezing
 
 
-def result_values(config: Any) -> Any:
-    """The part of a config that determines the result, as plain values."""
+def result_values(config: Any, without: tuple[str, ...] = ()) -> Any:
+    """The part of a config that determines the result, as plain values, without keys of the roles named."""
     if dataclasses.is_dataclass(config):
         return {
-            entry.name: result_values(getattr(config, entry.name))
+            entry.name: result_values(getattr(config, entry.name), without)
             for entry in dataclasses.fields(config)
-            if entry.metadata.get("result", True) and not isinstance(getattr(config, entry.name), type)
+            if entry.metadata.get("result", True)
+            and entry.metadata.get("role", "") not in without
+            and not isinstance(getattr(config, entry.name), type)
         }
     if isinstance(config, dict):
-        return {str(name): result_values(value) for name, value in config.items()}
+        return {str(name): result_values(value, without) for name, value in config.items()}
     if isinstance(config, list | tuple):
-        return [result_values(value) for value in config]
+        return [result_values(value, without) for value in config]
     return config
 
 
@@ -299,7 +319,19 @@ def digest(config: Any) -> str:
 def to_yaml(config: Any) -> str:
     import yaml
 
-    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(named(type(config), dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
+
+
+def named(schema: type, values: dict[str, Any], *, back: bool = False) -> dict[str, Any]:
+    """A config's plain values under the names that users write; with `back`, under its attributes again."""
+    values = dict(values)
+    for name, hint in get_type_hints(schema).items():
+        old, new = (written(name), name) if back else (name, written(name))
+        if dataclasses.is_dataclass(hint) and isinstance(values.get(name), dict):
+            values[name] = named(cast(type, hint), values[name], back=back)
+        elif old != new and old in values:
+            values = {new if key == old else key: value for key, value in values.items()}
+    return values
 
 
 def freeze(config: Any, output: str) -> str:
@@ -329,11 +361,15 @@ def load_frozen(schema: type[C], path: str | os.PathLike[str]) -> C:
         raise RequestError(f"{path}: is not a config: {first_line(error)}") from error
     if not isinstance(values, dict):
         raise RequestError(f"{path}: is not a config")
+    values = named(schema, values, back=True)
     return to_object(OmegaConf.create(escape(values)), Path(path).name, schema)
 
 
-def claim_output(config: Any, output: str) -> bool:
+def claim_output(config: Any, output: str, free: tuple[str, ...] = ()) -> bool:
     """Makes `output` this config's: True where it already was, False where it was free.
+
+    Keys of the roles in `free` may differ from what the output was made with; its config.yaml stays as it is then,
+    and the caller freezes the new one with the new result.
 
     Raises:
         RequestError: it holds another config's result; the line names the keys that differ.
@@ -343,9 +379,9 @@ def claim_output(config: Any, output: str) -> bool:
     target = storage.join(output, "config.yaml")
     if storage.exists(target):
         theirs = load_frozen(type(config), target)
-        if digest(theirs) == digest(config):
+        different = ", ".join(differences(result_values(theirs, free), result_values(config, free)))
+        if not different:
             return True
-        different = ", ".join(differences(result_values(theirs), result_values(config)))
         raise RequestError(f"output={output}: holds the result of another config ({different}); choose another output")
     if storage.list_dir(output):
         raise RequestError(f"output={output}: is not empty and not of this job (no config.yaml); choose another output")

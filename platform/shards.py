@@ -13,7 +13,7 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,10 @@ from framemill.platform import storage
 from framemill.platform.errors import RequestError
 
 FORMAT_VERSION = 1
+STAGED = "work/commit"
+"""Where the tables of a version lie until all are there."""
+PENDING = "work/pending.json"
+"""The shards that may lie beside those of the index, while a version is being made."""
 BLOCK = tarfile.BLOCKSIZE
 MEMBERS_TYPE = pa.list_(pa.struct([("ext", pa.string()), ("offset", pa.int64()), ("size", pa.int64())]))
 Member = tuple[str, int, int]
@@ -121,8 +125,12 @@ def commit_dataset(
     ledger: dict[str, pa.Table],
     totals: dict[str, Any],
     extra: dict[str, Any] | None = None,
+    beside: Callable[[dict[str, Any]], dict[str, bytes]] | None = None,
 ) -> dict[str, Any]:
-    """Writes the tables, removes shards nobody planned, and makes it all a dataset by writing `index.json` last.
+    """Makes written shards a dataset, or the next version of one.
+
+    All is staged before any of it is put in place: what is killed here leaves the version before, or one that
+    `finish_commit` completes. Shards of the version before are removed last.
 
     Args:
         kind: what made it, "curate" or "encode".
@@ -130,18 +138,16 @@ def commit_dataset(
         ledger: tables by name, written to `ledger/<name>.parquet`.
         totals: counts for people, kept in the index.
         extra: further values for the index.
+        beside: gives further files by name for the index, which does not vouch for them.
 
     Returns:
         The index.
     """
-    planned = {shard.name for shard in shards}
-    folder = storage.join(output, "shards")
-    for name in storage.list_dir(folder):
-        if name not in planned:
-            storage.remove(storage.join(folder, name))
-    files = {"samples.parquet": write_table(output, "samples.parquet", with_members(samples, shards))}
+    staged = storage.join(output, STAGED)
+    storage.remove(staged)
+    files = {"samples.parquet": write_table(staged, "samples.parquet", with_members(samples, shards))}
     for name, table in sorted(ledger.items()):
-        files[f"ledger/{name}.parquet"] = write_table(output, f"ledger/{name}.parquet", table)
+        files[f"ledger/{name}.parquet"] = write_table(staged, f"ledger/{name}.parquet", table)
     index: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "kind": kind,
@@ -152,9 +158,44 @@ def commit_dataset(
         **(extra or {}),
     }
     index["digest"] = index_digest(index)
+    for name, content in beside(index).items() if beside else ():
+        storage.write_atomic(storage.join(staged, name), content)
     text = json.dumps(index, indent=1, sort_keys=True) + "\n"
-    storage.write_atomic(storage.join(output, "index.json"), text.encode())
+    storage.write_atomic(storage.join(staged, "index.json"), text.encode())
+    finish_commit(output)
     return index
+
+
+def finish_commit(output: str) -> None:
+    """Puts a version in place that was staged whole, and removes the shards it does not name; else does nothing."""
+    staged = storage.join(output, STAGED)
+    if not storage.exists(storage.join(staged, "index.json")):
+        return
+    for name in storage.walk(staged):
+        if name != "index.json" and not os.path.basename(name).startswith("."):
+            storage.move(storage.join(staged, name), storage.join(output, name))
+    index = storage.read_bytes(storage.join(staged, "index.json"))
+    storage.write_atomic(storage.join(output, "index.json"), index)
+    named = {shard["name"] for shard in json.loads(index)["shards"]}
+    folder = storage.join(output, "shards")
+    for name in storage.list_dir(folder):
+        if name not in named:
+            storage.remove(storage.join(folder, name))
+    storage.remove(storage.join(output, PENDING))
+    storage.remove(staged)
+
+
+def allow_pending(output: str, names: list[str]) -> None:
+    """Notes that these shards may come to lie beside those of the index, and those of the index beside theirs."""
+    index = held_index(output)
+    held = [shard["name"] for shard in index["shards"]] if index else []
+    storage.make_dirs(storage.join(output, "work"))
+    storage.write_atomic(storage.join(output, PENDING), json.dumps(sorted({*names, *held})).encode())
+
+
+def pending_shards(output: str) -> set[str]:
+    uri = storage.join(output, PENDING)
+    return set(json.loads(storage.read_bytes(uri))) if storage.exists(uri) else set()
 
 
 def index_digest(index: dict[str, Any]) -> str:
@@ -252,6 +293,11 @@ def read_index(path: str) -> dict[str, Any]:
     if index.get("format_version", 0) > FORMAT_VERSION:
         raise RequestError(f"{path}: format version {index['format_version']}; this Framemill reads {FORMAT_VERSION}")
     return index
+
+
+def held_index(path: str) -> dict[str, Any] | None:
+    """A dataset's index as `read_index` gives it; None where nothing is committed there yet."""
+    return read_index(path) if storage.exists(storage.join(path, "index.json")) else None
 
 
 def read_ledger(path: str, name: str) -> pa.Table:

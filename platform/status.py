@@ -6,6 +6,7 @@ import json
 
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
+from framemill.platform.shards import pending_shards, read_index
 
 
 def status_lines(path: str) -> list[str]:
@@ -28,9 +29,12 @@ def status_lines(path: str) -> list[str]:
 
 def dataset_lines(path: str, names: list[str]) -> list[str]:
     if "index.json" in names:
-        index = json.loads(storage.read_bytes(storage.join(path, "index.json")))
+        index = read_index(path)
         samples = sum(shard["samples"] for shard in index["shards"])
-        return [f"dataset {index['digest']} complete: {samples} samples in {len(index['shards'])} shards"]
+        told = f"dataset {index['digest']} complete: {samples} samples in {len(index['shards'])} shards"
+        growing = pending_shards(path) - {shard["name"] for shard in index["shards"]}
+        later = ["a new version is not yet committed; the same command goes on from here"] if growing else []
+        return [told, *version_lines(path, names), *later]
     lines = []
     parts, shards = storage.join(path, "work", "parts"), storage.join(path, "shards")
     if count := len([name for name in storage.list_dir(parts) if not name.startswith(".")]):
@@ -38,6 +42,20 @@ def dataset_lines(path: str, names: list[str]) -> list[str]:
     if count := len([name for name in storage.list_dir(shards) if name.endswith(".tar")]):
         lines.append(f"packed: {count} shards, not yet committed; the same command goes on from here")
     return lines
+
+
+def version_lines(path: str, names: list[str]) -> list[str]:
+    """What came and went with each version of a dataset, where there is more than one."""
+    if "versions.jsonl" not in names:
+        return []
+    versions = [json.loads(line) for line in storage.read_bytes(storage.join(path, "versions.jsonl")).splitlines()]
+    return [
+        f"version {one['version']}: {one['digest']}, {one['clips']} clips "
+        f"(+{one['clips_came']} -{one['clips_went']}) of {one['sources']} sources "
+        f"(+{one['sources_came']} -{one['sources_went']})"
+        for one in versions
+        if len(versions) > 1
+    ]
 
 
 def run_lines(path: str, names: list[str]) -> list[str]:

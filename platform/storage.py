@@ -133,6 +133,17 @@ def remove(uri: str) -> None:
         filesystem.rm(path, recursive=True)
 
 
+def move(source: str, target: str) -> None:
+    """Puts a file in another's place: an atomic rename locally; elsewhere a copy, then the source goes."""
+    if is_local(source):
+        os.makedirs(os.path.dirname(local_path(target)) or ".", exist_ok=True)
+        os.replace(local_path(source), local_path(target))
+        sync_dir(os.path.dirname(local_path(target)))
+        return
+    filesystem, path = locate(source)
+    filesystem.mv(path, locate(target)[1])
+
+
 def open_input(uri: str, mode: str = "rb") -> IO[Any]:
     with reaching(uri) as (filesystem, path):
         file: IO[Any] = filesystem.open(path, mode)

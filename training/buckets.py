@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from framemill.platform.aspect import ASPECTS
 from framemill.platform.errors import RequestError
 
 # The published tables of SANA-Video, as (height, width). "480" suits a stride of 8 with 2x2 patches, "720" a stride of
@@ -41,7 +42,7 @@ PUBLISHED: dict[int, tuple[tuple[int, int], ...]] = {
         (1344, 672),
     ),
 }
-RATIOS = (0.5, 0.57, 0.68, 0.78, 1.0, 1.13, 1.29, 1.46, 1.67, 1.75, 2.0)
+RATIOS = tuple(ASPECTS.values())
 """Height / width of the published tables' rows, used for every other resolution."""
 SIDE = 16
 """Sides are multiples of it: a codec's stride of 8 times the model's patch of 2."""

@@ -1,0 +1,106 @@
+"""The last step of a curation: its tables, and an index that makes them and the shards a version of the dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pyarrow as pa
+
+from framemill.data_filters.config import CurateConfig
+from framemill.data_filters.filters import score_columns
+from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
+from framemill.data_filters.pack import ShardPlan
+from framemill.data_filters.shard_worker import MANIFESTS, ShardManifest
+from framemill.data_filters.summary import Summary, summarise
+from framemill.data_filters.versions import VERSIONS, with_version
+from framemill.platform import storage
+from framemill.platform.aspect import aspect_ratio
+from framemill.platform.config import digest, to_yaml
+from framemill.platform.shards import commit_dataset
+
+Row = dict[str, Any]
+SLACK_S = 1e-3
+"""A clip that misses a whole second by less lasts it: times are sums of rounded steps."""
+
+
+def commit(
+    config: CurateConfig, sources: list[Row], clips: list[Row], plans: list[ShardPlan], manifests: list[ShardManifest]
+) -> Summary:
+    """Writes the tables and, last, the index."""
+    scores = score_columns(config.filters)
+    samples = sample_rows(clips, plans, manifests, scores)
+    summary = summarise(config.output, "", sources, clips)
+    held = {"sources": {source["path"] for source in sources}, "clips": {sample["key"] for sample in samples}}
+    index = commit_dataset(
+        config.output,
+        kind="curate",
+        config_digest=digest(config),
+        shards=[manifest.info for manifest in manifests if manifest.info.samples],
+        samples=pa.Table.from_pylist(samples, samples_schema(scores)),
+        ledger={
+            "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
+            "clips": pa.Table.from_pylist(clips, clips_schema(config.filters)),
+        },
+        totals=summary.totals(),
+        beside=lambda index: {
+            "config.yaml": to_yaml(config).encode(),
+            VERSIONS: with_version(config.output, index["digest"], held),
+        },
+    )
+    remove_manifests(config.output, {plan.name for plan in plans})
+    return dataclasses.replace(summary, digest=index["digest"])
+
+
+def sample_rows(
+    clips: list[Row], plans: list[ShardPlan], manifests: list[ShardManifest], scores: list[str]
+) -> list[Row]:
+    """A row of samples.parquet for each clip that was packed."""
+    kept = {clip["key"]: clip for clip in clips if clip["state"] == "kept"}
+    cuts = {key: cut for manifest in manifests for key, cut in manifest.cuts.items()}
+    return [
+        {
+            "key": one.key,
+            **bucket_of(cuts[one.key]),
+            **cuts[one.key],
+            "caption": one.caption,
+            **{name: kept[one.key][name] for name in scores},
+        }
+        for shard in plans
+        for one in shard.clips
+        if one.key in kept
+    ]
+
+
+def bucket_of(cut: Row) -> Row:
+    """A clip's aspect-ratio class and the whole seconds it lasts, together its bucket: "16:9/5s"."""
+    aspect, seconds = aspect_ratio(cut["width"], cut["height"]), int(cut["duration"] + SLACK_S)
+    return {"bucket": f"{aspect}/{seconds}s", "aspect_ratio": aspect, "seconds": seconds}
+
+
+def samples_schema(scores: list[str]) -> pa.Schema:
+    """Columns of samples.parquet but those that say where a sample lies."""
+    text, whole, real = pa.string(), pa.int64(), pa.float64()
+    fixed = [
+        ("key", text),
+        ("bucket", text),
+        ("aspect_ratio", text),
+        ("seconds", whole),
+        ("width", whole),
+        ("height", whole),
+        ("frames", whole),
+        ("fps", real),
+        ("duration", real),
+        ("in_s", real),
+        ("out_s", real),
+        ("caption", text),
+    ]
+    return pa.schema([*fixed, *((name, real) for name in scores)])
+
+
+def remove_manifests(output: str, planned: set[str]) -> None:
+    """Removes what was noted of shards that are gone."""
+    folder = storage.join(output, MANIFESTS)
+    for name in storage.list_dir(folder):
+        if name.removesuffix(".json") not in planned:
+            storage.remove(storage.join(folder, name))
