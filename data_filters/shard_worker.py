@@ -61,6 +61,7 @@ class ShardWorker:
         plan = ShardPlan.from_json(row["work"])
         if read_manifest(self.output, plan) is not None:
             return {"name": plan.name, "waits": ""}
+        self.token.check()
         note(self.output, event="start", shard=plan.name, attempt=self.token.attempt)
         failed: dict[str, str] = {}
         cuts: dict[str, dict[str, Any]] = {}
@@ -87,6 +88,7 @@ class ShardWorker:
             cuts[clip.key] = cut.values()
             facts = clip.json_member({"packed": cut.packed, **cut.values()})
             yield Sample(clip.key, {"mp4": mp4, "json": facts, "txt": clip.caption.encode()})
+        self.token.check()
 
     def cut(self, clip: PackedClip) -> tuple[bytes, Cut]:
         """Raises Later where it may succeed another time; VideoError or ChildCrashed where it will not."""

@@ -35,6 +35,7 @@ class SourceWorker:
         # A worker restarted by Ray is given its row again, which may be done already.
         if read_part(self.output, source) is not None:
             return {"name": source.path, "waits": ""}
+        self.token.check()
         note(self.output, event="start", path=source.path, attempt=self.token.attempt)
         try:
             part = self.measure(source)

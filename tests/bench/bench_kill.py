@@ -1,0 +1,63 @@
+"""20 kills by SIGKILL at random moments of a curation, against the same curation left alone.
+
+usage: python tests/bench/bench_kill.py [seed, default 0] [kills, default 20]
+
+Half of the kills fall while the clips are packed with pack.mode=exact, half with copy. The result must be the same to
+the byte, with nothing done twice; the table says what each kill met.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data_filters"))
+
+from kill_harness import LONG_SCENES, Landed, Run, draw_footage, plan_kills, problems_of
+
+CLIPS = 24
+SHARDS = (CLIPS + LONG_SCENES) // 2
+WORDS = ["pack.samples_per_shard=2"]
+
+
+def print_table(landed: list[Landed]) -> None:
+    print(f"{'kill':>4}  {'victim':<21} {'phase':<11} {'after':>5} {'begun':>6} {'half':>5}  outcome")
+    for number, one in enumerate(landed, 1):
+        orphans = f"; {one.orphans} orphans, gone after {one.orphans_lived_s:.2f} s" if one.orphans else ""
+        kill = one.kill
+        print(
+            f"{number:>4}  {kill.victim:<21} {kill.phase:<11} {kill.after:>5} {one.in_flight:>6} "
+            f"{one.half_written:>5}  {one.outcome}{orphans}"
+        )
+
+
+def main() -> int:
+    seed, kills = (int(word) for word in [*sys.argv[1:], *("0", "20")[len(sys.argv) - 1 :]])
+    print(f"Ray {version('ray')}; seed {seed}, {kills} kills, {CLIPS + 1} sources, {SHARDS} shards", flush=True)
+    wrong = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        footage = draw_footage(Path(scratch) / "footage", CLIPS)
+        for number, mode in enumerate(("exact", "copy")):
+            words = [*WORDS, f"pack.mode={mode}"]
+            undisturbed, output = Path(scratch) / f"{mode}-alone", Path(scratch) / mode
+            Run(footage, undisturbed, words).go([])
+            started = time.monotonic()
+            run = Run(footage, output, words, seed)
+            plan = plan_kills(2 * seed + number, (kills + 1 - number) // 2, CLIPS + 1, SHARDS)
+            landed = run.go(plan)
+            problems = run.problems + problems_of(output, undisturbed)
+            print(f"\npack.mode={mode}, {time.monotonic() - started:.0f} s")
+            print_table(landed)
+            for problem in problems:
+                print(f"  WRONG: {problem}")
+            verdict = "differs or did something twice" if problems else "byte-identical, nothing lost, nothing twice"
+            print(f"  {len(landed)} kills: {verdict}", flush=True)
+            wrong += len(problems)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
