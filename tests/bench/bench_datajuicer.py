@@ -109,9 +109,7 @@ def main() -> None:
         peer, own = theirs(folder / "peer", warm_up, paths), ours(warm_up, paths)
     told = ", ".join(f"{name} {number}" for name, number in peer["versions"].items())
     print(f"{told}; PyAV {version('av')}, OpenCV {version('opencv-python-headless')}, Python {sys.version.split()[0]}")
-    print(
-        f"{len(paths)} files, {length:.1f} s of video; {len(given) - len(paths)} files that cannot be read whole left out"
-    )
+    print(f"{len(paths)} files, {length:.1f} s of video; left out, as they break off: {len(given) - len(paths)}")
     for name, run in (("Data-Juicer, motion alone", peer), (f"ours, everything, {own['clips']} clips", own)):
         print(
             f"{name:<32} CPU {run['cpu']:8.2f} s  wall {run['wall']:8.2f} s  {length / run['cpu']:8.1f} x real time"

@@ -23,15 +23,15 @@ SHARDS = (CLIPS + LONG_SCENES) // 2
 WORDS = ["pack.samples_per_shard=2"]
 
 
-def print_table(landed: list[Landed]) -> None:
-    print(f"{'kill':>4}  {'victim':<21} {'phase':<11} {'after':>5} {'begun':>6} {'half':>5}  outcome")
-    for number, one in enumerate(landed, 1):
-        orphans = f"; {one.orphans} orphans, gone after {one.orphans_lived_s:.2f} s" if one.orphans else ""
-        kill = one.kill
-        print(
-            f"{number:>4}  {kill.victim:<21} {kill.phase:<11} {kill.after:>5} {one.in_flight:>6} "
-            f"{one.half_written:>5}  {one.outcome}{orphans}"
-        )
+def tell(one: Landed) -> None:
+    """A row of the table."""
+    orphans = f"; {one.orphans} orphans, gone after {one.orphans_lived_s:.2f} s" if one.orphans else ""
+    kill = one.kill
+    print(
+        f"  {kill.victim:<21} {kill.phase:<11} {kill.after:>5} {one.in_flight:>6} {one.half_written:>13}"
+        f"  {one.outcome}{orphans}",
+        flush=True,
+    )
 
 
 def main() -> int:
@@ -44,17 +44,18 @@ def main() -> int:
             words = [*WORDS, f"pack.mode={mode}"]
             undisturbed, output = Path(scratch) / f"{mode}-alone", Path(scratch) / mode
             Run(footage, undisturbed, words).go([])
+            print(f"\npack.mode={mode}")
+            print(f"  {'victim':<21} {'phase':<11} {'after':>5} {'begun':>6} {'half-written':>13}  outcome", flush=True)
             started = time.monotonic()
             run = Run(footage, output, words, seed)
-            plan = plan_kills(2 * seed + number, (kills + 1 - number) // 2, CLIPS + 1, SHARDS)
-            landed = run.go(plan)
+            landed = run.go(plan_kills(2 * seed + number, (kills + 1 - number) // 2, CLIPS + 1, SHARDS), tell)
             problems = run.problems + problems_of(output, undisturbed)
-            print(f"\npack.mode={mode}, {time.monotonic() - started:.0f} s")
-            print_table(landed)
+            for failure in run.failures:
+                print(f"  ended with status 1, started again: {failure}")
             for problem in problems:
                 print(f"  WRONG: {problem}")
             verdict = "differs or did something twice" if problems else "byte-identical, nothing lost, nothing twice"
-            print(f"  {len(landed)} kills: {verdict}", flush=True)
+            print(f"  {len(landed)} kills in {time.monotonic() - started:.0f} s: {verdict}", flush=True)
             wrong += len(problems)
     return 1 if wrong else 0
 

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hostile import moving
+from process_tree import Process, decoders, descendants, workers
 
 from framemill.data_filters.ledger import JOURNAL
 from framemill.platform.audit import audit
 from framemill.platform.storage import TEMPORARY, read_attempt
 from framemill.platform.vision.video import encode_mp4
 
-VICTIMS = ("driver", "driver, workers held", "worker", "decoder")
+VICTIMS = ("worker", "decoder", "driver", "worker", "decoder", "driver, workers held")
 """Held workers are stopped before their driver dies, and go on once a successor owns the output."""
 PHASES = ("starting", "measuring", "packing", "mid-shard", "committing", "recording")
 """Mid-shard: a shard is half-written, or has no manifest yet. Recording: committed, and being told to MLflow."""
 SIZE, FPS = (854, 480), 16
 LONG_SCENES = 8
 PATIENCE_S = 240.0
+MOST_FAILURES = 3
+"""How often a run may end with status 1, as where a busy machine has no time for Ray to start; it is told."""
 POLL_S = 0.002
 
 
@@ -106,9 +108,8 @@ def busy(entries: list[dict]) -> dict[str, int]:
 
 def half_written(output: Path) -> int:
     """Shards that are being written, or have no manifest."""
-    return sum(
-        not (output / "work" / "shards" / f"{file.name}.json").exists() for file in (output / "shards").glob("*")
-    )
+    manifests = output / "work" / "shards"
+    return sum(not (manifests / f"{file.name}.json").exists() for file in (output / "shards").glob("*"))
 
 
 def finished(output: Path) -> dict[str, tuple[int, int]]:
@@ -138,57 +139,6 @@ def is_due(kill: Kill, output: Path, attempts_before: int) -> bool:
     return any("shard" in entry for entry in entries) and (kill.phase == "packing" or half_written(output) > 0)
 
 
-# ---------------------------------------------------------------------------------------------------- processes
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process that no later one with its number is taken for."""
-
-    pid: int
-    started: str
-    parent: int
-    command: str
-
-    def alive(self) -> bool:
-        now = look(self.pid)
-        return now is not None and now.started == self.started
-
-    def send(self, number: signal.Signals) -> None:
-        if self.alive():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
-
-
-def look(pid: int) -> Process | None:
-    """A process by number; None where there is none, or only its exit status is left."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else Process(pid, fields[19], int(fields[1]), command)
-
-
-def descendants(pid: int) -> list[Process]:
-    """The children of a process, theirs, and so on."""
-    every = [found for name in os.listdir("/proc") if name.isdigit() and (found := look(int(name)))]
-    family, size = {pid}, 0
-    while len(family) > size:
-        size = len(family)
-        family |= {process.pid for process in every if process.parent in family}
-    return [process for process in every if process.pid in family - {pid}]
-
-
-def workers(family: list[Process]) -> list[Process]:
-    """The actors of either pool."""
-    return [one for one in family if "SourceWorker" in one.command or "ShardWorker" in one.command]
-
-
-def decoders(family: list[Process]) -> list[Process]:
-    return [one for one in family if "framemill.platform.child import serve" in one.command]
-
-
 # ---------------------------------------------------------------------------------------------------- killing
 
 
@@ -201,6 +151,8 @@ class Run:
         self.command = [sys.executable, "-m", "framemill.jobs.cli", "curate", f"input={footage}", f"output={output}"]
         self.command += ["workers=2", *words]
         self.problems: list[str] = []
+        self.failures: list[str] = []
+        """The last line of each driver that ended with status 1, and was started again."""
         self.orphans: list[Process] = []
 
     def start(self) -> None:
@@ -208,15 +160,18 @@ class Run:
         with open(self.log, "a") as log:
             self.driver = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
-    def go(self, kills: list[Kill]) -> list[Landed]:
-        """Runs to the end through all these kills.
+    def go(self, kills: list[Kill], tell: Callable[[Landed], None] = lambda landed: None) -> list[Landed]:
+        """Runs to the end through all these kills, and tells of each.
 
         Raises:
             RuntimeError: the run failed, hung, or ended before a kill was due.
         """
+        landed: list[Landed] = []
         try:
             self.start()
-            landed = [self.do(kill) for kill in kills]
+            for kill in kills:
+                landed.append(self.do(kill))
+                tell(landed[-1])
             self.end()
         finally:
             for process in [*self.orphans, *descendants(self.driver.pid)]:
@@ -227,10 +182,24 @@ class Run:
 
     def end(self) -> None:
         for _ in self.until("the end of the run"):
-            if self.driver.poll() is not None:
-                break
-        if self.driver.returncode != 0:
+            if self.has_ended():
+                return
+
+    def has_ended(self) -> bool:
+        """Whether the work is done; a driver that ended with "may succeed later" is started again.
+
+        Raises:
+            RuntimeError: it failed otherwise, or too often.
+        """
+        if self.driver.poll() is None:
+            return False
+        if self.driver.returncode == 0:
+            return True
+        self.failures.append(self.log.read_text().strip().splitlines()[-1])
+        if self.driver.returncode != 1 or len(self.failures) > MOST_FAILURES:
             raise RuntimeError(f"curate ended with {self.driver.returncode}: {self.log.read_text()[-2000:]}")
+        self.start()
+        return False
 
     def until(self, what: str) -> Iterator[None]:
         """Steps of waiting.
@@ -247,10 +216,8 @@ class Run:
     def do(self, kill: Kill) -> Landed:
         """Waits for the moment and kills."""
         for _ in self.until(f"the moment of {kill}"):
-            if self.driver.poll() is not None:
-                raise RuntimeError(
-                    f"curate ended with {self.driver.returncode} before {kill}: {self.log.read_text()[-2000:]}"
-                )
+            if self.has_ended():
+                raise RuntimeError(f"the run was over before {kill}")
             if not is_due(kill, self.output, self.attempts_before):
                 continue
             time.sleep(kill.delay_s)
@@ -300,11 +267,9 @@ class Run:
             landed.orphans_lived_s = landed.orphans_lived_s if not living else time.monotonic() - killed_at
             if succeeded and not living:
                 break
-            if self.driver.poll() is not None:
-                raise RuntimeError(
-                    f"curate, started again, ended with {self.driver.returncode}: {self.log.read_text()[-2000:]}"
-                )
-        self.orphans = []
+            if self.driver.poll() not in (None, 0):
+                break
+        self.orphans = [process for process in self.orphans if process.alive()]
         landed.outcome = "gone on by the same command"
         return landed
 
