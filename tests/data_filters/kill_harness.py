@@ -269,6 +269,8 @@ class Run:
                 break
             if self.driver.poll() not in (None, 0):
                 break
+        for process in frozen:
+            process.send(signal.SIGCONT)
         self.orphans = [process for process in self.orphans if process.alive()]
         landed.outcome = "gone on by the same command"
         return landed
