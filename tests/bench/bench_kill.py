@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data_filters"))
 
-from kill_harness import LONG_SCENES, Landed, Run, draw_footage, plan_kills, problems_of
+from kill_harness import LONG_SCENES, MISSED, Landed, Run, draw_footage, plan_kills, problems_of
 
 CLIPS = 24
 SHARDS = (CLIPS + LONG_SCENES) // 2
@@ -25,7 +25,7 @@ WORDS = ["pack.samples_per_shard=2"]
 
 def tell(one: Landed) -> None:
     """A row of the table."""
-    orphans = f"; {one.orphans} orphans, gone after {one.orphans_lived_s:.2f} s" if one.orphans else ""
+    orphans = f"; {one.orphans} orphans at the restart" if one.orphans else ""
     kill = one.kill
     print(
         f"  {kill.victim:<21} {kill.phase:<11} {kill.after:>5} {one.in_flight:>6} {one.half_written:>13}"
@@ -50,6 +50,8 @@ def main() -> int:
             run = Run(footage, output, words, seed)
             landed = run.go(plan_kills(2 * seed + number, (kills + 1 - number) // 2, CLIPS + 1, SHARDS), tell)
             problems = run.problems + problems_of(output, undisturbed)
+            problems += [f"{one.kill}: {MISSED}" for one in landed if one.outcome == MISSED]
+            print(f"  the last of the orphans: {run.last_orphan or 'none was seen'}")
             for failure in run.failures:
                 print(f"  ended with status 1, started again: {failure}")
             for problem in problems:

@@ -31,6 +31,7 @@ PATIENCE_S = 240.0
 MOST_FAILURES = 3
 """How often a run may end with status 1, as where a busy machine has no time for Ray to start; it is told."""
 POLL_S = 0.002
+MISSED = "MISSED: the run was over"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,6 @@ class Landed:
     """Sources and shards that were begun and not done."""
     half_written: int
     orphans: int = 0
-    orphans_lived_s: float = 0.0
     outcome: str = "the run went on"
 
 
@@ -154,6 +154,9 @@ class Run:
         self.failures: list[str] = []
         """The last line of each driver that ended with status 1, and was started again."""
         self.orphans: list[Process] = []
+        self.last_orphan = ""
+        """Of all kills of a driver, the process that outlived it longest so far, and for how long."""
+        self.killed_at = 0.0
 
     def start(self) -> None:
         self.attempts_before = read_attempt(str(self.output))
@@ -164,7 +167,7 @@ class Run:
         """Runs to the end through all these kills, and tells of each.
 
         Raises:
-            RuntimeError: the run failed, hung, or ended before a kill was due.
+            RuntimeError: the run failed or hung.
         """
         landed: list[Landed] = []
         try:
@@ -210,6 +213,10 @@ class Run:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             yield
+            self.orphans = [process for process in self.orphans if process.alive()]
+            if self.orphans:
+                name = self.orphans[0].command.split(" ")[0].rpartition("/")[2]
+                self.last_orphan = f"{name} lived {time.monotonic() - self.killed_at:.1f} s"
             time.sleep(POLL_S)
         raise RuntimeError(f"{what} did not come within {PATIENCE_S:g} s: {self.log.read_text()[-2000:]}")
 
@@ -217,7 +224,7 @@ class Run:
         """Waits for the moment and kills."""
         for _ in self.until(f"the moment of {kill}"):
             if self.has_ended():
-                raise RuntimeError(f"the run was over before {kill}")
+                return Landed(kill, 0, 0, outcome=MISSED)
             if not is_due(kill, self.output, self.attempts_before):
                 continue
             time.sleep(kill.delay_s)
@@ -241,37 +248,31 @@ class Run:
         """Kills the driver, starts another at once, and watches what the first one's processes still do."""
         if held:
             self.catch_worker_at_start()
-        self.orphans = descendants(self.driver.pid)
-        frozen = workers(self.orphans) if held else []
+        orphans = descendants(self.driver.pid)
+        frozen = workers(orphans) if held else []
         for process in frozen:
             process.send(signal.SIGSTOP)
         landed = self.meeting(kill)
         self.driver.kill()
         self.driver.wait()
-        killed_at = time.monotonic()
-        landed.orphans = sum(process.alive() for process in self.orphans)
+        self.killed_at = time.monotonic()
+        self.orphans += orphans
+        landed.orphans = sum(process.alive() for process in orphans)
         self.start()
         before: dict[str, tuple[int, int]] | None = None
-        for _ in self.until("the end of the orphans"):
-            succeeded = read_attempt(str(self.output)) > self.attempts_before
+        for _ in self.until("the successor's first piece of work"):
+            if self.driver.poll() is not None or self.successor_works():
+                break
             # From the successor's lock to its own first piece of work nobody may finish anything.
-            if succeeded and before is None:
+            if before is None and read_attempt(str(self.output)) > self.attempts_before:
                 before = finished(self.output)
                 for process in frozen:
                     process.send(signal.SIGCONT)
-            elif before is not None and not self.successor_works() and finished(self.output) != before:
-                if not self.successor_works():
-                    self.problems.append(f"{kill}: an orphan finished something after its successor took over")
+            elif before is not None and finished(self.output) != before and not self.successor_works():
+                self.problems.append(f"{kill}: an orphan finished something after its successor took over")
                 before = finished(self.output)
-            living = [process for process in self.orphans if process.alive()]
-            landed.orphans_lived_s = landed.orphans_lived_s if not living else time.monotonic() - killed_at
-            if succeeded and not living:
-                break
-            if self.driver.poll() not in (None, 0):
-                break
         for process in frozen:
             process.send(signal.SIGCONT)
-        self.orphans = [process for process in self.orphans if process.alive()]
         landed.outcome = "gone on by the same command"
         return landed
 
@@ -286,8 +287,8 @@ class Run:
 
     def successor_works(self) -> bool:
         attempt = read_attempt(str(self.output))
-        committing = (self.output / "samples.parquet").exists()
-        return committing or any(entry["attempt"] == attempt for entry in journal(self.output))
+        committed = (self.output / "samples.parquet").exists()
+        return committed or any(entry["attempt"] == attempt for entry in journal(self.output))
 
 
 # ---------------------------------------------------------------------------------------------------- the verdict
