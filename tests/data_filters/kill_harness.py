@@ -69,7 +69,7 @@ def plan_kills(seed: int, count: int, sources: int, shards: int) -> list[Kill]:
     """A driver killed at each edge of a run, where it alone is at work; the rest anywhere, any victim."""
     dice = random.Random(seed)
     edges = [Kill("driver", "starting", 0, dice.uniform(0, 4)), Kill("driver", "committing")]
-    edges.append(Kill("driver", "recording", 0, dice.uniform(0, 4)))
+    edges.append(Kill("driver", "recording", 0, dice.uniform(0, 1)))
     moments = [("measuring", n) for n in range(1, sources - 1)]
     moments += [(dice.choice(("packing", "mid-shard")), n) for n in range(shards - 1)]
     victims = [VICTIMS[i % len(VICTIMS)] for i in range(count - len(edges))]
@@ -155,7 +155,7 @@ class Run:
         """The last line of each driver that ended with status 1, and was started again."""
         self.orphans: list[Process] = []
         self.last_orphan = ""
-        """Of all kills of a driver, the process that outlived it longest so far, and for how long."""
+        """The process that was last seen to outlive its driver, and for how long."""
         self.killed_at = 0.0
 
     def start(self) -> None:
@@ -228,6 +228,8 @@ class Run:
             if not is_due(kill, self.output, self.attempts_before):
                 continue
             time.sleep(kill.delay_s)
+            if self.driver.poll() is not None:
+                continue
             if kill.victim.startswith("driver"):
                 return self.kill_driver(kill, held="held" in kill.victim)
             at_work = set(busy(journal(self.output)).values())
