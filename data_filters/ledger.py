@@ -119,7 +119,7 @@ def part_uri(output: str, source: Source) -> str:
 
 def holds_others(output: str, sources: list[Source]) -> bool:
     """Whether an output has parts, and none of them is of these sources: it is another input's."""
-    held = set(storage.list_dir(storage.join(output, PARTS)))
+    held = {name for name in storage.list_dir(storage.join(output, PARTS)) if not name.startswith(storage.TEMPORARY)}
     return bool(held) and bool(sources) and held.isdisjoint(part_name(source) for source in sources)
 
 

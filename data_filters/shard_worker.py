@@ -73,6 +73,7 @@ class ShardWorker:
 
     def pack(self, plan: ShardPlan) -> None:
         """Raises Later or StorageError where it may succeed another time."""
+        self.token.check()
         note(self.output, event="start", shard=plan.name, attempt=self.token.attempt)
         failed: dict[str, str] = {}
         cuts: dict[str, dict[str, Any]] = {}

@@ -36,6 +36,7 @@ class SourceWorker:
         try:
             # A worker restarted by Ray is given its row again, which may be done already.
             if read_part(self.output, source) is None:
+                self.token.check()
                 note(self.output, event="start", path=source.path, attempt=self.token.attempt)
                 part = self.measure(source)
                 self.token.check()

@@ -72,17 +72,18 @@ class ExpendableChild:
                 if not self._pipe.poll(timeout):
                     raise ChildTimeout(f"no answer for {timeout:g} s")
                 kind, value = self._pipe.recv()
-                if kind == "item":
-                    items.append(value)
-                elif kind == "error":
-                    raise value
-                else:
-                    return items if kind == "end" else value
-        except (EOFError, ConnectionError) as error:
+                if kind != "item":
+                    break
+                items.append(value)
+        # OSError too: a child that dies in the middle of an answer.
+        except (EOFError, OSError) as error:
             raise self._death() from error
         except ChildTimeout:
             self.close()
             raise
+        if kind == "error":
+            raise value
+        return items if kind == "end" else value
 
     @property
     def pid(self) -> int | None:

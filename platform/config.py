@@ -383,7 +383,7 @@ def claim_output(config: Any, output: str, free: tuple[str, ...] = ()) -> bool:
         if not different:
             return True
         raise RequestError(f"output={output}: holds the result of another config ({different}); choose another output")
-    if storage.list_dir(output):
+    if any(not name.startswith(storage.TEMPORARY) for name in storage.list_dir(output)):
         raise RequestError(f"output={output}: is not empty and not of this job (no config.yaml); choose another output")
     freeze(config, output)
     return False

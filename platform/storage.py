@@ -25,6 +25,8 @@ from fsspec.implementations.local import LocalFileSystem
 from framemill.platform.errors import FramemillError, RequestError
 
 CHUNK = 1 << 20
+TEMPORARY = ".tmp-"
+"""How the names of files begin that are still being written."""
 
 
 def is_local(uri: str) -> bool:
@@ -246,7 +248,19 @@ def temporary_beside(target: str) -> str:
     """A fresh name in the target's folder (made where absent) that no reader takes for a result."""
     folder = os.path.dirname(target) or "."
     os.makedirs(folder, exist_ok=True)
-    return os.path.join(folder, f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    return os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
+def remove_temporaries(uri: str) -> None:
+    """Removes what killed writers left half-written below a local folder; one that still lives fails at its rename.
+
+    Elsewhere there is nothing to remove: an upload is not seen before it is whole.
+    """
+    for folder, _, names in os.walk(local_path(uri)) if is_local(uri) else ():
+        for name in names:
+            if name.startswith(TEMPORARY):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(folder, name))
 
 
 def sync_dir(path: str) -> None:
@@ -316,9 +330,11 @@ class WriterLock:
         self.attempt = read_owner(self.output)[0] + 1
         told = {"attempt": self.attempt, "owner": self.owner}
         write_atomic(attempt_file(self.output), json.dumps(told).encode())
+        remove_temporaries(self.output)
         return self
 
     def __exit__(self, *_: object) -> None:
+        remove_temporaries(self.output)
         if self._file is not None:
             self._file.close()
 

@@ -76,3 +76,25 @@ def alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_child_that_dies_in_the_middle_of_an_answer_has_crashed():
+    half_an_answer = textwrap.dedent("""
+        import gc, os, signal
+        from multiprocessing.connection import Connection
+        pipe = next(one for one in gc.get_objects() if isinstance(one, Connection))
+        os.write(pipe.fileno(), (1000).to_bytes(4, "big") + b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    with ExpendableChild() as child:
+        with pytest.raises(ChildCrashed, match="SIGKILL"):
+            child.call("builtins:exec", half_an_answer, timeout=30)
+        assert child.call("os:getpid", timeout=30) == child.pid
+
+
+def test_an_error_of_the_function_is_not_taken_for_its_death():
+    with ExpendableChild() as child:
+        first = child.call("os:getpid", timeout=30)
+        with pytest.raises(ConnectionResetError):
+            child.call("builtins:exec", "raise ConnectionResetError('the storage')", timeout=30)
+        assert child.call("os:getpid", timeout=30) == first
