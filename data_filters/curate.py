@@ -10,6 +10,7 @@ from framemill.platform import storage
 from framemill.platform.errors import FramemillError, PendingError, RequestError
 
 if TYPE_CHECKING:
+    from framemill.data_filters.ledger import Part
     from framemill.data_filters.pack import ShardPlan
     from framemill.data_filters.shard_worker import ShardManifest
     from framemill.data_filters.sources import Source
@@ -30,6 +31,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         FramemillError: more sources failed than `max_failed` allows.
     """
     from framemill.data_filters.drop import drop
+    from framemill.data_filters.models import bands_known, check_weights, specs_of
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select import check_conservation, conclude, settle
     from framemill.data_filters.sources import list_sources
@@ -39,11 +41,12 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
 
     config = config or compose("curate", CurateConfig, words_of(keys))
     found = list_sources(config.input, config.limit)
+    config = check_weights(config)
     claim_output(config, config.output)
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         found, dropped = drop(found, config.drop)
-        parts = measure(config, found, lock.token())
-        sources, clips = settle(parts, config.clip.min_seconds, config.select.bands)
+        parts = score(config, measure(config, found, lock.token()), lock.token())
+        sources, clips = settle(parts, config.clip.min_seconds, bands_known(config, specs_of(config)))
         sources = sorted([*sources, *dropped], key=lambda source: source["path"])
         check_failures(config, sources)
         write_captions(clips, config.captions)
@@ -73,6 +76,7 @@ def measure(config: CurateConfig, sources: list[Source], token: LockToken) -> li
     """The part of every source; only those without one, or changed since, are decoded."""
     from framemill.data_filters.ledger import PARTS, holds_others, read_part
     from framemill.data_filters.measure_types import MeasureSettings
+    from framemill.data_filters.models import pass_filters
     from framemill.data_filters.source_worker import SourceWorker
 
     # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
@@ -84,7 +88,7 @@ def measure(config: CurateConfig, sources: list[Source], token: LockToken) -> li
     storage.make_dirs(storage.join(config.output, PARTS))
     parts = {source.path: read_part(config.output, source) for source in sources}
     todo = [source for source in sources if parts[source.path] is None]
-    settings = MeasureSettings(config.clip.min_seconds, config.clip.max_seconds, tuple(config.filters))
+    settings = MeasureSettings(config.clip.min_seconds, config.clip.max_seconds, tuple(pass_filters(config)))
     arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
     run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])
     for source in todo:
@@ -92,8 +96,37 @@ def measure(config: CurateConfig, sources: list[Source], token: LockToken) -> li
     return list(parts.values())
 
 
-def run(config: CurateConfig, label: str, unit: str, worker: Any, arguments: Row, work: list[str]) -> None:
-    """Has the pool do all the work.
+def score(config: CurateConfig, parts: list[Part], token: LockToken) -> list[Part]:
+    """The parts with what networks measure of the clips that are not rejected before, one scorer after another."""
+    from framemill.data_filters.model_worker import ModelWorker
+    from framemill.data_filters.models import actor_count, bands_known, specs_of
+    from framemill.data_filters.scores import folder_of, read_scores, score_work, with_scores
+
+    specs = specs_of(config)
+    for i, spec in enumerate(specs):
+        work = score_work(parts, config.clip.min_seconds, bands_known(config, specs[:i]))
+        storage.make_dirs(folder_of(config.output, spec))
+        scored = {one.source.path: read_scores(config.output, spec, one) for one in work}
+        todo = [one for one in work if scored[one.source.path] is None]
+        arguments = {"output": config.output, "token": token, "spec": spec, "timeout_s": config.source_timeout_s}
+        pool = {"actors": actor_count(config), "gpus": config.models.gpus}
+        run(config, f"scoring {spec.scorer}", "videos", ModelWorker, arguments, [one.to_json() for one in todo], **pool)
+        scored |= {one.source.path: read_scores(config.output, spec, one) for one in todo}
+        parts = with_scores(parts, spec, scored)
+    return parts
+
+
+def run(
+    config: CurateConfig,
+    label: str,
+    unit: str,
+    worker: Any,
+    arguments: Row,
+    work: list[str],
+    actors: int = 0,
+    gpus: float = 0.0,
+) -> None:
+    """Has the pool do all the work; `actors`: how many it is of, 0: one a worker.
 
     Raises:
         PendingError: once all else is done, if an item must wait.
@@ -106,7 +139,7 @@ def run(config: CurateConfig, label: str, unit: str, worker: Any, arguments: Row
         return
     waiting: list[str] = []
     with progress(f"curate: {label}", len(work), unit) as bar:
-        for result in run_pool(worker, arguments, work, worker_count(config.workers)):
+        for result in run_pool(worker, arguments, work, actors or worker_count(config.workers), gpus):
             if result["waits"]:
                 waiting.append(f"{result['name']}: {result['waits']}")
             bar.advance(1)

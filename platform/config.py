@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -26,9 +27,16 @@ C = TypeVar("C")
 
 
 def key(
-    default: Any = MISSING, help: str = "", *, result: bool = True, choices: tuple[str, ...] = (), **options: Any
+    default: Any = MISSING,
+    help: str = "",
+    *,
+    result: bool | Callable[[Any], Any] = True,
+    choices: tuple[str, ...] = (),
+    **options: Any,
 ) -> Any:
     """A config field. `result=False` marks a key that cannot change the result and stays out of the digest.
+
+    A function as `result` gives what of the value changes it: `result=bool` where only 0 or not 0 does.
 
     A type or function as default is called for each config; MISSING makes the key required.
     """
@@ -277,7 +285,7 @@ def result_values(config: Any) -> Any:
     """The part of a config that determines the result, as plain values."""
     if dataclasses.is_dataclass(config):
         return {
-            entry.name: result_values(getattr(config, entry.name))
+            entry.name: result_values(part_of(entry, getattr(config, entry.name)))
             for entry in dataclasses.fields(config)
             if entry.metadata.get("result", True) and not isinstance(getattr(config, entry.name), type)
         }
@@ -286,6 +294,12 @@ def result_values(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [result_values(value) for value in config]
     return config
+
+
+def part_of(entry: dataclasses.Field, value: Any) -> Any:
+    """What of a key's value determines the result."""
+    part = entry.metadata.get("result", True)
+    return part(value) if callable(part) else value
 
 
 def digest(config: Any) -> str:

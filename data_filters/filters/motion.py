@@ -8,11 +8,7 @@ import cv2
 import numpy as np
 
 from framemill.data_filters.clip import ClipFrames
-
-PAIR_S = 0.5
-"""Flow is taken between frames this far apart (SANA-Video, section 3)."""
-LONG_SIDE, SHORT_SIDE = 576, 320
-"""Flow counts in pixels of a picture of this size, turned for portrait clips."""
+from framemill.data_filters.motion_units import PAIR_S, motion_scores, pair_motion
 
 
 class Motion:
@@ -31,18 +27,13 @@ class Motion:
         if len(chosen) < 2:
             chosen = [0, len(clip.frames) - 1] if len(clip.frames) > 1 else []
         grey = [cv2.cvtColor(clip.frames[i], cv2.COLOR_RGB2GRAY) for i in chosen]
-        means = [
+        pairs = [
             self.pair(grey[k], grey[k + 1], float(clip.times[chosen[k + 1]] - clip.times[chosen[k]]))
             for k in range(len(chosen) - 1)
         ]
-        length, x, y = np.mean(means, axis=0) if means else np.zeros(3)
-        return {"motion": float(length), "motion_x": float(x), "motion_y": float(y)}
+        return motion_scores(pairs)
 
     def pair(self, earlier: np.ndarray, later: np.ndarray, seconds: float) -> np.ndarray:
         """(mean length, mean x, mean y) of the flow between two grey pictures, per half second."""
-        height, width = earlier.shape
-        wide, high = (LONG_SIDE, SHORT_SIDE) if width >= height else (SHORT_SIDE, LONG_SIDE)
         no_guess: Any = None  # an array here would be taken for a first guess of the flow
-        flow = self.flow.calc(earlier, later, no_guess) * np.array([wide / width, high / height], np.float32)
-        length = np.sqrt(np.square(flow).sum(axis=-1)).mean()
-        return np.array([length, flow[..., 0].mean(), flow[..., 1].mean()], np.float64) * (PAIR_S / seconds)
+        return pair_motion(self.flow.calc(earlier, later, no_guess), seconds)
