@@ -23,9 +23,6 @@ class ModelWorker:
     """Takes sources one by one and commits the scores of their clips."""
 
     def __init__(self, output: str, token: LockToken, spec: ModelSpec, timeout_s: float) -> None:
-        import torch
-
-        torch.set_num_threads(1)
         self.output, self.token, self.spec, self.timeout_s = output, token, spec, timeout_s
         self.scorer = SCORERS[spec.scorer].load(spec)
         self.child = ExpendableChild()

@@ -32,9 +32,11 @@ class RaftFlow:
         weights: path or URI of a state dict of torchvision's `raft_large` or `raft_small`.
         sha256: of that file; not checked where empty.
         device: "cpu" or "cuda".
+        threads: on the CPU; torch has one number for the whole process.
     """
 
-    def __init__(self, weights: str, sha256: str = "", device: str = "cpu") -> None:
+    def __init__(self, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
+        import torch
         from torchvision.models.optical_flow import raft_large, raft_small
 
         state = read_state_dict(weights, sha256)
@@ -44,6 +46,7 @@ class RaftFlow:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise RequestError(f"{weights}: does not hold the weights of torchvision's raft_large or _small") from error
+        torch.set_num_threads(threads)
         self.network, self.device = network.eval().to(device), device
 
     def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flow_files import closed_form, closed_form_flow, random_raft
 from torchvision.models.optical_flow import raft_large, raft_small
 
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.flow import OnnxFlow, RaftFlow
-
-from flow_files import closed_form, closed_form_flow, random_raft
 
 
 def pictures(count: int, height: int, width: int) -> np.ndarray:
