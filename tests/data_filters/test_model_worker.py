@@ -30,6 +30,7 @@ from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.shards import read_ledger
+from framemill.platform.status import status_lines
 from framemill.platform.storage import WriterLock
 from framemill.platform.vision.read import Picture
 from framemill.platform.vision.reel import Scene
@@ -134,6 +135,7 @@ def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, netwo
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert not (output / "index.json").exists()
+    assert any(line.startswith("scored by motion-") for line in status_lines(str(output)))
     curate(configure(footage, output, *words))
     assert contents(output) == contents(made)
     done = [line["scored"] for line in journal(output) if line["event"] == "done"]
