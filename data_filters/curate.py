@@ -31,7 +31,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         FramemillError: more sources failed than `max_failed` allows.
     """
     from framemill.data_filters.drop import drop
-    from framemill.data_filters.models import bands_known, check_weights, specs_of
+    from framemill.data_filters.models import bands_known, check_models, specs_of
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select import check_conservation, conclude, settle
     from framemill.data_filters.sources import list_sources
@@ -41,7 +41,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
 
     config = config or compose("curate", CurateConfig, words_of(keys))
     found = list_sources(config.input, config.limit)
-    config = check_weights(config)
+    config = check_models(config)
     claim_output(config, config.output)
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         found, dropped = drop(found, config.drop)

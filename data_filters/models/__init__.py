@@ -103,17 +103,21 @@ def bands_known(config: CurateConfig, done: list[ModelSpec]) -> dict[str, Band]:
     return {name: config.select.bands[name] for name in [*first, *then]}
 
 
-def check_weights(config: CurateConfig) -> CurateConfig:
+def check_models(config: CurateConfig) -> CurateConfig:
     """The config with the sha256 of its weights filled in, so that the output is known to be theirs.
 
     Each network is tried on two black pictures, on this machine's CPU.
 
     Raises:
-        RequestError: a weight file is missing, not the one that was meant, or does not work; the message names its key.
+        RequestError: a weight file is missing, not the one that was meant, or does not work; or too few GPUs are here.
+            The message names the key.
     """
     from framemill.data_filters.models.views import black_views
 
-    for spec in specs_of(config):
+    specs = specs_of(config)
+    if specs and config.models.gpus and not config.cluster.address:
+        require_gpus(config.models.gpus)
+    for spec in specs:
         try:
             scorer = SCORERS[spec.scorer].load(replace(spec, device="cpu"))
             scorer.score(black_views(scorer))
@@ -126,15 +130,18 @@ def check_weights(config: CurateConfig) -> CurateConfig:
 
 
 def actor_count(config: CurateConfig) -> int:
-    """How many processes score: as many as was asked for, as the cluster's GPUs hold, or as there are workers.
-
-    Raises:
-        RequestError: no GPU is there for one of them, nor can any come.
-    """
+    """How many processes score: as many as was asked for, as the cluster's GPUs hold, or as there are workers."""
     import ray
 
-    gpus, there = config.models.gpus, ray.cluster_resources().get("GPU", 0.0)
-    if there < gpus and not config.cluster.address:
-        raise RequestError(f"models.gpus={gpus:g}: there are {there:g} GPUs here; 0 runs on the CPU")
-    held = max(1, int(there / gpus)) if gpus else worker_count(config.workers)
-    return config.models.actors or held
+    if config.models.actors or not config.models.gpus:
+        return config.models.actors or worker_count(config.workers)
+    return max(1, int(ray.cluster_resources().get("GPU", 0.0) / config.models.gpus))
+
+
+def require_gpus(gpus: float) -> None:
+    """Refuses to begin what would wait for ever: a machine gets no more GPUs, as a cluster may."""
+    import torch
+
+    there = torch.cuda.device_count()
+    if there < gpus:
+        raise RequestError(f"models.gpus={gpus:g}: there are {there} GPUs here; 0 runs on the CPU")

@@ -186,6 +186,7 @@ def test_gpus_that_are_not_there_are_refused(footage, network, configure, tmp_pa
     words = ("motion.backend=onnx", f"motion.weights={network}", "models.gpus=0.25", "workers=2")
     with pytest.raises(RequestError, match=r"models\.gpus=0\.25: there are 0 GPUs"):
         curate(configure(footage / "static.mp4", tmp_path / "out", *words))
+    assert not (tmp_path / "out").exists()
 
 
 # ---------------------------------------------------------------------------------------------------- one worker
