@@ -78,7 +78,7 @@ def true_motion(path: Path, clip: dict) -> np.ndarray:
 @pytest.fixture(scope="module")
 def made(footage, configure, network, tmp_path_factory, ray_session):
     output = tmp_path_factory.mktemp("scored") / "out"
-    words = ("motion.backend=onnx", f"motion.weights={network}", "workers=2", "select.bands.motion.min=2")
+    words = ("motion.backend=onnx", f"motion.weights={network}", "workers=2", "select.bands.motion.min=6.4")
     curate(configure(footage, output, *words))
     return output
 
@@ -90,7 +90,7 @@ def test_the_columns_are_the_networks(made, footage):
         found = np.array([row["motion"], row["motion_x"], row["motion_y"]])
         np.testing.assert_allclose(found, true_motion(footage / row["path"], row), atol=2e-4)
     assert {row["state"] for row in scored} == {"kept", "filtered"}
-    assert all((row["state"] == "kept") == (2 <= row["motion"] <= 200) for row in scored)
+    assert all((row["state"] == "kept") == (6.4 <= row["motion"] <= 200) for row in scored)
     assert audit_dataset(str(made)) == []
 
 
@@ -112,7 +112,7 @@ def test_a_description_ends_with_the_networks_movement(made):
 
 def test_one_process_gives_the_bytes_of_two_and_done_work_is_not_done_again(made, footage, configure, network):
     before, lines = contents(made), len(journal(made))
-    words = ("motion.backend=onnx", f"motion.weights={network}", "select.bands.motion.min=2")
+    words = ("motion.backend=onnx", f"motion.weights={network}", "select.bands.motion.min=6.4")
     curate(configure(footage, made, *words, "workers=1"))
     assert contents(made) == before and len(journal(made)) == lines
     one = made.parent / "one"
@@ -122,7 +122,7 @@ def test_one_process_gives_the_bytes_of_two_and_done_work_is_not_done_again(made
 
 def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, network, tmp_path):
     output = tmp_path / "out"
-    words = ["motion.backend=onnx", f"motion.weights={network}", "workers=1", "select.bands.motion.min=2"]
+    words = ["motion.backend=onnx", f"motion.weights={network}", "workers=1", "select.bands.motion.min=6.4"]
     driver = subprocess.Popen(
         [sys.executable, "-m", "framemill.jobs.cli", "curate", f"input={footage}", f"output={output}", *words],
         stdout=subprocess.DEVNULL,
@@ -145,7 +145,7 @@ def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, netwo
 
 def test_the_output_is_the_weights(made, footage, configure, network, tmp_path):
     """Other weights than those it was made with are refused, and the same ones elsewhere are not."""
-    bands = "select.bands.motion.min=2"
+    bands = "select.bands.motion.min=6.4"
     moved = tmp_path / "moved.onnx"
     moved.write_bytes(network.read_bytes())
     curate(configure(footage, made, "motion.backend=onnx", f"motion.weights={moved}", bands, "workers=2"))
