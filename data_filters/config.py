@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Dict, List, Optional
 
@@ -39,6 +40,42 @@ class DropConfig:
     paths: List[str] = key(list, "sources whose path fits one of these globs are left out")
     tags: List[str] = key(list, "and those with a tag that fits one of these")
     licences: List[str] = key(list, 'and those whose licence fits one of these; "" is to have none')
+
+
+@dataclass
+class MotionConfig:
+    backend: str = key(
+        "dis",
+        "where motion comes from: dis is OpenCV's flow, in the pass; raft is torchvision's; onnx is a flow network",
+        choices=("dis", "raft", "onnx"),
+    )
+    weights: str = key("", "raft: a state dict of raft_large or raft_small; onnx: the ONNX file", result=False)
+    sha256: str = key("", "of that file, 64 hex digits; another file is refused")
+
+    def validate(self) -> None:
+        if self.backend == "dis" and (self.weights or self.sha256):
+            raise RequestError(f"motion.weights={self.weights}: motion.backend=dis takes none; it may be raft or onnx")
+        if self.backend != "dis" and not self.weights:
+            raise RequestError(f"motion.weights=: motion.backend={self.backend} needs a file")
+        if not re.fullmatch("([0-9a-f]{64})?", self.sha256):
+            raise RequestError(f"motion.sha256={self.sha256}: must be 64 hex digits, in small letters")
+
+
+@dataclass
+class ModelsConfig:
+    gpus: float = key(
+        0.0, "GPUs that each scoring process takes, which may be a share of one; 0: it runs on the CPU", result=bool
+    )
+    actors: int = key(0, "scoring processes; 0: as many as the GPUs hold, on the CPU one a worker", result=False)
+    batch: int = key(8, "pictures or pairs of a clip that a network takes at a time")
+
+    def validate(self) -> None:
+        if not (0 <= self.gpus <= 1 or (self.gpus > 1 and self.gpus.is_integer())):
+            raise RequestError(f"models.gpus={self.gpus}: must be from 0 to 1, or a whole number")
+        if self.actors < 0:
+            raise RequestError(f"models.actors={self.actors}: must be 0 or more")
+        if self.batch < 1:
+            raise RequestError(f"models.batch={self.batch}: must be 1 or more")
 
 
 @dataclass
@@ -80,6 +117,8 @@ class CurateConfig:
     drop: DropConfig = key(DropConfig, role="sources")
     clip: ClipConfig = key(ClipConfig)
     filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
+    motion: MotionConfig = key(MotionConfig)
+    models: ModelsConfig = key(ModelsConfig)
     select: SelectConfig = key(SelectConfig, role="selection")
     captions: List[str] = key(
         lambda: list(CAPTIONERS), "captioners in order of preference", choices=tuple(CAPTIONERS), role="selection"
@@ -113,6 +152,8 @@ class CurateConfig:
             raise RequestError(f"source_timeout_s={self.source_timeout_s}: must be more than 0")
         if not 0 <= self.max_failed <= 1:
             raise RequestError(f"max_failed={self.max_failed}: must be from 0 to 1")
+        if self.motion.backend != "dis" and "motion" not in self.filters:
+            raise RequestError(f"motion.backend={self.motion.backend}: filters does not name motion")
         if not self.captions:
             raise RequestError("captions=[]: name at least one captioner")
         known = [column for name in self.filters for column in FILTERS[name].columns]

@@ -34,6 +34,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     """
     from framemill.data_filters import reselect
     from framemill.data_filters.commit import commit
+    from framemill.data_filters.models import bands_known, check_models, specs_of
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select import check_conservation, conclude, settle
     from framemill.data_filters.sources import list_sources
@@ -46,14 +47,19 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     if config.from_:
         config = reselect.inherit(config)
     found = [] if config.from_ else list_sources(config.input, config.limit)
+    config = config if config.from_ else check_models(config)
     held_index(config.output)  # refuses a newer format before anything is written
     check_space(config, found)
     claim_output(config, config.output, free=("sources",))
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         finish_commit(config.output)
-        parts, dropped = reselect.measured(config) if config.from_ else measure(config, found, lock.token())
+        if config.from_:
+            parts, dropped = reselect.measured(config)
+        else:
+            parts, dropped = measure(config, found, lock.token())
+            parts = score(config, parts, lock.token())
         found = [part.source for part in parts]
-        sources, clips = settle(parts, config.clip.min_seconds, config.select.bands)
+        sources, clips = settle(parts, config.clip.min_seconds, bands_known(config, specs_of(config)))
         sources = sorted([*sources, *dropped], key=lambda source: source["path"])
         check_failures(config, sources)
         write_captions(clips, config.captions)
@@ -96,6 +102,7 @@ def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tupl
     from framemill.data_filters.drop import drop
     from framemill.data_filters.ledger import PARTS, holds_others, read_part
     from framemill.data_filters.measure_types import MeasureSettings
+    from framemill.data_filters.models import pass_filters
     from framemill.data_filters.source_worker import SourceWorker
 
     # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
@@ -108,7 +115,7 @@ def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tupl
     sources, dropped = drop(found, config.drop)
     parts = {source.path: read_part(config.output, source) for source in sources}
     todo = [source for source in sources if parts[source.path] is None]
-    settings = MeasureSettings(config.clip.min_seconds, config.clip.max_seconds, tuple(config.filters))
+    settings = MeasureSettings(config.clip.min_seconds, config.clip.max_seconds, tuple(pass_filters(config)))
     arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
     run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])
     for source in todo:
@@ -116,8 +123,37 @@ def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tupl
     return [part for part in parts.values() if part is not None], dropped
 
 
-def run(config: CurateConfig, label: str, unit: str, worker: Any, arguments: Row, work: list[str]) -> None:
-    """Has the pool do all the work.
+def score(config: CurateConfig, parts: list[Part], token: LockToken) -> list[Part]:
+    """The parts with what networks measure of the clips that are not rejected before, one scorer after another."""
+    from framemill.data_filters.model_worker import ModelWorker
+    from framemill.data_filters.models import actor_count, bands_known, specs_of
+    from framemill.data_filters.scores import folder_of, read_scores, score_work, with_scores
+
+    specs = specs_of(config)
+    for i, spec in enumerate(specs):
+        work = score_work(parts, config.clip.min_seconds, bands_known(config, specs[:i]))
+        storage.make_dirs(folder_of(config.output, spec))
+        scored = {one.source.path: read_scores(config.output, spec, one) for one in work}
+        todo = [one for one in work if scored[one.source.path] is None]
+        arguments = {"output": config.output, "token": token, "spec": spec, "timeout_s": config.source_timeout_s}
+        pool = {"actors": actor_count(config), "gpus": config.models.gpus}
+        run(config, f"scoring {spec.scorer}", "videos", ModelWorker, arguments, [one.to_json() for one in todo], **pool)
+        scored |= {one.source.path: read_scores(config.output, spec, one) for one in todo}
+        parts = with_scores(parts, spec, scored)
+    return parts
+
+
+def run(
+    config: CurateConfig,
+    label: str,
+    unit: str,
+    worker: Any,
+    arguments: Row,
+    work: list[str],
+    actors: int = 0,
+    gpus: float = 0.0,
+) -> None:
+    """Has the pool do all the work; `actors`: how many it is of, 0: one a worker.
 
     Raises:
         PendingError: once all else is done, if an item must wait.
@@ -130,7 +166,7 @@ def run(config: CurateConfig, label: str, unit: str, worker: Any, arguments: Row
         return
     waiting: list[str] = []
     with progress(f"curate: {label}", len(work), unit) as bar:
-        for result in run_pool(worker, arguments, work, worker_count(config.workers)):
+        for result in run_pool(worker, arguments, work, actors or worker_count(config.workers), gpus):
             if result["waits"]:
                 waiting.append(f"{result['name']}: {result['waits']}")
             bar.advance(1)

@@ -50,7 +50,12 @@ def describe(clip: ClipFrames, scores: dict[str, float]) -> str:
     if "sharpness" in scores:
         words.append(word_below(DETAIL, scores["sharpness"]))
     sentence = f"A {', '.join(words)} {shape(clip)} picture, {colours(middle)}"
-    return sentence + (f"; it {movement(scores)}." if "motion" in scores else ".")
+    return with_movement(f"{sentence}.", scores) if "motion" in scores else f"{sentence}."
+
+
+def with_movement(sentence: str, scores: dict[str, float]) -> str:
+    """The sentence with how the picture moves at its end: networks know that only after the pass."""
+    return f"{sentence.removesuffix('.')}; it {movement(scores)}."
 
 
 def colours(rgb: np.ndarray) -> str:

@@ -23,11 +23,13 @@ def verdict(clip: Row, min_seconds: float, bands: dict[str, Band]) -> tuple[str,
     for name, band in bands.items():
         score = clip[name]
         if score is None or not math.isfinite(score):
-            return "failed", f"{name} could not be measured"
+            return "failed", clip.get("unscored") or f"{name} could not be measured"
         if band.min is not None and score < band.min:
             return "filtered", f"{name} below {band.min:g}"
         if band.max is not None and score > band.max:
             return "filtered", f"{name} above {band.max:g}"
+    if clip.get("unscored"):
+        return "failed", clip["unscored"]
     return "kept", None
 
 

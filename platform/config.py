@@ -30,12 +30,14 @@ def key(
     default: Any = MISSING,
     help: str = "",
     *,
-    result: bool = True,
+    result: bool | Callable[[Any], Any] = True,
     choices: tuple[str, ...] = (),
     role: str = "",
     **options: Any,
 ) -> Any:
     """A config field. `result=False` marks a key that cannot change the result and stays out of the digest.
+
+    A function as `result` gives what of the value changes it: `result=bool` where only 0 or not 0 does.
 
     A type or function as default is called for each config; MISSING makes the key required. `role` says what a key
     decides where a job tells such keys apart: "sources" which inputs take part, "selection" what becomes of what was
@@ -297,7 +299,7 @@ def result_values(config: Any, without: tuple[str, ...] = ()) -> Any:
     """The part of a config that determines the result, as plain values, without keys of the roles named."""
     if dataclasses.is_dataclass(config):
         return {
-            entry.name: result_values(getattr(config, entry.name), without)
+            entry.name: result_values(part_of(entry, getattr(config, entry.name)), without)
             for entry in dataclasses.fields(config)
             if entry.metadata.get("result", True)
             and entry.metadata.get("role", "") not in without
@@ -308,6 +310,12 @@ def result_values(config: Any, without: tuple[str, ...] = ()) -> Any:
     if isinstance(config, list | tuple):
         return [result_values(value, without) for value in config]
     return config
+
+
+def part_of(entry: dataclasses.Field, value: Any) -> Any:
+    """What of a key's value determines the result."""
+    part = entry.metadata.get("result", True)
+    return part(value) if callable(part) else value
 
 
 def digest(config: Any) -> str:

@@ -39,6 +39,10 @@ def dataset_lines(path: str, names: list[str]) -> list[str]:
     parts, shards = storage.join(path, "work", "parts"), storage.join(path, "shards")
     if count := len([name for name in storage.list_dir(parts) if not name.startswith(".")]):
         lines.append(f"measured: {count} sources; the same command goes on from here")
+    scores = storage.join(path, "work", "scores")
+    for scorer in storage.list_dir(scores):
+        count = len([name for name in storage.list_dir(storage.join(scores, scorer)) if not name.startswith(".")])
+        lines.append(f"scored by {scorer}: {count} sources; the same command goes on from here")
     if count := len([name for name in storage.list_dir(shards) if name.endswith(".tar")]):
         lines.append(f"packed: {count} shards, not yet committed; the same command goes on from here")
     return lines

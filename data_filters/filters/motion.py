@@ -9,11 +9,8 @@ import cv2
 import numpy as np
 
 from framemill.data_filters.clip import ClipFrames
+from framemill.data_filters.motion_units import PAIR_S, motion_scores, pair_motion
 
-PAIR_S = 0.5
-"""Flow is taken between frames this far apart (SANA-Video, section 3)."""
-LONG_SIDE, SHORT_SIDE = 576, 320
-"""Flow counts in pixels of a picture of this size, turned for portrait clips."""
 NOT_EXPLAINED, EXPLAINED = 0.22, 0.3
 """Share of the change between two pictures that moving pixels along the flow undoes: up to the first it is no movement,
 from the second on all of it is. On the clips and held real frames of tests/bench (motion_set.py, motion_footage.py)
@@ -47,24 +44,20 @@ class Motion:
         if len(chosen) < 2:
             chosen = [0, len(clip.frames) - 1] if len(clip.frames) > 1 else []
         grey = [cv2.cvtColor(clip.frames[i], cv2.COLOR_RGB2GRAY) for i in chosen]
-        means = [
+        pairs = [
             self.pair(grey[k], grey[k + 1], float(clip.times[chosen[k + 1]] - clip.times[chosen[k]]))
             for k in range(len(chosen) - 1)
         ]
-        length, x, y = np.mean(means, axis=0) if means else np.zeros(3)
-        return {"motion": float(length), "motion_x": float(x), "motion_y": float(y)}
+        return motion_scores(pairs)
 
     def pair(self, earlier: np.ndarray, later: np.ndarray, seconds: float) -> np.ndarray:
         """(mean length, mean x, mean y) of the movement between two grey pictures, per half second."""
-        height, width = earlier.shape
-        wide, high = (LONG_SIDE, SHORT_SIDE) if width >= height else (SHORT_SIDE, LONG_SIDE)
         flow, explained = self.explaining(earlier, later)
         counts = np.clip((explained - NOT_EXPLAINED) / (EXPLAINED - NOT_EXPLAINED), 0, 1)
         if seconds < LEAST_GATED_S:
             counts = 1.0
-        flow = flow * (counts * np.array([wide / width, high / height])).astype(np.float32)
-        length = np.sqrt(np.square(flow).sum(axis=-1)).mean()
-        return np.array([length, flow[..., 0].mean(), flow[..., 1].mean()], np.float64) * (PAIR_S / seconds)
+        halves = np.array(flow.shape[1::-1]) / earlier.shape[::-1]
+        return pair_motion(flow * (counts * halves).astype(np.float32), seconds)
 
     def explaining(self, earlier: np.ndarray, later: np.ndarray) -> tuple[np.ndarray, float]:
         """The flow at half size, in pixels of the pictures given, and the share of their change that it explains."""

@@ -1,0 +1,76 @@
+"""The worker that scores clips with a network: one Ray actor, on a share of a GPU or none, with a child that reads."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from framemill.data_filters.ledger import note
+from framemill.data_filters.measure import DECIMALS
+from framemill.data_filters.models import SCORERS, ModelSpec
+from framemill.data_filters.scores import ScoreWork, read_scores, write_scores
+from framemill.data_filters.source_worker import GONE, Later, call_twice
+from framemill.data_filters.sources import stamp_of
+from framemill.platform import storage
+from framemill.platform.child import ChildCrashed, ExpendableChild
+from framemill.platform.storage import LockToken
+from framemill.platform.vision.video import VideoError
+
+Row = dict[str, Any]
+
+
+class ModelWorker:
+    """Takes sources one by one and commits the scores of their clips."""
+
+    def __init__(self, output: str, token: LockToken, spec: ModelSpec, timeout_s: float) -> None:
+        self.output, self.token, self.spec, self.timeout_s = output, token, spec, timeout_s
+        self.scorer = SCORERS[spec.scorer].load(spec)
+        self.child = ExpendableChild()
+
+    def __call__(self, row: Row) -> Row:
+        """Scores `row["work"]`, a ScoreWork as JSON; gives its path, and why it must wait or ""."""
+        work = ScoreWork.from_json(row["work"])
+        told = {"name": work.source.path, "waits": ""}
+        if read_scores(self.output, self.spec, work) is not None:
+            return told
+        event = {"scored": work.source.path, "scorer": self.spec.scorer, "attempt": self.token.attempt}
+        note(self.output, event="start", **event)
+        try:
+            rows = self.score(work)
+        except Later as reason:
+            return {**told, "waits": str(reason)}
+        self.token.check()
+        write_scores(self.output, self.spec, work.source, rows)
+        note(self.output, event="done", clips=len(rows), **event)
+        return told
+
+    def score(self, work: ScoreWork) -> list[Row]:
+        """The rows of a source's clips.
+
+        Raises:
+            Later: a time limit, storage, or a signal from outside; or the file changed since it was measured.
+        """
+        try:
+            with storage.local_copy(work.source.uri) as path:
+                rows = [self.score_clip(path, clip) for clip in work.clips]
+        except FileNotFoundError as error:
+            raise Later(GONE) from error
+        except OSError as error:
+            raise Later(f"storage: {error.strerror or error}") from error
+        if stamp_of(work.source.uri) != work.source.stamp:
+            raise Later("it changed after it was measured" if storage.exists(work.source.uri) else GONE)
+        return rows
+
+    def score_clip(self, path: str, clip: Row) -> Row:
+        """The scores of a clip, rounded; without them, why."""
+        row: Row = {"key": clip["key"], "unscored": None}
+        seen = (clip["start_s"], clip["frames"], self.scorer.every_s, self.scorer.size(clip["width"], clip["height"]))
+        home = "framemill.data_filters.models.views:view_clip"
+        try:
+            views = call_twice(self.child, home, path, *seen, timeout=self.timeout_s)
+        except (VideoError, ChildCrashed) as error:
+            return {**row, "unscored": f"could not be read again: {error}"}
+        scores = self.scorer.score(views)
+        if not all(math.isfinite(value) for value in scores.values()):
+            return {**row, "unscored": f"{self.spec.scorer}: the network gave no number"}
+        return row | {name: round(value, DECIMALS) for name, value in scores.items()}

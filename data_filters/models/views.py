@@ -1,0 +1,74 @@
+"""The pictures of a clip that a network sees. They are read again from the source, in a worker's expendable child."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from framemill.platform.vision.read import Picture, iter_pictures, to_rgb
+from framemill.platform.vision.video import VideoError
+
+if TYPE_CHECKING:
+    from framemill.data_filters.models import Scorer
+
+SLACK_S = 1e-6
+
+
+@dataclass(frozen=True)
+class Views:
+    times: np.ndarray
+    """float64 (N,): seconds since the source's first frame."""
+    pictures: np.ndarray
+    """uint8 (N, h, w, 3) RGB, upright."""
+
+
+def view_clip(path: str, start_s: float, frames: int, every_s: float, size: tuple[int, int]) -> Views:
+    """The frames nearest to each multiple of `every_s` of a clip of `frames` frames, at `size` (width, height).
+
+    Raises:
+        VideoError: the clip cannot be read again as it was measured.
+    """
+    clip = counted(itertools.islice(iter_pictures(path, start_s=start_s), frames), frames)
+    seen = [(one.time_s, to_rgb(one.frame, *size)) for one in every(clip, every_s)]
+    return Views(np.array([time_s for time_s, _ in seen]), np.stack([rgb for _, rgb in seen]))
+
+
+def counted(pictures: Iterator[Picture], frames: int) -> Iterator[Picture]:
+    """The pictures, if there are so many."""
+    count = 0
+    for picture in pictures:
+        count += 1
+        yield picture
+    if count < frames:
+        raise VideoError(f"only {count} of its {frames} frames are there")
+
+
+def every(pictures: Iterable[Picture], every_s: float) -> Iterator[Picture]:
+    """The pictures that `ClipFrames.every` chooses, without holding the others.
+
+    Where that is the first alone, the last one too: a short clip is seen at both its ends.
+    """
+    before: Picture | None = None
+    given: Picture | None = None
+    first_s, ticks, chosen = 0.0, 0, 0
+    for picture in pictures:
+        first_s = picture.time_s if before is None else first_s
+        while (tick := first_s + ticks * every_s) < picture.time_s + SLACK_S:
+            nearer = before if before and tick - before.time_s <= picture.time_s - tick else picture
+            if nearer is not given:
+                yield nearer
+                given, chosen = nearer, chosen + 1
+            ticks += 1
+        before = picture
+    if chosen == 1 and before is not None and before is not given:
+        yield before
+
+
+def black_views(scorer: Scorer) -> Views:
+    """Two black pictures of the size that a scorer sees of a wide source, to try it on."""
+    width, height = scorer.size(16, 9)
+    return Views(np.arange(2) * scorer.every_s, np.zeros((2, height, width, 3), np.uint8))

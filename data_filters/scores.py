@@ -1,0 +1,94 @@
+"""What networks measured: one immutable Arrow part for each source and scorer, beside the part of the pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from framemill.data_filters.config import Band
+from framemill.data_filters.ledger import Part, part_name, read_table
+from framemill.data_filters.models import ModelSpec
+from framemill.data_filters.select import settle
+from framemill.data_filters.sources import Source
+from framemill.platform import storage
+
+SCORES = "work/scores"
+CLIP_FACTS = ("key", "start_s", "frames", "width", "height")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ScoreWork:
+    """A source, and those of its clips that a network is to see."""
+
+    source: Source
+    clips: list[Row]
+    """With CLIP_FACTS."""
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> ScoreWork:
+        values = json.loads(text)
+        return ScoreWork(Source(**values["source"]), values["clips"])
+
+
+def score_work(parts: list[Part], min_seconds: float, bands: dict[str, Band]) -> list[ScoreWork]:
+    """The clips that nothing known so far rejects, by source: no duplicate's, and none that failed."""
+    by_path: dict[str, list[Row]] = {}
+    for clip in settle(parts, min_seconds, bands)[1]:
+        if clip["state"] == "kept":
+            by_path.setdefault(clip["path"], []).append({name: clip[name] for name in CLIP_FACTS})
+    return [ScoreWork(part.source, by_path[part.source.path]) for part in parts if part.source.path in by_path]
+
+
+def folder_of(output: str, spec: ModelSpec) -> str:
+    return storage.join(output, SCORES, spec.name)
+
+
+def write_scores(output: str, spec: ModelSpec, source: Source, rows: list[Row]) -> None:
+    """Commits the rows of a source's clips: `key`, `unscored` (why there are no scores, or None), and the columns."""
+    text = [("key", pa.string()), ("unscored", pa.string())]
+    schema = pa.schema([*text, *((name, pa.float64()) for name in spec.columns)])
+    table = pa.Table.from_pylist(rows, schema.with_metadata({"framemill": source.to_json()}))
+    buffer = io.BytesIO()
+    with pa.ipc.new_file(buffer, table.schema) as writer:
+        writer.write_table(table)
+    storage.write_atomic(storage.join(folder_of(output, spec), part_name(source)), buffer.getvalue())
+
+
+def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Row] | None:
+    """The rows of all clips of some work by key; None where it is to be done, or the file has changed since."""
+    table = read_table(storage.join(folder_of(output, spec), part_name(work.source)))
+    if table is None or Source.from_json(table.schema.metadata[b"framemill"].decode()).stamp != work.source.stamp:
+        return None
+    rows = {row["key"]: row for row in table.to_pylist()}
+    return rows if all(clip["key"] in rows for clip in work.clips) else None
+
+
+def with_scores(parts: list[Part], spec: ModelSpec, scored: dict[str, dict[str, Row]]) -> list[Part]:
+    """The parts with a scorer's columns in their clips, from its rows by path and key; null where it saw no clip.
+
+    `unscored` says why a clip that should have been scored was not.
+    """
+    return [
+        dataclasses.replace(part, clips=[with_row(clip, spec, scored.get(part.source.path, {})) for clip in part.clips])
+        for part in parts
+    ]
+
+
+def with_row(clip: Row, spec: ModelSpec, rows: dict[str, Row]) -> Row:
+    row = rows.get(clip["key"], {})
+    clip = {**clip, **{name: row.get(name) for name in spec.columns}}
+    clip["unscored"] = clip.get("unscored") or row.get("unscored")
+    if clip.get("motion") is not None and "motion" in spec.columns:
+        from framemill.data_filters.describe import with_movement
+
+        clip["description"] = with_movement(clip["description"], clip)
+    return clip

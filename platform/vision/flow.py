@@ -1,0 +1,129 @@
+"""Optical flow by networks whose weights are given as files.
+
+A network is called with two batches of pictures, uint8 (N, H, W, 3) RGB, the earlier and the later ones, and gives the
+flow float32 (N, H, W, 2): how far each pixel of the earlier picture moves to the right and down, in pixels of H x W.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.weights import read_state_dict, read_weights
+
+RAFT_STEP = 8
+"""RAFT takes pictures whose sides are multiples of this; others are padded with their edges."""
+STEM = "feature_encoder.convnormrelu.0.weight"
+"""The tensor by which RAFT's sizes are told apart: 64 filters in the large one, 32 in the small one."""
+CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+class FlowNetwork(Protocol):
+    def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+        """The flow between pairs of pictures."""
+
+
+class RaftFlow:
+    """RAFT (Teed and Deng 2020) as torchvision builds it, the large or the small one, whichever the weights are of.
+
+    Args:
+        weights: path or URI of a state dict of torchvision's `raft_large` or `raft_small`.
+        sha256: of that file; not checked where empty.
+        device: "cpu" or "cuda".
+        threads: on the CPU; torch has one number for the whole process.
+    """
+
+    def __init__(self, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
+        import torch
+        from torchvision.models.optical_flow import raft_large, raft_small
+
+        state = read_state_dict(weights, sha256)
+        large = STEM in state and state[STEM].shape[0] == 64
+        network = (raft_large if large else raft_small)(weights=None)
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            raise RequestError(f"{weights}: does not hold the weights of torchvision's raft_large or _small") from error
+        torch.set_num_threads(threads)
+        self.network, self.device = network.eval().to(device), device
+
+    def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+        import torch
+
+        height, width = earlier.shape[1:3]
+        # Without the fixed algorithms and whole float32 the last decimals would depend on the day.
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            flow = self.network(self.pictures(earlier), self.pictures(later))[-1].cpu().numpy()
+        top, left = ((-side % RAFT_STEP) // 2 for side in (height, width))
+        return np.ascontiguousarray(flow[:, :, top : top + height, left : left + width].transpose(0, 2, 3, 1))
+
+    def pictures(self, rgb: np.ndarray) -> Any:
+        """As RAFT was trained: float32 (N, 3, H, W), -1..1, with the sides it takes."""
+        import torch
+
+        batch = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        down, right = (-side % RAFT_STEP for side in rgb.shape[1:3])
+        edges = (right // 2, right - right // 2, down // 2, down - down // 2)
+        return torch.nn.functional.pad(batch, edges, mode="replicate")
+
+
+class OnnxFlow:
+    """Any flow network in an ONNX file with two pictures as inputs, such as an export of UniMatch.
+
+    The inputs are float32 (N, 3, H, W) RGB, 0..255; the output, the last where there are several refinements, is the
+    flow (N, 2, H, W). A file made for one pair at a time is given one at a time.
+
+    Args:
+        weights: path or URI of the file.
+        sha256: of that file; not checked where empty.
+        device: "cpu" or "cuda".
+        threads: on the CPU.
+    """
+
+    def __init__(self, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
+        import onnxruntime
+
+        content = read_weights(weights, sha256)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        options.log_severity_level = 3  # errors: its warnings are about graphs, for those who made them
+        provider = CUDA_PROVIDER if device == "cuda" else CPU_PROVIDER
+        if provider not in onnxruntime.get_available_providers():
+            raise RequestError(f"{weights}: this onnxruntime runs on the CPU only; onnxruntime-gpu runs on GPUs")
+        try:
+            self.session = onnxruntime.InferenceSession(content, options, providers=[provider])
+        except Exception as error:  # whatever a file that is no model makes the reader raise
+            raise RequestError(f"{weights}: is no ONNX model that runs here ({type(error).__name__})") from error
+        if provider not in self.session.get_providers():
+            raise FramemillError(f"{weights}: onnxruntime did not start on the GPU")
+        inputs = self.session.get_inputs()
+        if len(inputs) != 2 or any(one.type != "tensor(float)" or len(one.shape) != 4 for one in inputs):
+            told = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+            raise RequestError(f"{weights}: takes {told}; a flow network takes two float (N, 3, H, W)")
+        self.weights = weights
+        self.names = [one.name for one in inputs]
+        self.one_by_one = inputs[0].shape[0] == 1
+
+    def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+        pair = [np.ascontiguousarray(rgb.transpose(0, 3, 1, 2), dtype=np.float32) for rgb in (earlier, later)]
+        step = 1 if self.one_by_one else len(earlier)
+        flows = [self.run([batch[i : i + step] for batch in pair]) for i in range(0, len(earlier), step)]
+        flow = np.concatenate(flows)
+        wanted = (len(earlier), 2, *earlier.shape[1:3])
+        if flow.shape != wanted:
+            raise FramemillError(f"{self.weights}: gives {flow.shape}, not a flow {wanted}")
+        return np.ascontiguousarray(flow.transpose(0, 2, 3, 1), dtype=np.float32)
+
+    def run(self, pair: list[np.ndarray]) -> np.ndarray:
+        try:
+            return np.asarray(self.session.run(None, dict(zip(self.names, pair, strict=True)))[-1])
+        except Exception as error:  # onnxruntime's own, which share no base but this
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise FramemillError(f"{self.weights}: does not take pictures {pair[0].shape}: {reason}") from error
+
+
+NETWORKS: dict[str, Any] = {"raft": RaftFlow, "onnx": OnnxFlow}
+"""By the names that a config calls them."""
