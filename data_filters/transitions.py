@@ -36,13 +36,13 @@ BLANK_S = 1.0
 BACK_S, AHEAD_S = 1.0, BLANK_S + 1.0
 """How long before the frame that shows a change this may begin, and how long after it end."""
 NEAR_S = 0.6
-"""Changes with less between them are one, and one so close to the video's beginning begins there. Also from the sweep."""
+"""Changes with less between them are one, and one so close to the video's beginning begins there. From the sweep."""
 HALVES_S = (0.25, 0.5, 1.0)
 """Half the lengths over which a dissolve is looked for."""
 DISSOLVE_STEP_S = 0.1
 LEAST_DIFFERENCE, UNEXPLAINED = 10.0, 0.36
-"""A dissolve leads to another picture (root mean square of the difference of signatures) through weighted means of both:
-what these do not explain is at most this share of the difference, times 1 less the correlation of the two."""
+"""A dissolve leads to another picture (root mean square of the difference of signatures) through weighted means of
+both: what these do not explain is at most this share of the difference, times 1 less the correlation of the two."""
 
 
 @dataclass(frozen=True)
