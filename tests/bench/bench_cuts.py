@@ -43,9 +43,9 @@ def theirs(*kinds: type[SceneDetector]) -> Detect:
     """PySceneDetect's detectors as they come; what several find is put together."""
 
     def detect(frames: Iterable[np.ndarray], fps: float) -> list[Transition]:
-        detectors, found, last = [kind() for kind in kinds], set(), FrameTimecode(0, fps)
+        detectors, found, last = [kind() for kind in kinds], set(), FrameTimecode(0, float(fps))
         for index, rgb in enumerate(frames):
-            last, picture = FrameTimecode(index, fps), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+            last, picture = FrameTimecode(index, float(fps)), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
             found |= {cut.frame_num for one in detectors for cut in one.process_frame(last, picture)}
         found |= {cut.frame_num for one in detectors for cut in one.post_process(last)}
         return [Transition(cut, cut) for cut in sorted(found)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from framemill.platform.vision.video import encode_mp4
 
-WIDTH, HEIGHT, FPS = 480, 270, 24
+WIDTH, HEIGHT, FPS = 480, 270, 24.0
 FRAMES = 84
 CRF = (20, 26, 32)
 SEEDS = range(100, 106)
