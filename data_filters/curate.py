@@ -115,7 +115,9 @@ def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tupl
     sources, dropped = drop(found, config.drop)
     parts = {source.path: read_part(config.output, source) for source in sources}
     todo = [source for source in sources if parts[source.path] is None]
-    settings = MeasureSettings(config.clip.min_seconds, config.clip.max_seconds, tuple(pass_filters(config)))
+    settings = MeasureSettings(
+        config.clip.min_seconds, config.clip.max_seconds, tuple(pass_filters(config)), config.clip.trim_s
+    )
     arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
     run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])
     for source in todo:

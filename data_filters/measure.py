@@ -40,7 +40,7 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
     yield SourceFacts(source_id, info)
     pace = Pace(info.tick_s)
     filters = [FILTERS[name].load() for name in settings.filters]
-    splitter = Splitter(info.fps, info.width, info.height, settings.min_seconds, settings.max_seconds)
+    splitter = Splitter(info.fps, info.width, info.height, settings.min_seconds, settings.max_seconds, settings.trim_s)
 
     def measured(clip: ClipFrames) -> MeasuredClip:
         scores = {name: round(value, DECIMALS) for f in filters for name, value in f.score(clip).items()}

@@ -12,6 +12,7 @@ class MeasureSettings:
     min_seconds: float
     max_seconds: float
     filters: tuple[str, ...]
+    trim_s: float = 0.0
 
 
 @dataclass(frozen=True)
