@@ -42,6 +42,7 @@ CLIP_FIELDS = [
     ("height", pa.int64()),
     ("fps", pa.float64()),
     ("description", pa.string()),
+    ("phashes", pa.list_(pa.uint64())),
     ("sidecar_caption", pa.string()),
 ]
 VERDICT_FIELDS = [("state", pa.string()), ("reason", pa.string()), ("caption", pa.string())]
@@ -76,7 +77,7 @@ def clip_rows(source: Source, source_id: str, caption: str | None, clips: list[M
             "source_id": source_id,
             "path": source.path,
             **{name: getattr(clip, name) for name in ("start_s", "end_s", "first_frame", "frames")},
-            **{name: getattr(clip, name) for name in ("width", "height", "fps", "description", "thumbnail")},
+            **{name: getattr(clip, name) for name in ("width", "height", "fps", "description", "phashes", "thumbnail")},
             "sidecar_caption": caption,
             **clip.scores,
         }

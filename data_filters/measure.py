@@ -11,9 +11,12 @@ from framemill.data_filters.clip import ClipFrames, small_size
 from framemill.data_filters.describe import describe
 from framemill.data_filters.filters import FILTERS
 from framemill.data_filters.measure_types import Ended, MeasuredClip, MeasureSettings, SourceFacts
+from framemill.data_filters.phash import phash
 from framemill.data_filters.split import Splitter
 from framemill.platform.storage import sha256_file
-from framemill.platform.vision.video import VideoError, iter_frames, probe
+from framemill.platform.vision.read import Frame, iter_pictures
+from framemill.platform.vision.shrink import shrink
+from framemill.platform.vision.video import VideoError, probe
 
 DECIMALS = 6
 """Times and scores are rounded before anything is decided from them."""
@@ -50,13 +53,15 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
             fps=round(info.fps, DECIMALS),
             scores=scores,
             description=describe(clip, scores),
+            phashes=tuple(phash(clip.bars.inside(clip.luma[i])) for i in clip.every(1.0)),
             thumbnail=thumbnail(clip.frames[len(clip.frames) // 2]),
         )
 
     reason = None
     try:
-        for frame in iter_frames(path, size=small_size(info.width, info.height)):
-            for clip in splitter.push(frame):
+        for picture in iter_pictures(path):
+            small = shrink(picture.frame, *small_size(info.width, info.height))
+            for clip in splitter.push(Frame(picture.index, picture.time_s, small)):
                 yield measured(clip)
     except VideoError as error:
         reason = str(error)

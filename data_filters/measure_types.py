@@ -29,6 +29,8 @@ class MeasuredClip:
     fps: float
     scores: dict[str, float]
     description: str
+    phashes: tuple[int, ...]
+    """The 64-bit perceptual hash of a frame each second, without black bars."""
     thumbnail: bytes
     """A small JPEG of the middle frame."""
 
