@@ -84,7 +84,8 @@ def measure(config: CurateConfig, sources: list[Source], token: LockToken) -> li
     storage.make_dirs(storage.join(config.output, PARTS))
     parts = {source.path: read_part(config.output, source) for source in sources}
     todo = [source for source in sources if parts[source.path] is None]
-    settings = MeasureSettings(config.clip.min_seconds, config.clip.max_seconds, tuple(config.filters))
+    limits = config.screen if config.screen.enabled else None
+    settings = MeasureSettings(config.clip.min_seconds, config.clip.max_seconds, tuple(config.filters), limits)
     arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
     run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])
     for source in todo:

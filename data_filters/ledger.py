@@ -62,11 +62,13 @@ class Part:
     source_id: str | None
     """sha256 of the content; None where the file could not be read."""
     reason: str | None
-    """Why it failed; None where it was read to its end."""
+    """Why it failed, or was screened; None where it was read to its end."""
     provenance: dict[str, Any]
     clips: list[dict[str, Any]]
     """Rows of the clips table without their verdict. When written each has a `thumbnail` (JPEG) too; reading leaves it
     where it is, since a driver holds the rows of all sources."""
+    screened: bool = False
+    """Whether it ended at the key-frame screen: it is filtered then, and the reason says by what."""
 
 
 def clip_rows(source: Source, source_id: str, caption: str | None, clips: list[MeasuredClip]) -> list[dict[str, Any]]:
@@ -106,6 +108,7 @@ def write_part(output: str, part: Part, filters: list[str]) -> None:
         "source_id": part.source_id,
         "reason": part.reason,
         "provenance": part.provenance,
+        "screened": part.screened,
     }
     schema = clips_schema(filters, verdicts=False).append(pa.field("thumbnail", pa.binary()))
     table = pa.Table.from_pylist(part.clips, schema.with_metadata({"framemill": json.dumps(facts)}))
@@ -124,7 +127,7 @@ def read_part(output: str, source: Source) -> Part | None:
     if Source.from_json(facts["source"]).stamp != source.stamp:
         return None
     clips = table.drop_columns(["thumbnail"]).to_pylist()
-    return Part(source, facts["source_id"], facts["reason"], facts["provenance"], clips)
+    return Part(source, facts["source_id"], facts["reason"], facts["provenance"], clips, facts["screened"])
 
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from framemill.data_filters.describe import describe
 from framemill.data_filters.filters import FILTERS
 from framemill.data_filters.measure_types import Ended, MeasuredClip, MeasureSettings, SourceFacts
 from framemill.data_filters.phash import phash
+from framemill.data_filters.screen import screen
 from framemill.data_filters.split import Splitter
 from framemill.platform.storage import sha256_file
 from framemill.platform.vision.read import Frame, iter_pictures
@@ -26,7 +27,8 @@ THUMBNAIL_WIDTH = 160
 def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts | MeasuredClip | Ended]:
     """The facts of a local file, then its clips as the pass completes them, then how it ended.
 
-    A file that breaks off ends with the reason; the clips before stand.
+    A file that breaks off ends with the reason; the clips before stand. One that the key-frame screen finds hopeless
+    ends with that reason and no clips.
 
     Raises:
         OSError: the file could not be reached.
@@ -37,6 +39,9 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
         info = probe(path)
     except VideoError as error:
         yield Ended(str(error))
+        return
+    if settings.screen is not None and (hopeless := screen(path, info, settings.screen)) is not None:
+        yield Ended(hopeless, screened=True)
         return
     filters = [FILTERS[name].load() for name in settings.filters]
     splitter = Splitter(info.fps, info.width, info.height, settings.min_seconds, settings.max_seconds)

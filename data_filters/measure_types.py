@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from framemill.data_filters.config import ScreenConfig
 
 
 @dataclass(frozen=True)
@@ -10,6 +14,8 @@ class MeasureSettings:
     min_seconds: float
     max_seconds: float
     filters: tuple[str, ...]
+    screen: ScreenConfig | None = None
+    """The limits of the key-frame screen; None: every source is decoded whole."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class MeasuredClip:
 
 @dataclass(frozen=True)
 class Ended:
-    """The last thing said of a source: why it could not be read to its end, or None."""
+    """The last thing said of a source: why it was not read to its end, or None where it was."""
 
     reason: str | None
+    screened: bool = False
+    """Whether that is because nothing in it could be kept, as the key-frame screen found; else it failed."""

@@ -32,10 +32,11 @@ def verdict(clip: Row, min_seconds: float, bands: dict[str, Band]) -> tuple[str,
 
 
 def originals(parts: list[Part]) -> dict[str, str]:
-    """For each content, the path that stands for it: the first of those with clips, in the order of paths."""
+    """For each content, the path that stands for it: the first of those with clips, or screened, in the order
+    of paths."""
     first: dict[str, str] = {}
     for part in sorted(parts, key=lambda part: part.source.path):
-        if part.source_id is not None and part.clips:
+        if part.source_id is not None and (part.clips or part.screened):
             first.setdefault(part.source_id, part.source.path)
     return first
 
@@ -57,9 +58,8 @@ def settle(parts: list[Part], min_seconds: float, bands: dict[str, Band]) -> tup
         for clip in part.clips:
             state, reason = verdict(clip, min_seconds, bands)
             clips.append({**clip, "state": state, "reason": reason, "provenance": part.provenance})
-        sources.append(
-            {**row, "state": "failed" if part.reason else "ok", "reason": part.reason, "clips": len(part.clips)}
-        )
+        ended = "filtered" if part.screened else "failed" if part.reason else "ok"
+        sources.append({**row, "state": ended, "reason": part.reason, "clips": len(part.clips)})
     return sources, sorted(clips, key=lambda clip: clip["key"])
 
 

@@ -78,7 +78,7 @@ class SourceWorker:
         assert isinstance(facts, SourceFacts) and isinstance(ended, Ended)
         clips = [item for item in items if isinstance(item, MeasuredClip)]
         rows = clip_rows(source, facts.source_id, caption, clips)
-        return Part(source, facts.source_id, ended.reason, provenance, rows)
+        return Part(source, facts.source_id, ended.reason, provenance, rows, ended.screened)
 
 
 def call_twice(child: ExpendableChild, function: str, *arguments: Any, timeout: float) -> Any:

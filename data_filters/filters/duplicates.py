@@ -10,8 +10,8 @@ from framemill.data_filters.clip import ClipFrames
 CELLS = (40, 24)
 """Cells across and down whose means are compared."""
 NOISE_MEAN, NOISE_CELL = 0.35, 1.1
-"""8-bit luma levels at 320 pixels: what x264 up to crf 23 leaves between frames that were the same, as the mean over
-pixels and in the cell that changes most. Consecutive frames of moving pictures lay above 0.8 and 4."""
+"""8-bit luma levels at 320 pixels: what x264 up to crf 23 leaves between nearly all frames that were the same, as the
+mean over pixels and in the cell that changes most. Where most of a picture moves they lay above 0.8 and 4."""
 
 
 class Duplicates:
