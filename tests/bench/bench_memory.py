@@ -18,7 +18,7 @@ from framemill.platform.child import ExpendableChild
 from framemill.platform.vision.video import encode_mp4
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "data_filters"))
-from hostile import again_and_again  # noqa: E402
+from hostile import again_and_again
 
 GOP_FRAMES, TIMES = 60, 10
 
