@@ -38,10 +38,13 @@ def shrink(frame: VideoFrame, width: int, height: int) -> np.ndarray:
     if matrix == UNSPECIFIED_MATRIX:
         matrix = 5 if assumed_matrix(frame.height) == Colorspace.ITU601 else int(Colorspace.ITU709)
     larger = frame.width >= wide and frame.height >= high
-    if frame.format.name not in PLANAR or matrix not in RED_BLUE_WEIGHTS or not larger:
+    # Some decoders leave a fourth, empty plane; some give their lines from the bottom up.
+    parts = frame.planes[:3]
+    plain = frame.format.name in PLANAR and all(plane.line_size > 0 for plane in parts)
+    if not plain or matrix not in RED_BLUE_WEIGHTS or not larger:
         return to_rgb(frame, width, height)
     full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
-    planes = cv2.merge([halved(samples(plane), wide, high) for plane in frame.planes])
+    planes = cv2.merge([halved(samples(plane), wide, high) for plane in parts])
     rgb = cv2.transform(planes, to_rgb_matrix(matrix, full))
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
 
