@@ -21,8 +21,10 @@ class Flicker:
     """
 
     def score(self, clip: ClipFrames) -> dict[str, float]:
+        if len(clip.luma) < 3:
+            return {"flicker": 0.0}
         cells = np.stack([cv2.resize(luma, CELLS, interpolation=cv2.INTER_AREA) for luma in clip.luma])
         change = np.median(np.diff(cells.astype(np.float32), axis=0), axis=(1, 2))
         before, after = change[:-1], change[1:]
         swing = np.where(before * after < 0, np.minimum(np.abs(before), np.abs(after)), 0)
-        return {"flicker": float(swing.mean()) if len(swing) else 0.0}
+        return {"flicker": float(swing.mean())}

@@ -189,7 +189,12 @@ def test_fades_cuts_and_movement_do_not_flicker():
     assert score("flicker", frames)["flicker"] < 0.5
     assert score("flicker", brighter(moving(pace="still"), np.linspace(-60, 60, 32)))["flicker"] < 0.1
     assert score("flicker", brighter(moving(pace="still"), np.repeat([0, 60], 16)))["flicker"] < 0.1
-    assert score("flicker", frames[:2])["flicker"] == 0
+    assert score("flicker", frames[:2])["flicker"] == score("flicker", frames[:1])["flicker"] == 0
+
+
+def test_a_single_frame_has_every_score():
+    for name, entry in FILTERS.items():
+        assert set(score(name, moving()[:1])) == set(entry.columns)
 
 
 # ---------------------------------------------------------------------------------------------------------- phash
