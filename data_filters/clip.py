@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
+
+from framemill.data_filters.bars import Bars, find_bars
 
 LONGEST_SIDE = 320
 """Pixels. Filters see each frame at this size, whatever the source's, so that scores compare."""
@@ -45,6 +48,16 @@ class ClipFrames:
     def samples(self) -> list[np.ndarray]:
         """The frames that stand for the clip where every frame is not needed: one each half second."""
         return [self.frames[i] for i in self.every(0.5)]
+
+    @cached_property
+    def luma(self) -> list[np.ndarray]:
+        """The brightness of every frame, uint8 (h, w), 0 black to 255 white."""
+        return [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in self.frames]
+
+    @cached_property
+    def bars(self) -> Bars:
+        """The black bars around the picture."""
+        return find_bars([self.luma[i] for i in self.every(0.5)])
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:

@@ -42,6 +42,27 @@ class SelectConfig:
 
 
 @dataclass
+class ScreenConfig:
+    enabled: bool = key(True, "a source whose key frames show that nothing in it can be kept is not decoded further")
+    min_side: int = key(32, "hopeless: the shorter side has fewer pixels")
+    contrast: float = key(1.0, "hopeless: luma spreads by no more than this (standard deviation, 0..255) in them all")
+    change: float = key(1.0, "hopeless: no part of the picture changes by more than this (luma, 0..255) between them,")
+    still_seconds: float = key(5.0, "where there are three that lie so far apart from first to last, seconds")
+    key_frames: int = key(24, "key frames that are decoded at most, spread over the source")
+
+    def validate(self) -> None:
+        for name, value, lowest, highest in (
+            ("min_side", self.min_side, 1, 8192),
+            ("contrast", self.contrast, 0, 255),
+            ("change", self.change, 0, 255),
+            ("still_seconds", self.still_seconds, 0, 86400),
+            ("key_frames", self.key_frames, 3, 1000),
+        ):
+            if not lowest <= value <= highest:
+                raise RequestError(f"screen.{name}={value}: must be from {lowest} to {highest}")
+
+
+@dataclass
 class DropConfig:
     paths: List[str] = key(list, "sources whose path fits one of these globs are left out")
     tags: List[str] = key(list, "and those with a tag that fits one of these")
@@ -122,6 +143,7 @@ class CurateConfig:
     limit: int = key(0, "take only the first so many sources; 0: all", role="sources")
     drop: DropConfig = key(DropConfig, role="sources")
     clip: ClipConfig = key(ClipConfig)
+    screen: ScreenConfig = key(ScreenConfig)
     filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
     motion: MotionConfig = key(MotionConfig)
     models: ModelsConfig = key(ModelsConfig)

@@ -55,6 +55,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         finish_commit(config.output)
         if config.from_:
             parts, dropped = reselect.measured(config)
+            reselect.require_scores(config, parts)
         else:
             parts, dropped = measure(config, found, lock.token())
             parts = score(config, parts, lock.token())
@@ -116,7 +117,11 @@ def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tupl
     parts = {source.path: read_part(config.output, source) for source in sources}
     todo = [source for source in sources if parts[source.path] is None]
     settings = MeasureSettings(
-        config.clip.min_seconds, config.clip.max_seconds, tuple(pass_filters(config)), config.clip.trim_s
+        config.clip.min_seconds,
+        config.clip.max_seconds,
+        tuple(pass_filters(config)),
+        trim_s=config.clip.trim_s,
+        screen=config.screen if config.screen.enabled else None,
     )
     arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
     run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])

@@ -57,6 +57,7 @@ CLIP_FIELDS = [
     ("height", pa.int64()),
     ("fps", pa.float64()),
     ("description", pa.string()),
+    ("phashes", pa.list_(pa.uint64())),
     ("sidecar_caption", pa.string()),
 ]
 VERDICT_FIELDS = [("state", pa.string()), ("reason", pa.string()), ("caption", pa.string())]
@@ -76,11 +77,13 @@ class Part:
     source_id: str | None
     """sha256 of the content; None where the file could not be read."""
     reason: str | None
-    """Why it failed; None where it was read to its end."""
+    """Why it failed, or was screened; None where it was read to its end."""
     provenance: dict[str, Any]
     clips: list[dict[str, Any]]
     """Rows of the clips table without their verdict. When written each has a `thumbnail` (JPEG) too; reading leaves it
     where it is, since a driver holds the rows of all sources."""
+    screened: bool = False
+    """Whether it ended at the key-frame screen: it is filtered then, and the reason says by what."""
     facts: dict[str, Any] = field(default_factory=dict)
     """The columns of FACT_FIELDS; empty where the file could not be read."""
 
@@ -101,7 +104,7 @@ def clip_rows(source: Source, source_id: str, caption: str | None, clips: list[M
             "source_id": source_id,
             "path": source.path,
             **{name: getattr(clip, name) for name in ("start_s", "end_s", "first_frame", "frames")},
-            **{name: getattr(clip, name) for name in ("width", "height", "fps", "description", "thumbnail")},
+            **{name: getattr(clip, name) for name in ("width", "height", "fps", "description", "phashes", "thumbnail")},
             "sidecar_caption": caption,
             **clip.scores,
         }
@@ -131,6 +134,7 @@ def write_part(output: str, part: Part, filters: list[str]) -> None:
         "reason": part.reason,
         "provenance": part.provenance,
         "facts": part.facts,
+        "screened": part.screened,
     }
     schema = clips_schema(filters, verdicts=False).append(pa.field("thumbnail", pa.binary()))
     table = pa.Table.from_pylist(part.clips, schema.with_metadata({"framemill": json.dumps(facts)}))
@@ -149,7 +153,8 @@ def read_part(output: str, source: Source) -> Part | None:
     if Source.from_json(facts["source"]).stamp != source.stamp:
         return None
     clips = table.drop_columns(["thumbnail"]).to_pylist()
-    return Part(source, facts["source_id"], facts["reason"], facts["provenance"], clips, facts["facts"])
+    told = [facts[name] for name in ("source_id", "reason", "provenance")]
+    return Part(source, *told, clips, screened=facts["screened"], facts=facts["facts"])
 
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:

@@ -11,10 +11,14 @@ from framemill.data_filters.clip import ClipFrames, small_size
 from framemill.data_filters.describe import describe
 from framemill.data_filters.filters import FILTERS
 from framemill.data_filters.measure_types import Ended, MeasuredClip, MeasureSettings, SourceFacts
+from framemill.data_filters.phash import phash
+from framemill.data_filters.screen import screen
 from framemill.data_filters.split import Splitter
 from framemill.platform.storage import sha256_file
 from framemill.platform.vision.pace import Pace
-from framemill.platform.vision.video import VideoError, iter_frames, probe
+from framemill.platform.vision.read import Frame, iter_pictures
+from framemill.platform.vision.shrink import shrink
+from framemill.platform.vision.video import VideoError, probe
 
 DECIMALS = 6
 """Times and scores are rounded before anything is decided from them."""
@@ -24,7 +28,8 @@ THUMBNAIL_WIDTH = 160
 def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts | MeasuredClip | Ended]:
     """The facts of a local file, then its clips as the pass completes them, then how it ended.
 
-    A file that breaks off ends with the reason; the clips before stand.
+    A file that breaks off ends with the reason; the clips before stand. One that the key-frame screen finds hopeless
+    ends with that reason and no clips.
 
     Raises:
         OSError: the file could not be reached.
@@ -38,6 +43,9 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
         yield Ended(str(error))
         return
     yield SourceFacts(source_id, info)
+    if settings.screen is not None and (hopeless := screen(path, info, settings.screen)) is not None:
+        yield Ended(hopeless, screened=True)
+        return
     pace = Pace(info.tick_s)
     filters = [FILTERS[name].load() for name in settings.filters]
     splitter = Splitter(info.fps, info.width, info.height, settings.min_seconds, settings.max_seconds, settings.trim_s)
@@ -54,13 +62,15 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
             fps=round(info.fps, DECIMALS),
             scores=scores,
             description=describe(clip, scores),
+            phashes=tuple(phash(clip.bars.inside(clip.luma[i])) for i in clip.every(1.0)),
             thumbnail=thumbnail(clip.frames[len(clip.frames) // 2]),
         )
 
     reason = None
     try:
-        for frame in pace.watch(iter_frames(path, size=small_size(info.width, info.height))):
-            for clip in splitter.push(frame):
+        for picture in pace.watch(iter_pictures(path)):
+            small = shrink(picture.frame, *small_size(info.width, info.height))
+            for clip in splitter.push(Frame(picture.index, picture.time_s, small)):
                 yield measured(clip)
     except VideoError as error:
         reason = str(error)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from framemill.data_filters.config import ScreenConfig
 
 from framemill.platform.vision.probe import VideoInfo
 
@@ -13,6 +17,8 @@ class MeasureSettings:
     max_seconds: float
     filters: tuple[str, ...]
     trim_s: float = 0.0
+    screen: ScreenConfig | None = None
+    """The limits of the key-frame screen; None: every source is decoded whole."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,18 @@ class MeasuredClip:
     fps: float
     scores: dict[str, float]
     description: str
+    phashes: tuple[int, ...]
+    """The 64-bit perceptual hash of a frame each second, without black bars."""
     thumbnail: bytes
     """A small JPEG of the middle frame."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The last thing said of a source: why it could not be read to its end, or None."""
+    """The last thing said of a source: why it was not read to its end, or None where it was."""
 
     reason: str | None
+    screened: bool = False
+    """Whether that is because nothing in it could be kept, as the key-frame screen found; else it failed."""
     fps_varies: bool | None = None
     """Whether the steps between its frames differ; None where that is not known."""

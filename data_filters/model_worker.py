@@ -10,8 +10,7 @@ from framemill.data_filters.measure import DECIMALS
 from framemill.data_filters.models import SCORERS, ModelSpec
 from framemill.data_filters.scores import ScoreWork, read_scores, write_scores
 from framemill.data_filters.source_worker import GONE, Later, call_twice
-from framemill.data_filters.sources import stamp_of
-from framemill.platform import storage
+from framemill.data_filters.sources import is_gone, local_copy, stamp_of
 from framemill.platform.child import ChildCrashed, ExpendableChild
 from framemill.platform.storage import LockToken
 from framemill.platform.vision.video import VideoError
@@ -51,14 +50,14 @@ class ModelWorker:
             Later: a time limit, storage, or a signal from outside; or the file changed since it was measured.
         """
         try:
-            with storage.local_copy(work.source.uri) as path:
+            with local_copy(work.source.uri) as path:
                 rows = [self.score_clip(path, clip) for clip in work.clips]
         except FileNotFoundError as error:
             raise Later(GONE) from error
         except OSError as error:
             raise Later(f"storage: {error.strerror or error}") from error
-        if stamp_of(work.source.uri) != work.source.stamp:
-            raise Later("it changed after it was measured" if storage.exists(work.source.uri) else GONE)
+        if (stamp := stamp_of(work.source.uri)) != work.source.stamp:
+            raise Later(GONE if is_gone(stamp) else "it changed after it was measured")
         return rows
 
     def score_clip(self, path: str, clip: Row) -> Row:

@@ -62,7 +62,7 @@ def funnel(sources: list[Row], clips: list[Row]) -> str:
 
 
 def reasons(sources: list[Row], clips: list[Row]) -> str:
-    """Why clips were not kept, counted; and each source that failed or was a duplicate."""
+    """Why clips were not kept, counted; and each source that failed, was a duplicate, or was screened."""
     counts = Counter((clip["state"], clip["reason"]) for clip in clips if clip["reason"])
     rows = "".join(
         f"<tr><td>{count}<td>{state}<td>{escape(reason)}"
@@ -72,9 +72,11 @@ def reasons(sources: list[Row], clips: list[Row]) -> str:
     told = "".join(
         f"<tr><td>{escape(source['path'])}<td>{source['state']}<td>{escape(source['reason'])}"
         for source in sources
-        if source["state"] in ("failed", "duplicate")
+        if source["state"] in ("failed", "duplicate") or (source["state"] == "filtered" and not source["clips"])
     )
-    return table + (f"<h2>Sources that failed or repeat another</h2><table>{told}</table>" if told else "")
+    return table + (
+        f"<h2>Sources that failed, repeat another, or hold nothing to keep</h2><table>{told}</table>" if told else ""
+    )
 
 
 def histograms(config: CurateConfig, clips: list[Row]) -> str:

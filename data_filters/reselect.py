@@ -11,8 +11,12 @@ import pyarrow.compute as pc
 
 from framemill.data_filters.config import CurateConfig, DropConfig
 from framemill.data_filters.drop import dropped_row, fits
-from framemill.data_filters.ledger import VERDICT_FIELDS, Part, part_uri, read_ipc
+from framemill.data_filters.ledger import FACT_FIELDS, VERDICT_FIELDS, Part, part_uri, read_ipc
+from framemill.data_filters.models import bands_known, specs_of
 from framemill.data_filters.pack import ShardPlan
+from framemill.data_filters.scores import score_work
+from framemill.data_filters.select import NO_CLIP
+from framemill.data_filters.shard_worker import NOT_PACKED
 from framemill.data_filters.sources import Source, list_sources
 from framemill.platform import storage
 from framemill.platform.config import compose, differences, load_frozen, result_values
@@ -78,6 +82,27 @@ def measured(config: CurateConfig) -> tuple[list[Part], list[Row]]:
     return [part_of(config.from_, row, clips.get(row["path"], []), originals) for row in stays], dropped
 
 
+def require_scores(config: CurateConfig, parts: list[Part]) -> None:
+    """Refuses bands that let clips through which no network has scored, since other bands rejected them first.
+
+    Raises:
+        RequestError: there are such clips.
+    """
+    specs = specs_of(config)
+    columns = [name for spec in specs for name in spec.columns]
+    without = [
+        clip["key"]
+        for work in (score_work(parts, config.clip.min_seconds, bands_known(config, [])) if specs else [])
+        for clip in work.clips
+        if clip.get("unscored") is None and any(clip[name] is None for name in columns)
+    ]
+    if without:
+        raise RequestError(
+            f"select.bands: {len(without)} clips pass that were rejected in from={config.from_} before "
+            f"{specs[0].scorer} was measured, the first {without[0]}; curate anew from input="
+        )
+
+
 def clips_of(dataset: str, paths: list[str]) -> dict[str, list[Row]]:
     """The rows of the clips table by source, with their verdicts."""
     table = read_ledger(dataset, "clips")
@@ -92,10 +117,21 @@ def part_of(dataset: str, row: Row, clips: list[Row], originals: set[str | None]
     if row["state"] == "duplicate" and row["source_id"] not in originals:
         # The ledger names only the original's clips; it is dropped, and this one stands for the content now.
         return part_beside(dataset, row["path"])
-    reason = reading_error(row, clips)
+    screened = row["state"] == "filtered" and not row["clips"] and row["reason"] != NO_CLIP
+    reason = row["reason"] if screened else reading_error(row, clips)
+    source = Source(row["path"], "", "")
+    facts = {name: row[name] for name, _ in FACT_FIELDS} if row["codec"] else {}
+    measured = [as_measured(clip) for clip in clips]
+    return Part(source, row["source_id"], reason, row["provenance"], measured, screened=screened, facts=facts)
+
+
+def as_measured(clip: Row) -> Row:
+    """A clip without its verdict, but for what kept a network from scoring it."""
     verdicts = {name for name, _ in VERDICT_FIELDS}
-    plain = [{name: value for name, value in clip.items() if name not in verdicts} for clip in clips]
-    return Part(Source(row["path"], "", ""), row["source_id"], reason, row["provenance"], plain)
+    plain = {name: value for name, value in clip.items() if name not in verdicts}
+    if clip["state"] == "failed" and not clip["reason"].startswith(NOT_PACKED):
+        plain["unscored"] = clip["reason"]
+    return plain
 
 
 def part_beside(dataset: str, path: str) -> Part:
@@ -105,7 +141,8 @@ def part_beside(dataset: str, path: str) -> Part:
         raise RequestError(f"drop: {path} repeats a dropped source, and from={dataset} has no work/parts to tell of it")
     facts = json.loads(table.schema.metadata[b"framemill"])
     clips = table.drop_columns(["thumbnail"]).to_pylist()
-    return Part(source, facts["source_id"], facts["reason"], facts["provenance"], clips)
+    told = [facts[name] for name in ("source_id", "reason", "provenance")]
+    return Part(source, *told, clips, screened=facts["screened"], facts=facts["facts"])
 
 
 def reading_error(row: Row, clips: list[Row]) -> str | None:

@@ -10,6 +10,7 @@ from framemill.data_filters.ledger import Part
 
 SLACK_S = 1e-3
 """Clip times are sums of rounded steps: a clip that misses the minimum by less has reached it."""
+NO_CLIP = "no clip in it"
 Row = dict[str, Any]
 
 
@@ -34,10 +35,11 @@ def verdict(clip: Row, min_seconds: float, bands: dict[str, Band]) -> tuple[str,
 
 
 def originals(parts: list[Part]) -> dict[str, str]:
-    """For each content, the path that stands for it: the first of those with clips, in the order of paths."""
+    """For each content, the path that stands for it: the first of those with clips, or screened, in the order
+    of paths."""
     first: dict[str, str] = {}
     for part in sorted(parts, key=lambda part: part.source.path):
-        if part.source_id is not None and part.clips:
+        if part.source_id is not None and (part.clips or part.screened):
             first.setdefault(part.source_id, part.source.path)
     return first
 
@@ -59,9 +61,8 @@ def settle(parts: list[Part], min_seconds: float, bands: dict[str, Band]) -> tup
         for clip in part.clips:
             state, reason = verdict(clip, min_seconds, bands)
             clips.append({**clip, "state": state, "reason": reason, "provenance": part.provenance})
-        sources.append(
-            {**row, "state": "failed" if part.reason else "ok", "reason": part.reason, "clips": len(part.clips)}
-        )
+        ended = "filtered" if part.screened else "failed" if part.reason else "ok"
+        sources.append({**row, "state": ended, "reason": part.reason, "clips": len(part.clips)})
     return sources, sorted(clips, key=lambda clip: clip["key"])
 
 
@@ -76,7 +77,7 @@ def conclude(sources: list[Row], clips: list[Row]) -> None:
             continue
         failed = [clip for clip in found if clip["state"] == "failed"]
         source["state"] = "failed" if failed else "filtered"
-        source["reason"] = "; ".join(sorted({clip["reason"] for clip in failed or found})) or "no clip in it"
+        source["reason"] = "; ".join(sorted({clip["reason"] for clip in failed or found})) or NO_CLIP
 
 
 def check_conservation(sources: list[Row], clips: list[Row]) -> None:

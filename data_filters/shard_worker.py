@@ -21,6 +21,7 @@ from framemill.platform.storage import LockToken, StorageError
 from framemill.platform.vision.probe import VideoError
 
 MANIFESTS = "work/shards"
+NOT_PACKED = "could not be packed"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class ShardWorker:
                         try:
                             found = self.cut(path, clip)
                         except (VideoError, ChildCrashed) as error:
-                            failed[clip.key] = f"could not be packed: {error}"
+                            failed[clip.key] = f"{NOT_PACKED}: {error}"
                             continue
                     mp4, cut = found
                     # Checked before each clip too: a driver that is gone may have a successor packing this shard.

@@ -85,7 +85,8 @@ class SourceWorker:
         clips = [item for item in items if isinstance(item, MeasuredClip)]
         rows = clip_rows(source, facts.source_id, caption, clips)
         columns = fact_columns(facts.video, ended.fps_varies)
-        return Part(source, facts.source_id, ended.reason, provenance, rows, columns)
+        told = (facts.source_id, ended.reason, provenance)
+        return Part(source, *told, rows, screened=ended.screened, facts=columns)
 
 
 def call_twice(child: ExpendableChild, function: str, *arguments: Any, timeout: float) -> Any:

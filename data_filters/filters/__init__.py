@@ -36,6 +36,11 @@ FILTERS = {
     "technical": FilterEntry(
         "technical:Technical", ("technical", "sharpness", "exposure", "contrast", "colourfulness", "brightness")
     ),
+    "vmaf_motion": FilterEntry("vmaf_motion:VmafMotion", ("vmaf_motion",)),
+    "clipping": FilterEntry("clipping:Clipping", ("clipped_dark", "clipped_bright")),
+    "black_bars": FilterEntry("black_bars:BlackBars", ("black_bars",)),
+    "duplicates": FilterEntry("duplicates:Duplicates", ("duplicates", "frozen_s")),
+    "flicker": FilterEntry("flicker:Flicker", ("flicker",)),
 }
 
 

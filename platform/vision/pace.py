@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from framemill.platform.vision.read import Frame
+from framemill.platform.vision.read import Picture
 
 JITTER_S = 0.0025
 """Steps that differ by less are equal: some containers round times to a millisecond, and keep them so when copied."""
@@ -13,20 +13,20 @@ TICKS = 1.5
 
 
 class Pace:
-    """Watches frames go by, and holds the shortest and longest step between two of them."""
+    """Watches pictures go by, and holds the shortest and longest step between two of them."""
 
     def __init__(self, tick_s: float) -> None:
         self.slack_s = max(JITTER_S, TICKS * tick_s)
         self.last: float | None = None
         self.shortest, self.longest = float("inf"), 0.0
 
-    def watch(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        for frame in frames:
+    def watch(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+        for picture in pictures:
             if self.last is not None:
-                step = frame.time_s - self.last
+                step = picture.time_s - self.last
                 self.shortest, self.longest = min(self.shortest, step), max(self.longest, step)
-            self.last = frame.time_s
-            yield frame
+            self.last = picture.time_s
+            yield picture
 
     @property
     def varies(self) -> bool | None:

@@ -16,6 +16,8 @@ import pytest
 from hostile import again_and_again, moving, restamp, sound, words, write
 
 from framemill.data_filters.curate import curate
+from framemill.data_filters.measure import measure_source
+from framemill.data_filters.measure_types import Ended, MeasuredClip, MeasureSettings
 from framemill.platform.audit import audit_dataset
 from framemill.platform.child import ExpendableChild
 from framemill.platform.errors import PendingError
@@ -162,7 +164,7 @@ def test_the_good_ones_are_not_failed(run):
         ("subtitles.mkv", "failed", "no video stream"),
         ("1x1.mkv", "filtered", "below"),
         ("one frame.mp4", "filtered", "shorter than 2 s"),
-        ("two hours.mp4", "filtered", "motion below 0.25"),
+        ("two hours.mp4", "filtered", "a still picture"),
         *((f"truncated {index}.mp4", "failed", "") for index in range(len(LENGTHS))),
     ],
 )
@@ -185,10 +187,14 @@ def test_a_broken_file_says_where(run):
     assert "breaks off 100 bytes before its end" in reasons
 
 
-def test_two_hours_are_measured_whole(run):
-    clips = [clip for clip in run.clips if clip["path"] == "two hours.mp4"]
-    assert sum(clip["frames"] for clip in clips) == TWO_HOURS_S / LONG_FRAME_S
-    assert max(clip["end_s"] for clip in clips) == TWO_HOURS_S
+def test_two_hours_are_measured_whole_without_a_screen(run):
+    *_, ended = items = list(
+        measure_source(str(run.footage / "two hours.mp4"), MeasureSettings(2.0, 10.0, ("motion",)))
+    )
+    clips = [item for item in items if isinstance(item, MeasuredClip)]
+    assert ended == Ended(None)
+    assert sum(clip.frames for clip in clips) == TWO_HOURS_S / LONG_FRAME_S
+    assert max(clip.end_s for clip in clips) == TWO_HOURS_S
 
 
 def peak_kib(path: Path) -> int:

@@ -73,6 +73,17 @@ def test_copies_broken_files_and_sources_with_nothing_kept():
     assert [c["state"] for c in clips if c["path"] == "c"] == ["kept"], "complete clips of a broken file stand"
 
 
+def test_a_screened_source_is_filtered_and_its_copy_a_duplicate():
+    still = [Part(Source(p, "/" + p, ""), "x", "a still picture", {}, [], screened=True) for p in ("b", "a")]
+    sources, clips = settle(still, 2.0, BANDS)
+    conclude(sources, clips)
+    check_conservation(sources, clips)
+    assert [(s["path"], s["state"], s["reason"], s["clips"]) for s in sources] == [
+        ("a", "filtered", "a still picture", 0),
+        ("b", "duplicate", "the same content as a", 0),
+    ]
+
+
 def test_a_source_whose_clips_cannot_be_packed_failed():
     sources, clips = settle([part("a", "x", [clip("a")])], 2.0, BANDS)
     clips[0].update(state="failed", reason="could not be packed: damaged")
