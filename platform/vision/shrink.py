@@ -8,6 +8,7 @@ RGB, pictures to be enlarged) goes through `to_rgb`.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +52,8 @@ def shrink(frame: VideoFrame, width: int, height: int) -> np.ndarray:
 
 def samples(plane: VideoPlane) -> np.ndarray:
     """What a plane holds, uint8 (h, w), where it lies: not to be kept longer than its frame."""
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+    held: Any = plane  # a buffer, which its stub does not say
+    return np.frombuffer(held, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
 def halved(picture: np.ndarray, width: int, height: int) -> np.ndarray:
