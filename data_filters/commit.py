@@ -16,7 +16,7 @@ from framemill.data_filters.summary import Summary, summarise
 from framemill.data_filters.versions import VERSIONS, with_version
 from framemill.platform import storage
 from framemill.platform.aspect import aspect_ratio
-from framemill.platform.config import digest, to_yaml
+from framemill.platform.frozen import digest, to_yaml
 from framemill.platform.shards import commit_dataset
 
 Row = dict[str, Any]

@@ -39,7 +39,8 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     from framemill.data_filters.select import check_conservation, conclude, settle
     from framemill.data_filters.sources import list_sources
     from framemill.platform import cluster
-    from framemill.platform.config import claim_output, compose
+    from framemill.platform.config import compose
+    from framemill.platform.frozen import claim_output
     from framemill.platform.shards import finish_commit, held_index
     from framemill.platform.storage import WriterLock
 
@@ -140,13 +141,19 @@ def score(config: CurateConfig, parts: list[Part], token: LockToken) -> list[Par
     for i, spec in enumerate(specs):
         work = score_work(parts, config.clip.min_seconds, bands_known(config, specs[:i]))
         storage.make_dirs(folder_of(config.output, spec))
-        scored = {one.source.path: read_scores(config.output, spec, one) for one in work}
-        todo = [one for one in work if scored[one.source.path] is None]
+        todo = [one for one in work if read_scores(config.output, spec, one) is None]
         arguments = {"output": config.output, "token": token, "spec": spec, "timeout_s": config.source_timeout_s}
-        pool = {"actors": actor_count(config), "gpus": config.models.gpus}
-        run(config, f"scoring {spec.scorer}", "videos", ModelWorker, arguments, [one.to_json() for one in todo], **pool)
-        scored |= {one.source.path: read_scores(config.output, spec, one) for one in todo}
-        parts = with_scores(parts, spec, scored)
+        run(
+            config,
+            f"scoring {spec.scorer}",
+            "videos",
+            ModelWorker,
+            arguments,
+            [one.to_json() for one in todo],
+            actors=actor_count(config),
+            gpus=config.models.gpus,
+        )
+        parts = with_scores(parts, spec, {one.source.path: read_scores(config.output, spec, one) or {} for one in work})
     return parts
 
 
@@ -240,7 +247,7 @@ def pack(config: CurateConfig, plans: list[ShardPlan], clips: list[Row], token: 
 
 def track(config: CurateConfig, summary: Summary) -> None:
     """Records the counts and the dataset's digest in MLflow."""
-    from framemill.platform.config import result_values
+    from framemill.platform.frozen import result_values
     from framemill.platform.tracking import Tracker
 
     with Tracker.open(config.tracking, config.output, "curate", {"curate": result_values(config)}) as run_record:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from framemill.data_filters.config import CurateConfig, PackConfig
 from framemill.data_filters.pack import Earlier, PackedClip, ShardPlan
 from framemill.platform import storage
-from framemill.platform.config import load_frozen
+from framemill.platform.frozen import load_frozen
 from framemill.platform.shards import held_index, read_table
 
 FACTS = ["key", "source_id", "start_s", "end_s", "frames", "width", "height", "fps"]

@@ -153,8 +153,13 @@ def read_part(output: str, source: Source) -> Part | None:
     if Source.from_json(facts["source"]).stamp != source.stamp:
         return None
     clips = table.drop_columns(["thumbnail"]).to_pylist()
-    told = [facts[name] for name in ("source_id", "reason", "provenance")]
-    return Part(source, *told, clips, screened=facts["screened"], facts=facts["facts"])
+    return part_from(source, facts, clips)
+
+
+def part_from(source: Source, facts: dict[str, Any], clips: list[dict[str, Any]]) -> Part:
+    """A part of what its file says beside the rows of its clips."""
+    told = {name: facts[name] for name in ("source_id", "reason", "provenance", "screened", "facts")}
+    return Part(source=source, clips=clips, **told)
 
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:

@@ -76,7 +76,7 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
         reason = str(error)
     for clip in splitter.finish():
         yield measured(clip)
-    yield Ended(reason, pace.varies)
+    yield Ended(reason, fps_varies=pace.varies)
 
 
 def thumbnail(rgb: np.ndarray) -> bytes:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from framemill.data_filters.config import CurateConfig, DropConfig
 from framemill.data_filters.drop import dropped_row, fits
-from framemill.data_filters.ledger import FACT_FIELDS, VERDICT_FIELDS, Part, part_uri, read_ipc
+from framemill.data_filters.ledger import FACT_FIELDS, VERDICT_FIELDS, Part, part_from, part_uri, read_ipc
 from framemill.data_filters.models import bands_known, specs_of
 from framemill.data_filters.pack import ShardPlan
 from framemill.data_filters.scores import score_work
@@ -19,8 +19,9 @@ from framemill.data_filters.select import NO_CLIP
 from framemill.data_filters.shard_worker import NOT_PACKED
 from framemill.data_filters.sources import Source, list_sources
 from framemill.platform import storage
-from framemill.platform.config import compose, differences, load_frozen, result_values
+from framemill.platform.config import compose
 from framemill.platform.errors import RequestError
+from framemill.platform.frozen import differences, load_frozen, result_values
 from framemill.platform.shards import read_index, read_ledger
 
 Row = dict[str, Any]
@@ -141,8 +142,7 @@ def part_beside(dataset: str, path: str) -> Part:
         raise RequestError(f"drop: {path} repeats a dropped source, and from={dataset} has no work/parts to tell of it")
     facts = json.loads(table.schema.metadata[b"framemill"])
     clips = table.drop_columns(["thumbnail"]).to_pylist()
-    told = [facts[name] for name in ("source_id", "reason", "provenance")]
-    return Part(source, *told, clips, screened=facts["screened"], facts=facts["facts"])
+    return part_from(source, facts, clips)
 
 
 def reading_error(row: Row, clips: list[Row]) -> str | None:

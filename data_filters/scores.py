@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from framemill.data_filters.config import Band
-from framemill.data_filters.ledger import Part, part_name, read_table
+from framemill.data_filters.ledger import Part, part_name, read_ipc
 from framemill.data_filters.models import ModelSpec
 from framemill.data_filters.select import settle
 from framemill.data_filters.sources import Source
@@ -65,7 +65,7 @@ def write_scores(output: str, spec: ModelSpec, source: Source, rows: list[Row]) 
 
 def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Row] | None:
     """The rows of all clips of some work by key; None where it is to be done, or the file has changed since."""
-    table = read_table(storage.join(folder_of(output, spec), part_name(work.source)))
+    table = read_ipc(storage.join(folder_of(output, spec), part_name(work.source)))
     if table is None or Source.from_json(table.schema.metadata[b"framemill"].decode()).stamp != work.source.stamp:
         return None
     rows = {row["key"]: row for row in table.to_pylist()}

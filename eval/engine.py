@@ -25,8 +25,9 @@ from framemill.eval.reduce import Outcome
 from framemill.eval.report import render
 from framemill.eval.suites import Manifest, Video, plan, suite_dimensions
 from framemill.platform import cluster, storage
-from framemill.platform.config import claim_output, digest, validate
+from framemill.platform.config import validate
 from framemill.platform.errors import FramemillError, PendingError
+from framemill.platform.frozen import claim_output, digest
 from framemill.platform.progress import progress, say
 from framemill.platform.tracking import Tracker
 

@@ -82,7 +82,8 @@ def dispatch(words: list[str]) -> int:
 
 def configure(name: str, job: ModuleType, words: list[str]) -> object:
     """The job's config, from a frozen file or composed from the words."""
-    from framemill.platform.config import compose, load_frozen
+    from framemill.platform.config import compose
+    from framemill.platform.frozen import load_frozen
 
     if hasattr(job, "configure"):
         return job.configure(words)

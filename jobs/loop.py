@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from framemill.data_filters.config import CurateConfig
 from framemill.eval.config import EvaluateConfig
 from framemill.platform import storage
-from framemill.platform.config import ClusterConfig, TrackingConfig, claim_output, key
+from framemill.platform.config import ClusterConfig, TrackingConfig, key
+from framemill.platform.frozen import claim_output
 from framemill.platform.progress import say
 from framemill.training.config import TrainConfig
 from framemill.training.job_configs import EncodeConfig, GenerateConfig

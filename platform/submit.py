@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framemill.platform import storage
-from framemill.platform.config import ClusterConfig, digest, key, to_yaml
+from framemill.platform.config import ClusterConfig, key
 from framemill.platform.errors import FramemillError, PendingError, RequestError
+from framemill.platform.frozen import digest, to_yaml
 from framemill.platform.progress import say
 from framemill.platform.wheel import unpack_code
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
-from framemill.platform.config import claim_output, digest
 from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.frozen import claim_output, digest
 from framemill.platform.progress import progress
 from framemill.platform.shards import (
     Dataset,

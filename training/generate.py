@@ -16,8 +16,8 @@ import torch
 
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
-from framemill.platform.config import claim_output
 from framemill.platform.errors import RequestError
+from framemill.platform.frozen import claim_output
 from framemill.platform.progress import progress
 from framemill.platform.storage import LockToken, WriterLock
 from framemill.platform.vision.video import encode_mp4

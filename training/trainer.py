@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from framemill.platform import cluster, storage
-from framemill.platform.config import claim_output, digest
 from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.frozen import claim_output, digest
 from framemill.platform.progress import progress, say
 from framemill.platform.tracking import Tracker
 from framemill.training import checkpoints

@@ -16,8 +16,8 @@ from framemill.data_filters.ledger import PARTS, holds_others
 from framemill.data_filters.pack import PackedClip, ShardPlan, plan_clip
 from framemill.data_filters.shard_worker import MANIFESTS, ShardWorker
 from framemill.data_filters.sources import list_sources
-from framemill.platform.config import claim_output
 from framemill.platform.errors import FramemillError
+from framemill.platform.frozen import claim_output
 from framemill.platform.storage import TEMPORARY, WriterLock
 
 CLIPS = 8

@@ -10,8 +10,8 @@ import pytest
 from framemill.data_filters.curate import curate
 from framemill.data_filters.ledger import Part
 from framemill.data_filters.reselect import inherit, measured
-from framemill.platform.config import load_frozen
 from framemill.platform.errors import PendingError, RequestError
+from framemill.platform.frozen import load_frozen
 from tests.data_filters.test_growth import PACK, contents, cut, done
 from tests.data_filters.test_growth import measured as was_measured
 

@@ -10,7 +10,7 @@ import pytest
 
 from framemill.data_filters.config import ClipConfig, CurateConfig
 from framemill.jobs.cli import JOBS
-from framemill.platform.config import freeze
+from framemill.platform.frozen import freeze
 
 
 def framemill(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from framemill.jobs.audit import AuditConfig
-from framemill.platform.config import ClusterConfig, claim_output, compose, digest, freeze, key, load_frozen, validate
+from framemill.platform.config import ClusterConfig, compose, key, validate
 from framemill.platform.errors import RequestError
+from framemill.platform.frozen import claim_output, digest, freeze, load_frozen
 
 
 @dataclass

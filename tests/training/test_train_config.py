@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from framemill.platform.config import compose, config_groups, digest
+from framemill.platform.config import compose, config_groups
 from framemill.platform.errors import RequestError
+from framemill.platform.frozen import digest
 from framemill.training.config import TrainConfig
 from framemill.training.curriculum import stage_buckets
 from framemill.training.trainer import train
