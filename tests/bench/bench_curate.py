@@ -20,7 +20,7 @@ import av
 import cv2
 import numpy as np
 
-from framemill.data_filters.config import PackConfig
+from framemill.data_filters.config import PackConfig, ScreenConfig
 from framemill.data_filters.cut import cut_clip
 from framemill.data_filters.filters import FILTERS
 from framemill.data_filters.measure import measure_source
@@ -78,7 +78,7 @@ def decode(path: str) -> float:
 
 
 def measure(path: str) -> list[MeasuredClip]:
-    settings = MeasureSettings(2.0, 10.0, tuple(FILTERS))
+    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, screen=ScreenConfig())
     return [item for item in measure_source(path, settings) if isinstance(item, MeasuredClip)]
 
 

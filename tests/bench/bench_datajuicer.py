@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from bench_curate import texture
 
+from framemill.data_filters.config import ScreenConfig
 from framemill.data_filters.filters import FILTERS
 from framemill.data_filters.measure import measure_source
 from framemill.data_filters.measure_types import MeasuredClip, MeasureSettings
@@ -90,7 +91,7 @@ def theirs(folder: Path, warm_up: str, paths: list[str]) -> dict:
 
 
 def ours(warm_up: str, paths: list[str]) -> dict:
-    settings = MeasureSettings(2.0, 10.0, tuple(FILTERS))
+    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, screen=ScreenConfig())
     started = time.perf_counter()
     list(measure_source(warm_up, settings))
     wall, cpu = time.perf_counter(), time.process_time()

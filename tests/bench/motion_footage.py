@@ -16,12 +16,11 @@ import numpy as np
 from motion_set import CRF, FRAMES, STILL, altered, seen
 
 from framemill.data_filters.clip import ClipFrames, small_size
+from framemill.data_filters.config import ClipConfig
 from framemill.data_filters.split import Splitter
 from framemill.platform.vision.video import VideoError, iter_frames, probe
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "videos"
-MIN_S, MAX_S = 2.0, 10.0
-"""Clips are cut as `curate` cuts them by default."""
 LONGEST = 640
 """Pixels of the stills."""
 HELD = 40
@@ -29,13 +28,15 @@ HELD = 40
 
 
 def real_clips(folder: Path = FOLDER) -> dict[str, ClipFrames]:
-    """The clips of every whole video, as a filter sees them, by the file's name and their number in it."""
+    """The clips of every whole video as `curate` cuts them by default and a filter sees them, by the file's name and their number in it."""
+    default = ClipConfig()
+    bounds = (default.min_seconds, default.max_seconds, default.trim_s)
     clips: dict[str, ClipFrames] = {}
     for path in sorted(folder.glob("*.*")):
         found: list[ClipFrames] = []
         try:
             info = probe(str(path))
-            splitter = Splitter(info.fps, info.width, info.height, MIN_S, MAX_S)
+            splitter = Splitter(info.fps, info.width, info.height, *bounds)
             for frame in iter_frames(str(path), size=small_size(info.width, info.height)):
                 found.extend(splitter.push(frame))
         except VideoError:

@@ -63,7 +63,7 @@ def test_real_clips_keep_their_motion(shared_videos, bench):
     motion, ungated = Motion(), bench["bench_motion"].Ungated()
     clips = bench["motion_footage"].real_clips(shared_videos)
     scores = np.array([(ungated.score(clip)["motion"], motion.score(clip)["motion"]) for clip in clips.values()])
-    was, is_now = scores[scores[:, 0] >= KEPT].T
+    was, is_now = scores[scores[:, 0] >= 1].T  # below a pixel are stills in the coding noise
     assert len(was) >= 20
     assert is_now.min() >= KEPT, "none is called still"
     assert np.median(is_now / was) >= 0.98

@@ -23,7 +23,7 @@ def verdict(path: Path) -> str | None:
 
 
 def measured(path: Path, config: ScreenConfig | None) -> tuple[list[MeasuredClip], Ended]:
-    items = list(measure_source(str(path), MeasureSettings(2.0, 10.0, tuple(FILTERS), config)))
+    items = list(measure_source(str(path), MeasureSettings(2.0, 10.0, tuple(FILTERS), screen=config)))
     return [item for item in items if isinstance(item, MeasuredClip)], items[-1]
 
 
