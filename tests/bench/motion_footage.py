@@ -28,7 +28,7 @@ HELD = 40
 
 
 def real_clips(folder: Path = FOLDER) -> dict[str, ClipFrames]:
-    """The clips of every whole video as `curate` cuts them by default and a filter sees them, by the file's name and their number in it."""
+    """The clips of every whole video by file and number, cut as `curate` does by default, as a filter sees them."""
     default = ClipConfig()
     bounds = (default.min_seconds, default.max_seconds, default.trim_s)
     clips: dict[str, ClipFrames] = {}
