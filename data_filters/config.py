@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, List, Optional
 
-from framemill.data_filters.captions import CAPTIONERS
+from framemill.data_filters.captions import CAPTIONERS, WRITTEN
+from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.filters import FILTERS
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
@@ -76,7 +77,8 @@ class CurateConfig:
     clip: ClipConfig = key(ClipConfig)
     filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
     select: SelectConfig = key(SelectConfig)
-    captions: List[str] = key(lambda: list(CAPTIONERS), "captioners in order of preference", choices=tuple(CAPTIONERS))
+    captions: List[str] = key(lambda: list(WRITTEN), "captioners in order of preference", choices=CAPTIONERS)
+    caption: CaptionConfig = key(CaptionConfig)
     pack: PackConfig = key(PackConfig)
     source_timeout_s: float = key(300.0, "a source may keep a decoder silent for so long, seconds", result=False)
     max_failed: float = key(1.0, "the job fails where more than this share of the sources did", result=False)
@@ -93,6 +95,7 @@ class CurateConfig:
             raise RequestError(f"max_failed={self.max_failed}: must be from 0 to 1")
         if not self.captions:
             raise RequestError("captions=[]: name at least one captioner")
+        self.caption.validate_for(self.captions)
         known = [column for name in self.filters for column in FILTERS[name].columns]
         for name in self.select.bands:
             if name not in known:

@@ -29,6 +29,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         PendingError: something that may still succeed did not; nothing is committed.
         FramemillError: more sources failed than `max_failed` allows.
     """
+    from framemill.data_filters.captions.ask import check_models, write_captions
     from framemill.data_filters.drop import drop
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select import check_conservation, conclude, settle
@@ -39,6 +40,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
 
     config = config or compose("curate", CurateConfig, words_of(keys))
     found = list_sources(config.input, config.limit)
+    check_models(config)
     claim_output(config, config.output)
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         found, dropped = drop(found, config.drop)
@@ -46,7 +48,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         sources, clips = settle(parts, config.clip.min_seconds, config.select.bands)
         sources = sorted([*sources, *dropped], key=lambda source: source["path"])
         check_failures(config, sources)
-        write_captions(clips, config.captions)
+        write_captions(config, found, clips, lock.token())
         plans = plan(config, found, clips)
         manifests = pack(config, plans, clips, lock.token())
         conclude(sources, clips)
@@ -124,14 +126,6 @@ def check_failures(config: CurateConfig, sources: list[Row]) -> None:
         )
 
 
-def write_captions(clips: list[Row], captioners: list[str]) -> None:
-    """Gives each kept clip its caption; the others have none."""
-    from framemill.data_filters.captions import caption_of
-
-    for clip in clips:
-        clip["caption"] = caption_of(clip, captioners) if clip["state"] == "kept" else None
-
-
 def plan(config: CurateConfig, sources: list[Source], clips: list[Row]) -> list[ShardPlan]:
     """The shards of the kept clips."""
     from framemill.data_filters.filters import score_columns
@@ -186,6 +180,7 @@ def commit(
             "bucket": "{frames}x{height}x{width}".format_map(cuts[one.key]),
             **cuts[one.key],
             "caption": one.caption,
+            "captions": one.facts["captions"],
             **{name: kept[one.key][name] for name in scores},
         }
         for shard in plans
@@ -224,6 +219,7 @@ def samples_schema(scores: list[str]) -> Any:
         ("in_s", real),
         ("out_s", real),
         ("caption", text),
+        ("captions", pa.list_(pa.struct([("source", text), ("text", text), ("weight", real)]))),
     ]
     return pa.schema([*fixed, *((name, real) for name in scores)])
 

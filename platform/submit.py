@@ -35,7 +35,7 @@ FROZEN = "frozen.yaml"
 RECONNECT_S = 1.0
 LOST_AFTER_S = 120.0
 # Keys that hold paths; relative ones mean this machine's working folder, which the cluster does not know.
-PATH_KEYS = ("data", "input", "model", "output", "path", "prompts", "prompts_json", "results", "videos")
+PATH_KEYS = ("data", "input", "model", "output", "path", "prompts", "prompts_json", "results", "videos", "vlm")
 
 
 @dataclass
