@@ -1,8 +1,4 @@
-"""Checks on captions: what a language model says when it does not describe the clip. Pure functions of the text.
-
-Figures of each measure on good and bad captions stand beside its limit; `tests/data_filters/test_caption_checks.py`
-holds them.
-"""
+"""Checks on captions: what a language model says when it does not describe the clip. Pure functions of the text."""
 
 from __future__ import annotations
 
@@ -24,13 +20,13 @@ FUNCTION_WORDS = frozenset(
     )
 )
 FUNCTION_SHARE = 0.15
-"""English descriptions have 0.25 to 0.45 of their words from the list; German, French, Spanish, Italian, Dutch and
-Portuguese ones 0.06 at most."""
+"""English descriptions have a third or more of their words from the list; German, French, Spanish, Italian, Dutch and
+Portuguese ones hardly any."""
 JUDGED_FROM = 8
 """Words. A shorter text has too few function words to tell its language by, or n-grams to repeat."""
 GRAM = 4
 REPEATED_GRAMS = 0.2
-"""Share of a text's 4-grams of words that came before in it: under 0.05 in prose, near 1 in a loop."""
+"""Share of a text's 4-grams of words that came before in it: next to none in prose, near 1 in a loop."""
 
 REFUSALS = re.compile(
     r"""\b(?:

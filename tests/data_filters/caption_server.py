@@ -27,7 +27,8 @@ MODEL = "tiny-vlm"
 TEXT = (
     "A {0} shape with the mark {1} glides across a plain field while the light from above stays even. It moves to the "
     "side at a steady pace and then goes on behind the edge of the picture, and the ground beneath it keeps its "
-    "colour. The camera stands still at the height of the eye and shows the whole scene from a short distance. Take {2}."
+    "colour. The camera stands still at the height of the eye and shows the whole scene from a short "
+    "distance. Take {2}."
 )
 
 

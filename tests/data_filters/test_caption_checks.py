@@ -15,29 +15,38 @@ GOOD = [
     "wind and a row of birches stands in the background under a pale sky with thin clouds. Sunlight comes from the "
     "left and throws long shadows. The shot is taken from a low angle close to the ground and pans quickly to the "
     "right to keep both animals in view.",
-    "A sign on a glass door reads SORRY WE ARE CLOSED. A man in a grey coat cannot open the door, so he knocks and looks "
+    "A sign on a glass door reads SORRY WE ARE CLOSED. A man in a grey coat cannot open the door, so he "
+    "knocks and looks "
     "through the glass with his hands around his eyes. He says something to a friend, who shrugs; then both walk "
     "away down the empty street. Snow falls in large flakes onto the pavement and the parked cars. The camera is "
     "held by hand behind them and moves a little up and down with the steps of the person who holds it.",
 ]
 ELSEWHERE = {
-    "German": "Eine Frau in einem roten Mantel geht in der Dämmerung eine nasse Straße entlang und hält einen Schirm über "
+    "German": "Eine Frau in einem roten Mantel geht in der Dämmerung eine nasse Straße entlang und hält einen "
+    "Schirm über "
     "der Schulter. Sie dreht den Kopf zu einem Schaufenster und lächelt, während hinter ihr eine blaue Straßenbahn "
     "vorbeifährt. Die Kamera folgt ihr von der Seite.",
-    "French": "Une femme en manteau rouge marche le long d'une rue mouillée au crépuscule, tenant un parapluie noir sur "
+    "French": "Une femme en manteau rouge marche le long d'une rue mouillée au crépuscule, tenant un parapluie "
+    "noir sur "
     "son épaule. Elle tourne la tête vers une vitrine et sourit, tandis qu'un tramway bleu passe derrière elle. La "
     "caméra la suit de côté.",
     "Spanish": "Una mujer con un abrigo rojo camina por una calle mojada al anochecer con un paraguas negro sobre el "
     "hombro. Gira la cabeza hacia un escaparate y sonríe mientras un tranvía azul pasa detrás de ella. La cámara la "
     "sigue de lado.",
-    "Italian": "Una donna con un cappotto rosso cammina lungo una strada bagnata al tramonto, con un ombrello nero sulla "
-    "spalla. Gira la testa verso una vetrina e sorride mentre un tram blu passa dietro di lei. La camera la segue di lato.",
-    "Portuguese": "Uma mulher com um casaco vermelho caminha por uma rua molhada ao anoitecer com um guarda-chuva preto "
+    "Italian": "Una donna con un cappotto rosso cammina lungo una strada bagnata al tramonto, con un ombrello nero "
+    "sulla "
+    "spalla. Gira la testa verso una vetrina e sorride mentre un tram blu passa dietro di lei. La camera "
+    "la segue di lato.",
+    "Portuguese": "Uma mulher com um casaco vermelho caminha por uma rua molhada ao anoitecer com um guarda-chuva "
+    "preto "
     "sobre o ombro. Ela vira a cabeça para uma vitrine e sorri enquanto um bonde azul passa atrás dela.",
-    "Dutch": "Een vrouw in een rode jas loopt in de schemering door een natte straat en houdt een zwarte paraplu boven haar "
+    "Dutch": "Een vrouw in een rode jas loopt in de schemering door een natte straat en houdt een zwarte paraplu "
+    "boven haar "
     "schouder. Ze draait haar hoofd naar een etalage en lacht terwijl er een blauwe tram langsrijdt.",
-    "Chinese": "一位穿着红色雨衣的高个子女人在黄昏时分沿着湿漉漉的街道行走，肩上撑着一把黑色的雨伞。她转头看向商店的橱窗。",
-    "Russian": "Женщина в красном плаще идёт по мокрой улице в сумерках и держит над плечом чёрный зонт. Она улыбается.",
+    "Chinese": "一位穿着红色雨衣的高个子女人在黄昏时分沿着湿漉漉的街道行走，肩上撑着一把黑色的雨"
+    "伞。她转头看向商店的橱窗。",
+    "Russian": "Женщина в красном плаще идёт по мокрой улице в сумерках и держит над плечом чёрный зонт. Она "
+    "улыбается.",
 }
 REFUSALS = [
     "I'm sorry, but I can't help with that.",
