@@ -75,4 +75,10 @@ class TransformersVlm:
             raise NoAnswer("the GPU's memory ran out; lower caption.frames or caption.max_side") from error
         said = tokens[0, inputs["input_ids"].shape[1] :]
         text = self.processor.decode(said, skip_special_tokens=True)
-        return text, "length" if len(said) >= self.settings.max_tokens else "stop"
+        ended = said[-1:].tolist() in [[end] for end in self.end_tokens()]
+        return text, "stop" if ended else "length"
+
+    def end_tokens(self) -> list[int]:
+        """The tokens that end an answer; a model may have several."""
+        ends = self.model.generation_config.eos_token_id
+        return ends if isinstance(ends, list) else [ends]

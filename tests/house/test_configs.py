@@ -12,7 +12,7 @@ from framemill.platform.config import compose_defaults, config_groups, group_cho
 from framemill.platform.submit import PATH_KEYS
 
 # Text keys that hold no path; those that do are in PATH_KEYS, and are made absolute when a job goes to a cluster.
-NO_PATHS = {"api_key_env", "prompt", "rejected", "served_model", "url"}
+NO_PATHS = {"api_key_env", "motion", "prompt", "rejected", "served_model", "url"}
 NO_PATHS |= {"address", "codec", "experiment", "job", "mode", "negative_prompt", "precision", "suite", "text", "uri"}
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
