@@ -129,10 +129,8 @@ def test_captions_are_kept_with_their_weights(scenes, configure, tmp_path, ray_s
         facts = json.loads(dataset.read(number, "json"))
         assert facts["captions"] == row["captions"] and row["captions"][0]["text"] == row["caption"]
         assert dataset.read(number, "txt").decode() == row["caption"] == facts["caption"]
-        sources = [one["source"] for one in row["captions"]]
-        good = len(said[row["key"]]) < 3
-        assert sources == [name for name in ORDER if good or name != "endpoint"][: len(sources)]
-        assert row["caption"].startswith("A ") and ("endpoint" in sources) == good
+        has = {"endpoint": len(said[row["key"]]) < 3, "sidecar": facts["path"].startswith("shot 0"), "descriptor": True}
+        assert [one["source"] for one in row["captions"]] == [name for name in ORDER if has[name]]
     assert {len(one) for one in said.values()} == {1, 2, 3}, "every kind of clip was there"
 
 
