@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from framemill.data_filters.captions import MODELS
+from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.choose import Answers, settle_captions, to_ask
 from framemill.data_filters.captions.record import answers_folder, read_answers
 from framemill.platform import storage
@@ -61,12 +62,25 @@ def write_captions(config: CurateConfig, sources: list[Source], clips: list[Row]
 
 def ask_model(
     config: CurateConfig, name: str, answers: Answers, sources: list[Source], kept: list[Row], token: LockToken
-) -> dict[str, list[Any]]:
-    """All that a model answers about the kept clips, by key; a clip that cannot be read becomes a failed one."""
+) -> dict[str, list[Answer]]:
+    """All that a model answers about the kept clips, by key; a clip that cannot be read becomes a failed one.
+
+    Raises:
+        RequestError, PendingError: as write_captions.
+    """
     folder = answers_folder(config.output, name, config.caption)
     storage.make_dirs(folder)
+
+    def waiting(given: dict[str, list[Answer]]) -> list[Row]:
+        said = {**answers, name: given}
+        return [
+            clip
+            for clip in kept
+            if clip["state"] == "kept" and to_ask(clip, config.captions, name, said, config.caption)
+        ]
+
     given = read_answers(folder)
-    todo = [clip for clip in kept if to_ask(clip, config.captions, name, {**answers, name: given}, config.caption)]
+    todo = waiting(given)
     if not todo:
         return given
     where = {source.path: source for source in sources}
@@ -79,18 +93,31 @@ def ask_model(
         }
         for clip in todo
     ]
-    failed = ask_pool(config, name, folder, asked, token)
+    failed, reasons = ask_pool(config, name, folder, asked, token)
     for clip in todo:
         if clip["key"] in failed:
             clip.update(state="failed", reason=failed[clip["key"]])
-    return read_answers(folder)
+    given = read_answers(folder)
+    # What counts is what is recorded, not what the workers said of it.
+    if left := waiting(given):
+        named = "; ".join(
+            f"{clip['key']} of {clip['path']} ({reasons.get(clip['key'], 'not asked')})" for clip in left[:NAMED]
+        )
+        more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
+        raise PendingError(
+            f"curate: {name} gave no caption for {len(left)} of {len(asked)} clips: {named}{more}; "
+            "the same command tries again"
+        )
+    return given
 
 
-def ask_pool(config: CurateConfig, name: str, folder: str, asked: list[Row], token: LockToken) -> dict[str, str]:
-    """Has the workers ask about all clips; gives those that cannot be read, with the reason.
+def ask_pool(
+    config: CurateConfig, name: str, folder: str, asked: list[Row], token: LockToken
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Has the workers ask about all clips; by key, why some cannot be read, and why some got no answer.
 
     Raises:
-        RequestError, PendingError: as write_captions.
+        RequestError: the model answers no such request.
     """
     from framemill.data_filters.caption_worker import CaptionWorker
     from framemill.data_filters.pool import run_pool
@@ -123,15 +150,7 @@ def ask_pool(config: CurateConfig, name: str, folder: str, asked: list[Row], tok
             bar.advance(result["asked"])
             if result["gone"]:
                 break
-    if pending:
-        more = f" and {len(pending) - NAMED} more" if len(pending) > NAMED else ""
-        paths = {clip["key"]: clip["path"] for clip in asked}
-        named = "; ".join(f"{key} of {paths[key]} ({why})" for key, why in sorted(pending.items())[:NAMED])
-        raise PendingError(
-            f"curate: {name} gave no caption for {len(pending)} of {len(asked)} clips: {named}{more}; "
-            "the same command tries again"
-        )
-    return failed
+    return failed, pending
 
 
 def shares(config: CurateConfig, name: str) -> tuple[int, int, float]:

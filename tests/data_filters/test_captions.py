@@ -135,6 +135,8 @@ def test_captions_are_kept_with_their_weights(scenes, configure, tmp_path, ray_s
 
 
 def test_clips_that_are_never_answered_wait_by_name(scenes, configure, tmp_path, ray_session) -> None:
+    with caption_server(key="secret") as server, pytest.raises(RequestError, match=r"^caption\.url=.*401: wrong key"):
+        curate(configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server)))
     with caption_server(never=0.3) as server:
         with pytest.raises(PendingError, match="gave no caption for") as told:
             curate(configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server)))
