@@ -22,8 +22,7 @@ class NoAnswer(Exception):
 
 
 class CaptionModel(Protocol):
-    """Open (`async with`) while it is asked. `slots` is how many clips one worker may ask about at once, of the job's
-    `concurrency`."""
+    """Open (`async with`) while it is asked; a worker asks it about several clips at once."""
 
     async def __aenter__(self) -> object: ...
 
