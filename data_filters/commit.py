@@ -64,6 +64,7 @@ def sample_rows(
             **bucket_of(cuts[one.key]),
             **cuts[one.key],
             "caption": one.caption,
+            "captions": one.facts["captions"],
             **{name: kept[one.key][name] for name in scores},
         }
         for shard in plans
@@ -94,6 +95,7 @@ def samples_schema(scores: list[str]) -> pa.Schema:
         ("in_s", real),
         ("out_s", real),
         ("caption", text),
+        ("captions", pa.list_(pa.struct([("source", text), ("text", text), ("weight", real)]))),
     ]
     return pa.schema([*fixed, *((name, real) for name in scores)])
 

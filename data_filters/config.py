@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import Dict, List, Optional
 
-from framemill.data_filters.captions import CAPTIONERS
+from framemill.data_filters.captions import CAPTIONERS, WRITTEN
+from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.filters import FILTERS
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
@@ -149,8 +150,9 @@ class CurateConfig:
     models: ModelsConfig = key(ModelsConfig)
     select: SelectConfig = key(SelectConfig, role="selection")
     captions: List[str] = key(
-        lambda: list(CAPTIONERS), "captioners in order of preference", choices=tuple(CAPTIONERS), role="selection"
+        lambda: list(WRITTEN), "captioners in order of preference", choices=CAPTIONERS, role="selection"
     )
+    caption: CaptionConfig = key(CaptionConfig, role="selection")
     pack: PackConfig = key(PackConfig, role="selection")
     check_disk: bool = key(True, "do not start where the disk is far too small for the output", result=False)
     source_timeout_s: float = key(300.0, "a source may keep a decoder silent for so long, seconds", result=False)
@@ -184,6 +186,7 @@ class CurateConfig:
             raise RequestError(f"motion.backend={self.motion.backend}: filters does not name motion")
         if not self.captions:
             raise RequestError("captions=[]: name at least one captioner")
+        self.caption.validate_for(self.captions)
         known = [column for name in self.filters for column in FILTERS[name].columns]
         for name in self.select.bands:
             if name not in known:

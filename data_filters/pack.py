@@ -122,6 +122,7 @@ def plan_clip(clip: dict[str, Any], uri: str, stamp: str, pack: PackConfig, scor
         crf=pack.crf,
         caption=clip["caption"],
         facts={
+            "captions": clip["captions"],
             "path": clip["path"],
             "source_id": clip["source_id"],
             "start_s": clip["start_s"],

@@ -47,6 +47,7 @@ PATH_KEYS = (
     "prompts_json",
     "results",
     "videos",
+    "vlm",
     "weights",
 )
 

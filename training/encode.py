@@ -1,8 +1,9 @@
 """`framemill encode`: a dataset of video in, a dataset of latents and text embeddings out.
 
 Each shard of the input becomes the shard of the same number: for every clip one latent a stage of the curriculum,
-`<key>.<bucket>.latent.npy` (C, T', H', W'), and `<key>.text.npy` (L, D), both float16. A finished shard leaves a
-manifest in `work/`, so a run that was stopped goes on with the shards that have none.
+`<key>.<bucket>.latent.npy` (C, T', H', W'), and `<key>.text.npy` (L, D), both float16; further captions that have a
+weight are `text1.npy`, `text2.npy`. A finished shard leaves a manifest in `work/`, so a run that was stopped goes on
+with the shards that have none.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from framemill.platform.shards import (
 )
 from framemill.platform.storage import LockToken, WriterLock
 from framemill.platform.vision.video import VideoError
+from framemill.training.captions import text_member, texts_of
 from framemill.training.clips import asked, read_clip, targets
 from framemill.training.codecs import get_codec
 from framemill.training.job_configs import EncodeConfig
@@ -73,12 +75,16 @@ def encode(config: EncodeConfig) -> EncodeResult:
     """Encodes a dataset; where the output holds the result already, nothing is done.
 
     Raises:
-        RequestError: no dataset at `input`, one without video, or an output with another config's result.
+        RequestError: no dataset at `input`, one without video or the score, or an output with another config's result.
         FramemillError: a clip cannot be read.
     """
     source = Dataset.open(config.input)
     if len(source) and "mp4" not in source.extensions(0):
         raise RequestError(f"input={config.input}: its samples hold no mp4; give the dataset that curate made")
+    if config.motion and len(source) and config.motion not in source.samples.column_names:
+        raise RequestError(
+            f"motion={config.motion}: the dataset at input has no such score; motion= tells the model none"
+        )
     claim_output(config, config.output)
     stages = asked(config.curriculum)
     if storage.exists(storage.join(config.output, "index.json")):
@@ -115,7 +121,7 @@ def manifest_uri(job: ShardJob) -> str:
 def encode_shard(job: ShardJob) -> None:
     """Encodes one shard of the input and, once it is in its place, writes its manifest."""
     source = Dataset.open(job.config.input)
-    rows = [row for row in source.samples.select(columns(source)).to_pylist() if row["shard"] == job.name]
+    rows = [row for row in source.samples.select(columns(source, job.config)).to_pylist() if row["shard"] == job.name]
     samples = [encode_sample(source, row, job.config) for row in rows]
     job.token.check()
     folder = storage.join(job.config.output, "shards")
@@ -123,19 +129,20 @@ def encode_shard(job: ShardJob) -> None:
     storage.write_atomic(manifest_uri(job), shard.to_json())
 
 
-def columns(source: Dataset) -> list[str]:
+def columns(source: Dataset, config: EncodeConfig) -> list[str]:
     """The columns of `samples.parquet` that encoding reads."""
-    wanted = ("key", "shard", "width", "height", "duration", "in_s", "out_s", "caption", "motion")
+    wanted = ("key", "shard", "width", "height", "duration", "in_s", "out_s", "caption", "captions", config.motion)
     return [name for name in wanted if name in source.samples.column_names]
 
 
 def encode_sample(source: Dataset, row: dict[str, Any], config: EncodeConfig) -> Sample:
-    """A clip's latents, its caption's embedding, and what is carried over."""
+    """A clip's latents, its captions' embeddings, and what is carried over."""
     number = source.row_of(row["key"])
     carried = [*CARRIED, "mp4"] if config.keep_video else CARRIED
     members = {name: source.read(number, name) for name in carried if name in source.extensions(number)}
-    caption = with_motion(row["caption"] or "", row.get("motion"))
-    members["text.npy"] = npy(get_text_encoder(config.text).encode_one(caption))
+    text = get_text_encoder(config.text)
+    for place, (caption, _) in enumerate(texts_of(row)):
+        members[text_member(place)] = npy(text.encode_one(with_motion(caption, row.get(config.motion))))
     codec = get_codec(config.codec)
     wanted = targets(config.curriculum, row["width"], row["height"], row["duration"])
     # A dataset from before clips were copied has no in and out points: each file is just the clip.

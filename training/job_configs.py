@@ -22,6 +22,7 @@ class EncodeConfig:
     )
     codec: str = key("dct", "video codec", choices=tuple(CODECS))
     text: str = key("hashed", "text encoder", choices=tuple(TEXT_ENCODERS))
+    motion: str = key("motion", "score told to the model behind each caption, as ` motion score: 4.`; empty: none")
     keep_video: bool = key(False, "carry the mp4s over into the new dataset")
     workers: int = key(0, "shards encoded at once; 0: one a core", result=False)
     cluster: ClusterConfig = key(ClusterConfig, "Ray", result=False)

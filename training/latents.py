@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from framemill.platform.errors import RequestError
 from framemill.platform.shards import Dataset
+from framemill.training.captions import text_member, texts_of
 from framemill.training.curriculum import CurriculumConfig, StageConfig, stage_buckets
 from framemill.training.planner import StagePlan, key64
-
-TEXT = "text.npy"
 
 
 def latent_extension(bucket: str) -> str:
@@ -57,9 +57,15 @@ class LatentDataset:
         """Float32 (C, T, H, W), about unit variance in each channel."""
         return np.load(io.BytesIO(self.dataset.read(row, latent_extension(bucket)))).astype(np.float32)
 
-    def text(self, row: int) -> np.ndarray:
-        """Float32 (L, D): the caption's tokens, without padding."""
-        return np.load(io.BytesIO(self.dataset.read(row, TEXT))).astype(np.float32)
+    def text(self, row: int, number: int = 0) -> np.ndarray:
+        """Float32 (L, D): a caption's tokens, without padding; 0 is the main one."""
+        return np.load(io.BytesIO(self.dataset.read(row, text_member(number)))).astype(np.float32)
+
+    @cached_property
+    def text_weights(self) -> list[list[float]]:
+        """For each row, how often each of its captions is to be seen."""
+        held = [name for name in ("caption", "captions") if name in self.dataset.samples.column_names]
+        return [[weight for _, weight in texts_of(row)] for row in self.dataset.samples.select(held).to_pylist()]
 
     @property
     def null_text(self) -> np.ndarray:

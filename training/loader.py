@@ -1,7 +1,8 @@
 """Batches as tensors: what a rank trains on at a step, as a pure function of (seed, stage, step).
 
-All chance (noise, timestep, dropped captions) is drawn for each sample from a generator keyed by seed, stage, step and
-the sample's position in the global batch: neither threads, nor workers, nor a restart can change it.
+All chance (noise, timestep, dropped captions, which of several) is drawn for each sample from a generator keyed by
+seed, stage, step and the sample's position in the global batch: neither threads, nor workers, nor a restart can change
+it.
 
 Shapes: B batch, C channels, T latent frames, H and W latent rows and columns, L text tokens, D text width.
 """
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from framemill.training import flow
+from framemill.training.captions import pick
 from framemill.training.curriculum import StageConfig
 from framemill.training.latents import LatentDataset
 from framemill.training.planner import StagePlan, key64
@@ -83,7 +85,9 @@ class Loader:
             sigmas.append(flow.logit_normal_timesteps(chance, 1))
             noises.append(torch.randn(latent.shape, generator=chance))
             latents.append(latent)
-            texts.append(self._null if dropped else self.dataset.text(batch.rows[position]))
+            # Drawn last: a clip's noise is the same however many captions it has.
+            number = pick(self.dataset.text_weights[batch.rows[position]], float(torch.rand((), generator=chance)))
+            texts.append(self._null if dropped else self.dataset.text(batch.rows[position], number))
         sigma = flow.shift_sigma(torch.cat(sigmas), self.stage.flow_shift)
         return Clips(torch.stack(latents), torch.stack(noises), sigma, *text_batch(texts))
 

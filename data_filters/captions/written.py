@@ -1,0 +1,15 @@
+"""Captioners that only read a clip's recorded row: what was written beside its source, and what was measured of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def sidecar(clip: dict[str, Any]) -> str | None:
+    """The text that lies beside the source; it stands for each of its clips."""
+    return clip["sidecar_caption"]
+
+
+def descriptor(clip: dict[str, Any]) -> str | None:
+    """One sentence from the measured facts."""
+    return clip["description"]

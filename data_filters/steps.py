@@ -1,0 +1,124 @@
+"""The steps that a pool of workers does: measuring, scoring, packing. Each goes on from what is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framemill.data_filters.config import CurateConfig
+from framemill.data_filters.drop import drop
+from framemill.data_filters.earlier import take_over
+from framemill.data_filters.ledger import PARTS, Part, holds_others, read_part
+from framemill.data_filters.measure_types import MeasureSettings
+from framemill.data_filters.model_worker import ModelWorker
+from framemill.data_filters.models import actor_count, bands_known, pass_filters, specs_of
+from framemill.data_filters.pack import ShardPlan
+from framemill.data_filters.pool import run_pool
+from framemill.data_filters.reselect import find_sources
+from framemill.data_filters.scores import folder_of, read_scores, score_work, with_scores
+from framemill.data_filters.shard_worker import MANIFESTS, ShardManifest, ShardWorker, read_manifest
+from framemill.data_filters.source_worker import SourceWorker
+from framemill.data_filters.sources import Source
+from framemill.platform import storage
+from framemill.platform.cluster import worker_count
+from framemill.platform.errors import PendingError, RequestError
+from framemill.platform.progress import progress
+from framemill.platform.shards import allow_pending
+from framemill.platform.storage import LockToken
+
+Row = dict[str, Any]
+
+
+def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tuple[list[Part], list[Row]]:
+    """The part of every source that is not dropped, and the rows of those that are; only sources without a part, or
+    changed since, are decoded."""
+    # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
+    if holds_others(config.output, found):
+        raise RequestError(
+            f"input={config.input}: output={config.output} holds the measurements of other sources; "
+            "choose another output"
+        )
+    storage.make_dirs(storage.join(config.output, PARTS))
+    sources, dropped = drop(found, config.drop)
+    parts = {source.path: read_part(config.output, source) for source in sources}
+    todo = [source for source in sources if parts[source.path] is None]
+    settings = MeasureSettings(
+        config.clip.min_seconds,
+        config.clip.max_seconds,
+        tuple(pass_filters(config)),
+        trim_s=config.clip.trim_s,
+        screen=config.screen if config.screen.enabled else None,
+    )
+    arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
+    run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])
+    for source in todo:
+        parts[source.path] = read_part(config.output, source)
+    return [part for part in parts.values() if part is not None], dropped
+
+
+def score(config: CurateConfig, parts: list[Part], token: LockToken) -> list[Part]:
+    """The parts with what networks measure of the clips that are not rejected before, one scorer after another."""
+    specs = specs_of(config)
+    for i, spec in enumerate(specs):
+        work = score_work(parts, config.clip.min_seconds, bands_known(config, specs[:i]))
+        storage.make_dirs(folder_of(config.output, spec))
+        todo = [one for one in work if read_scores(config.output, spec, one) is None]
+        arguments = {"output": config.output, "token": token, "spec": spec, "timeout_s": config.source_timeout_s}
+        run(
+            config,
+            f"scoring {spec.scorer}",
+            "videos",
+            ModelWorker,
+            arguments,
+            [one.to_json() for one in todo],
+            actors=actor_count(config),
+            gpus=config.models.gpus,
+        )
+        parts = with_scores(parts, spec, {one.source.path: read_scores(config.output, spec, one) or {} for one in work})
+    return parts
+
+
+def run(
+    config: CurateConfig,
+    label: str,
+    unit: str,
+    worker: Any,
+    arguments: Row,
+    work: list[str],
+    actors: int = 0,
+    gpus: float = 0.0,
+) -> None:
+    """Has the pool do all the work; `actors`: how many it is of, 0: one a worker.
+
+    Raises:
+        PendingError: once all else is done, if an item must wait.
+    """
+    if not work:
+        return
+    waiting: list[str] = []
+    with progress(f"curate: {label}", len(work), unit) as bar:
+        for result in run_pool(worker, arguments, work, actors or worker_count(config.workers), gpus):
+            if result["waits"]:
+                waiting.append(f"{result['name']}: {result['waits']}")
+            bar.advance(1)
+    if waiting:
+        more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
+        raise PendingError(f"curate: {min(waiting)}{more}; the same command tries again")
+
+
+def pack(config: CurateConfig, plans: list[ShardPlan], clips: list[Row], token: LockToken) -> list[ShardManifest]:
+    """Packs the shards that are not packed yet; a clip that cannot be packed becomes a failed one."""
+    storage.make_dirs(storage.join(config.output, MANIFESTS))
+    todo = [one for one in plans if read_manifest(config.output, one) is None]
+    if todo:
+        datasets = [dataset for dataset in (config.output, config.from_) if dataset]
+        todo = take_over(todo, datasets, config.pack)
+        todo = find_sources(config, todo) if config.from_ else todo
+    allow_pending(config.output, [one.name for one in plans])
+    arguments = {"output": config.output, "token": token, "timeout_s": config.source_timeout_s}
+    run(config, "packing", "shards", ShardWorker, arguments, [one.to_json() for one in todo])
+    manifests = [manifest for one in plans if (manifest := read_manifest(config.output, one)) is not None]
+    failed = {key: reason for manifest in manifests for key, reason in manifest.failed.items()}
+    for clip in clips:
+        if clip["key"] in failed:
+            clip["state"], clip["reason"] = "failed", failed[clip["key"]]
+    return manifests
