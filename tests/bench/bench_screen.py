@@ -1,5 +1,5 @@
-"""What the key-frame screen takes of a hopeless source, and of one it leaves to the pass, beside decoding them whole and
-beside the pass that it saves: CPU seconds of the same run.
+"""What the key-frame screen takes of a hopeless source, and of one it leaves to the pass: CPU seconds beside those of
+decoding them whole, and of the pass that it saves.
 
 usage: python tests/bench/bench_screen.py
 """
