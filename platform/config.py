@@ -165,7 +165,11 @@ def set_value(config: DictConfig, job: str, name: str, value: str) -> None:
     if not known:
         raise RequestError(unknown_key(config, job, name))
     try:
-        OmegaConf.update(config, name, parse_value(node, leaf, value), merge=False, force_add=True)
+        parsed = parse_value(node, leaf, value)
+        kind = node._metadata.element_type
+        if isinstance(parsed, dict) and dataclasses.is_dataclass(kind):
+            parsed = OmegaConf.merge(OmegaConf.structured(kind), parsed)
+        OmegaConf.update(config, name, parsed, merge=False, force_add=True)
     except (OmegaConfBaseException, ValueError) as error:
         raise RequestError(f"{name}={value}: {first_line(error)}") from error
 
