@@ -55,13 +55,15 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     config = config if config.from_ else check_models(config)
     config = check_join(config)
     check_captioners(config)
-    # Refuses a newer format before anything is written. Until something is committed, no selection has been made.
+    # Refuses a newer format before anything is written. Until something is committed, any selection may be made.
     free = ("sources",) if held_index(config.output) else ("sources", "selection")
     check_space(config, found)
     claim_output(config, config.output, free)
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         finish_commit(config.output)
-        if held_index(config.output) is None:
+        if held_index(config.output):  # it may have become one just now, of another selection
+            claim_output(config, config.output, free=("sources",))
+        else:
             freeze(config, config.output)
         if config.from_:
             measured, dropped = reselect.measured(config)

@@ -92,9 +92,7 @@ def settle(measured: Measured, min_seconds: float, stages: list[Stage]) -> tuple
     found = measured.found()
     parts = sorted(measured.parts, key=lambda part: part.source.path)
     first = originals(parts, found)
-    copies = [
-        part.source.path for part in parts if first.get(part.source_id or "", part.source.path) != part.source.path
-    ]
+    copies: list[str] = []
     sources: list[Row] = []
     for part in parts:
         path = part.source.path
@@ -113,7 +111,7 @@ def settle(measured: Measured, min_seconds: float, stages: list[Stage]) -> tuple
     if len(clips):
         judge({part.source.path: part for part in parts}, clips, min_seconds, stages)
     else:
-        clips.columns |= {"state": [], "reason": [], "provenance": []}
+        clips.columns |= {name: [] for name in ("state", "reason", "caption", "provenance")}
     return sources, clips
 
 

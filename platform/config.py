@@ -178,7 +178,8 @@ def parse_value(node: Any, leaf: str, value: str) -> Any:
     """Text for a string key as it stands; anything else as YAML (numbers, true, null, [a, b], {a: 1})."""
     import yaml
 
-    child = node._get_node(int(leaf) if isinstance(node, ListConfig) else leaf) if len(node) else None
+    there = isinstance(node, ListConfig) or leaf in node.keys()  # noqa: SIM118 (`in` does not see missing keys)
+    child = node._get_node(int(leaf) if isinstance(node, ListConfig) else leaf) if there else None
     if child is not None and child._metadata.ref_type is str:
         return escape(value)
     try:

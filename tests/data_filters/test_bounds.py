@@ -103,7 +103,7 @@ def test_a_quantile_is_of_the_clips_of_its_set_that_the_stages_before_left():
         ("select.bands.nothing={min: 1}", r"^select\.bands\.nothing: nothing measures nothing; it may be motion"),
         ("select.sets.a={paths: ['*'], bands: {odd: {min: 1}}}", r"^select\.sets\.a\.bands\.odd"),
         ("select.sets.a={bands: {motion: {min: 1}}}", r"^select\.sets\.a: takes no source"),
-        ("select.best={clips: 3, by: odd}", r"^select\.best\.by: nothing measures odd"),
+        ("select.best.clips=3; select.best.by=odd", r"^select\.best\.by: nothing measures odd"),
         ("select.sets.a={path: ['*']}", "path"),
     ],
 )
@@ -111,7 +111,7 @@ def test_wrong_bounds_are_refused(word, told):
     from framemill.data_filters.config import CurateConfig
 
     with pytest.raises(RequestError, match=told):
-        compose("curate", CurateConfig, ["input=-", "output=-", word])
+        compose("curate", CurateConfig, ["input=-", "output=-", *word.split("; ")])
 
 
 def test_a_set_is_given_on_the_command_line():
