@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from framemill.data_filters.clips import Clips
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.filters import score_columns
 from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
 from framemill.data_filters.pack import ShardPlan
 from framemill.data_filters.shard_worker import MANIFESTS, ShardManifest
@@ -25,11 +25,10 @@ SLACK_S = 1e-3
 
 
 def commit(
-    config: CurateConfig, sources: list[Row], clips: list[Row], plans: list[ShardPlan], manifests: list[ShardManifest]
+    config: CurateConfig, sources: list[Row], clips: Clips, plans: list[ShardPlan], manifests: list[ShardManifest]
 ) -> Summary:
     """Writes the tables and, last, the index."""
-    scores = score_columns(config.filters)
-    samples = sample_rows(clips, plans, manifests, scores)
+    samples = sample_rows(clips, plans, manifests, config.scores)
     summary = summarise(config.output, "", sources, clips)
     held = {"sources": {source["path"] for source in sources}, "clips": {sample["key"] for sample in samples}}
     index = commit_dataset(
@@ -37,10 +36,10 @@ def commit(
         kind="curate",
         config_digest=digest(config),
         shards=[manifest.info for manifest in manifests if manifest.info.samples],
-        samples=pa.Table.from_pylist(samples, samples_schema(scores)),
+        samples=pa.Table.from_pylist(samples, samples_schema(config.scores)),
         ledger={
             "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
-            "clips": pa.Table.from_pylist(clips, clips_schema(config.filters)),
+            "clips": clips.to_table(clips_schema(config.scores)),
         },
         totals=summary.totals(),
         beside=lambda index: {
@@ -52,9 +51,7 @@ def commit(
     return dataclasses.replace(summary, digest=index["digest"])
 
 
-def sample_rows(
-    clips: list[Row], plans: list[ShardPlan], manifests: list[ShardManifest], scores: list[str]
-) -> list[Row]:
+def sample_rows(clips: Clips, plans: list[ShardPlan], manifests: list[ShardManifest], scores: list[str]) -> list[Row]:
     """A row of samples.parquet for each clip that was packed."""
     kept = {clip["key"]: clip for clip in clips if clip["state"] == "kept"}
     cuts = {key: cut for manifest in manifests for key, cut in manifest.cuts.items()}

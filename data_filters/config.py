@@ -8,9 +8,18 @@ from typing import Dict, List, Optional
 
 from framemill.data_filters.captions import CAPTIONERS, WRITTEN
 from framemill.data_filters.captions.config import CaptionConfig
-from framemill.data_filters.filters import FILTERS
+from framemill.data_filters.filters import FILTERS, score_columns
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
+
+FACTS = ("width", "height", "fps")
+"""What a clip is, which may have bands like a score."""
+CLIP_COLUMNS = (
+    *("key", "source_id", "path", "start_s", "end_s", "first_frame", "frames", "description", "phashes", *FACTS),
+    *("sidecar_caption", "state", "reason", "caption", "captions", "provenance", "unscored", "thumbnail"),
+    *("bucket", "aspect_ratio", "seconds", "duration", "in_s", "out_s", "shard", "members"),
+)
+"""What columns of the tables are called that are no scores."""
 
 
 @dataclass
@@ -35,11 +44,57 @@ class ClipConfig:
 class Band:
     min: Optional[float] = key(None, "keep clips that score at least this")
     max: Optional[float] = key(None, "keep clips that score at most this")
+    min_quantile: Optional[float] = key(None, "keep clips from this quantile on: 0.2 drops the lowest 20 %")
+    max_quantile: Optional[float] = key(None, "keep clips up to this quantile: 0.95 drops the highest 5 %")
+
+    def validate(self) -> None:
+        for name, value in (("min_quantile", self.min_quantile), ("max_quantile", self.max_quantile)):
+            if value is not None and not 0 <= value <= 1:
+                raise RequestError(f"{name}={value}: must be from 0 to 1, in a band of select")
+
+
+@dataclass
+class SourceSet:
+    paths: List[str] = key(list, "the sources whose path fits one of these globs,")
+    tags: List[str] = key(list, "and those with a tag that fits one of these")
+    bands: Dict[str, Band] = key(dict, "their bands; a score without one here keeps that of select.bands")
+
+
+@dataclass
+class BestConfig:
+    clips: int = key(0, "keep only so many clips; 0: all that pass the bands")
+    by: str = key("technical", "the score by which clips are best, the highest first")
+    edges: Dict[str, List[float]] = key(
+        dict, "scores by whose values clips are divided into classes, as many of each as can be: {score: [edge, ...]}"
+    )
+    tags: Dict[str, List[str]] = key(
+        dict, "and tags: a clip's class is the first of them that its source has: {name: [tag, ...]}"
+    )
 
 
 @dataclass
 class SelectConfig:
     bands: Dict[str, Band] = key(dict, "for each score, the values that are kept: {score: {min: ..., max: ...}}")
+    sets: Dict[str, SourceSet] = key(
+        dict, "sets of sources with bands of their own; where two take a source, the first by name has its way"
+    )
+    best: BestConfig = key(BestConfig)
+
+
+@dataclass
+class JoinConfig:
+    scores: str = key("", "Parquet or CSV file of scores by clip key (`key`) or source (`path`)", result=False)
+    sha256: str = key("", "of that file, 64 hex digits; another file is refused")
+    columns: List[str] = key(list, "its columns that become scores")
+
+    def validate(self) -> None:
+        if bool(self.scores) != bool(self.columns):
+            raise RequestError(f"join.columns={self.columns}: name columns of the file join.scores, and the file")
+        if not self.scores and self.sha256:
+            raise RequestError(f"join.sha256={self.sha256}: is of join.scores, which names no file")
+        for column in self.columns:
+            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", column):
+                raise RequestError(f"join.columns={column}: a score's name is made of letters, digits and _")
 
 
 @dataclass
@@ -148,7 +203,11 @@ class CurateConfig:
     filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
     motion: MotionConfig = key(MotionConfig)
     models: ModelsConfig = key(ModelsConfig)
+    join: JoinConfig = key(JoinConfig, role="selection")
     select: SelectConfig = key(SelectConfig, role="selection")
+    calibrate: bool = key(
+        False, "only show what each bound would drop (calibrate.json, .png); nothing is packed", result=False
+    )
     captions: List[str] = key(
         lambda: list(WRITTEN), "captioners in order of preference", choices=CAPTIONERS, role="selection"
     )
@@ -187,7 +246,30 @@ class CurateConfig:
         if not self.captions:
             raise RequestError("captions=[]: name at least one captioner")
         self.caption.validate_for(self.captions)
-        known = [column for name in self.filters for column in FILTERS[name].columns]
-        for name in self.select.bands:
-            if name not in known:
-                raise RequestError(f"select.bands.{name}: nothing measures it; it may be {', '.join(known)}")
+        self.validate_scores()
+
+    def validate_scores(self) -> None:
+        """Whether all scores that selection names are known."""
+        measured = score_columns(self.filters)
+        for column in self.join.columns:
+            if column in measured or column in CLIP_COLUMNS:
+                raise RequestError(f"join.columns={column}: a clip has that already; give the column another name")
+        known = [*self.scores, *FACTS]
+        best = self.select.best
+        named = [(f"select.bands.{score}", score) for score in self.select.bands]
+        for name, one in self.select.sets.items():
+            if not (one.paths or one.tags):
+                raise RequestError(f"select.sets.{name}: takes no source; give it paths or tags")
+            named += [(f"select.sets.{name}.bands.{score}", score) for score in one.bands]
+        if best.clips < 0:
+            raise RequestError(f"select.best.clips={best.clips}: must be 0 (all) or more")
+        if best.clips:
+            named += [("select.best.by", best.by), *((f"select.best.edges.{score}", score) for score in best.edges)]
+        for at, score in named:
+            if score not in known:
+                raise RequestError(f"{at}: nothing measures {score}; it may be {', '.join(known)}")
+
+    @property
+    def scores(self) -> list[str]:
+        """The columns of scores that every clip has, measured and joined."""
+        return [*score_columns(self.filters), *self.join.columns]

@@ -9,6 +9,7 @@ from framemill.data_filters.config import CurateConfig
 from framemill.platform.errors import FramemillError
 
 if TYPE_CHECKING:
+    from framemill.data_filters.clips import Clips
     from framemill.data_filters.pack import ShardPlan
     from framemill.data_filters.sources import Source
     from framemill.data_filters.summary import Summary
@@ -18,6 +19,8 @@ Row = dict[str, Any]
 
 def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     """Curates `config.input` into the dataset `config.output`; the same call goes on where an earlier one stopped.
+
+    With `calibrate` it ends where the bounds are known to be right or wrong: nothing is captioned or packed.
 
     An output may grow and shrink: sources that came are measured, those that went leave the new version, and it has
     the bytes of a curation from nothing. Instead of a config it takes the command's keys by name:
@@ -29,8 +32,11 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         FramemillError: more sources failed than `max_failed` allows.
     """
     from framemill.data_filters import reselect
+    from framemill.data_filters.best import keep_best
+    from framemill.data_filters.calibrate import calibrate
     from framemill.data_filters.captions.ask import check_captioners, write_captions
     from framemill.data_filters.commit import commit
+    from framemill.data_filters.join import check_join, join_scores
     from framemill.data_filters.models import bands_known, check_models, specs_of
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select import check_conservation, conclude, settle
@@ -38,7 +44,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     from framemill.data_filters.steps import measure, pack, score
     from framemill.platform import cluster
     from framemill.platform.config import compose
-    from framemill.platform.frozen import claim_output
+    from framemill.platform.frozen import claim_output, freeze
     from framemill.platform.shards import finish_commit, held_index
     from framemill.platform.storage import WriterLock
 
@@ -47,22 +53,33 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         config = reselect.inherit(config)
     found = [] if config.from_ else list_sources(config.input, config.limit)
     config = config if config.from_ else check_models(config)
+    config = check_join(config)
     check_captioners(config)
-    held_index(config.output)  # refuses a newer format before anything is written
+    # Refuses a newer format before anything is written. Until something is committed, any selection may be made.
+    free = ("sources",) if held_index(config.output) else ("sources", "selection")
     check_space(config, found)
-    claim_output(config, config.output, free=("sources",))
+    claim_output(config, config.output, free)
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         finish_commit(config.output)
-        if config.from_:
-            parts, dropped = reselect.measured(config)
-            reselect.require_scores(config, parts)
+        if held_index(config.output):  # it may have become one just now, of another selection
+            claim_output(config, config.output, free=("sources",))
         else:
-            parts, dropped = measure(config, found, lock.token())
-            parts = score(config, parts, lock.token())
-        found = [part.source for part in parts]
-        sources, clips = settle(parts, config.clip.min_seconds, bands_known(config, specs_of(config)))
+            freeze(config, config.output)
+        if config.from_:
+            measured, dropped = reselect.measured(config)
+            measured = join_scores(config, measured)
+            reselect.require_scores(config, measured)
+        else:
+            measured, dropped = measure(config, found, lock.token())
+            measured = score(config, join_scores(config, measured), lock.token())
+        found = [part.source for part in measured.parts]
+        stages = bands_known(config, specs_of(config))
+        sources, clips = settle(measured, config.clip.min_seconds, stages)
         sources = sorted([*sources, *dropped], key=lambda source: source["path"])
         check_failures(config, sources)
+        keep_best(config.select.best, clips)
+        if config.calibrate:
+            return calibrate(config, measured, stages, sources, clips)
         write_captions(config, found, clips, lock.token())
         plans = plan(config, found, clips)
         manifests = pack(config, plans, clips, lock.token())
@@ -106,15 +123,13 @@ def check_failures(config: CurateConfig, sources: list[Row]) -> None:
         )
 
 
-def plan(config: CurateConfig, sources: list[Source], clips: list[Row]) -> list[ShardPlan]:
+def plan(config: CurateConfig, sources: list[Source], clips: Clips) -> list[ShardPlan]:
     """The shards of the kept clips."""
-    from framemill.data_filters.filters import score_columns
     from framemill.data_filters.pack import plan_clip, plan_shards
 
     where = {source.path: source for source in sources}
-    scores = score_columns(config.filters)
     planned = [
-        plan_clip(clip, where[clip["path"]].uri, where[clip["path"]].stamp, config.pack, scores)
+        plan_clip(clip, where[clip["path"]].uri, where[clip["path"]].stamp, config.pack, config.scores)
         for clip in clips
         if clip["state"] == "kept"
     ]

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -63,10 +63,9 @@ CLIP_FIELDS = [
 VERDICT_FIELDS = [("state", pa.string()), ("reason", pa.string()), ("caption", pa.string())]
 
 
-def clips_schema(filters: list[str], *, verdicts: bool = True) -> pa.Schema:
+def clips_schema(scores: list[str], *, verdicts: bool = True) -> pa.Schema:
     """Columns of the clips table: facts, verdict, then a column a score."""
-    scores = [(name, pa.float64()) for name in score_columns(filters)]
-    return pa.schema([*CLIP_FIELDS, *(VERDICT_FIELDS if verdicts else []), *scores])
+    return pa.schema([*CLIP_FIELDS, *(VERDICT_FIELDS if verdicts else []), *((name, pa.float64()) for name in scores)])
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Part:
     provenance: dict[str, Any]
     clips: list[dict[str, Any]]
     """Rows of the clips table without their verdict. When written each has a `thumbnail` (JPEG) too; reading leaves it
-    where it is, since a driver holds the rows of all sources."""
+    where it is. A driver, which holds the clips of all sources, has them in one table instead."""
     screened: bool = False
     """Whether it ended at the key-frame screen: it is filtered then, and the reason says by what."""
     facts: dict[str, Any] = field(default_factory=dict)
@@ -136,7 +135,7 @@ def write_part(output: str, part: Part, filters: list[str]) -> None:
         "facts": part.facts,
         "screened": part.screened,
     }
-    schema = clips_schema(filters, verdicts=False).append(pa.field("thumbnail", pa.binary()))
+    schema = clips_schema(score_columns(filters), verdicts=False).append(pa.field("thumbnail", pa.binary()))
     table = pa.Table.from_pylist(part.clips, schema.with_metadata({"framemill": json.dumps(facts)}))
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema) as writer:
@@ -146,20 +145,25 @@ def write_part(output: str, part: Part, filters: list[str]) -> None:
 
 def read_part(output: str, source: Source) -> Part | None:
     """What was measured of a source; None where nothing was, or the file has changed since."""
+    held = read_columns(output, source)
+    return None if held is None else replace(held[0], clips=held[1].to_pylist())
+
+
+def read_columns(output: str, source: Source) -> tuple[Part, pa.Table] | None:
+    """The same with the clips as a table, not as rows."""
     table = read_ipc(part_uri(output, source))
     if table is None:
         return None
-    facts = json.loads(table.schema.metadata[b"framemill"])
-    if Source.from_json(facts["source"]).stamp != source.stamp:
+    if Source.from_json(json.loads(table.schema.metadata[b"framemill"])["source"]).stamp != source.stamp:
         return None
-    clips = table.drop_columns(["thumbnail"]).to_pylist()
-    return part_from(source, facts, clips)
+    return part_from(source, table)
 
 
-def part_from(source: Source, facts: dict[str, Any], clips: list[dict[str, Any]]) -> Part:
-    """A part of what its file says beside the rows of its clips."""
+def part_from(source: Source, table: pa.Table) -> tuple[Part, pa.Table]:
+    """A part, and its clips, of what its file holds."""
+    facts = json.loads(table.schema.metadata[b"framemill"])
     told = {name: facts[name] for name in ("source_id", "reason", "provenance", "screened", "facts")}
-    return Part(source=source, clips=clips, **told)
+    return Part(source=source, clips=[], **told), table.drop_columns(["thumbnail"])
 
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:

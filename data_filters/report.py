@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from framemill.data_filters.clips import ClipRow, Clips
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.filters import score_columns
 from framemill.data_filters.ledger import read_thumbnails
 from framemill.data_filters.sources import Source
 from framemill.data_filters.summary import STATES
@@ -28,7 +28,7 @@ figure img{display:block;border-radius:3px}svg{display:block}small{color:#777}""
 Row = dict[str, Any]
 
 
-def write_report(config: CurateConfig, found: list[Source], sources: list[Row], clips: list[Row]) -> None:
+def write_report(config: CurateConfig, found: list[Source], sources: list[Row], clips: Clips) -> None:
     """Writes `<output>/report.html` from the rows of both ledger tables."""
     sections = [
         f"<h1>Curation of {len(sources)} sources</h1>",
@@ -46,24 +46,24 @@ def write_report(config: CurateConfig, found: list[Source], sources: list[Row], 
     storage.write_atomic(storage.join(config.output, "report.html"), page.encode())
 
 
-def funnel(sources: list[Row], clips: list[Row]) -> str:
+def funnel(sources: list[Row], clips: Clips) -> str:
     """Bars of how many clips and minutes ended in each state."""
     longest = max(1, len(clips))
     rows = []
     for state in STATES:
-        chosen = [clip for clip in clips if clip["state"] == state]
-        minutes = sum(clip["end_s"] - clip["start_s"] for clip in chosen) / 60
-        length = f"{400 * len(chosen) / longest:.1f}"
+        chosen = np.array(clips.column("state"), str) == state
+        minutes = float((clips.column("end_s") - clips.column("start_s"))[chosen].sum()) / 60
+        length = f"{400 * chosen.sum() / longest:.1f}"
         bar = f'<svg width=400 height=14><rect width={length} height=14 fill="{COLOURS[state]}"/></svg>'
-        rows.append(f"<tr><td>{state}<td>{len(chosen)}<td>{minutes:.1f} min<td>{bar}")
+        rows.append(f"<tr><td>{state}<td>{chosen.sum()}<td>{minutes:.1f} min<td>{bar}")
     states = Counter(source["state"] for source in sources)
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     return f"<p>Sources: {told}. Clips found: {len(clips)}.</p><table>{''.join(rows)}</table>"
 
 
-def reasons(sources: list[Row], clips: list[Row]) -> str:
+def reasons(sources: list[Row], clips: Clips) -> str:
     """Why clips were not kept, counted; and each source that failed, was a duplicate, or was screened."""
-    counts = Counter((clip["state"], clip["reason"]) for clip in clips if clip["reason"])
+    counts = Counter(pair for pair in zip(clips.column("state"), clips.column("reason"), strict=True) if pair[1])
     rows = "".join(
         f"<tr><td>{count}<td>{state}<td>{escape(reason)}"
         for (state, reason), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -79,15 +79,16 @@ def reasons(sources: list[Row], clips: list[Row]) -> str:
     )
 
 
-def histograms(config: CurateConfig, clips: list[Row]) -> str:
+def histograms(config: CurateConfig, clips: Clips) -> str:
     """A histogram a score, kept clips on top of the others, with the selected band marked."""
-    charts = "".join(histogram(config, name, clips) for name in score_columns(config.filters))
+    charts = "".join(histogram(config, name, clips) for name in config.scores)
     return f"<h2>Scores</h2><div class=grid>{charts}</div>"
 
 
-def histogram(config: CurateConfig, name: str, clips: list[Row]) -> str:
-    values = np.array([clip[name] for clip in clips if clip[name] is not None], float)
-    kept = np.array([clip[name] for clip in clips if clip["state"] == "kept"], float)
+def histogram(config: CurateConfig, name: str, clips: Clips) -> str:
+    values = clips.column(name)
+    kept = values[np.array(clips.column("state"), str) == "kept"]
+    values, kept = values[np.isfinite(values)], kept[np.isfinite(kept)]
     if not len(values):
         return ""
     edges = np.linspace(values.min(), max(values.max(), values.min() + 1e-6), BINS + 1)
@@ -112,9 +113,9 @@ def histogram(config: CurateConfig, name: str, clips: list[Row]) -> str:
     return f"<div><b>{name}</b> <small>{told}</small><svg width={WIDTH} height={HEIGHT}>{bars}</svg></div>"
 
 
-def contact_sheet(config: CurateConfig, found: list[Source], clips: list[Row], state: str, said: str) -> str:
+def contact_sheet(config: CurateConfig, found: list[Source], clips: Clips, state: str, said: str) -> str:
     """Pictures of clips in a state, evenly spread over the keys, each with what is said of it."""
-    those = [clip for clip in clips if clip["state"] == state]
+    those = [clips[i] for i, its in enumerate(clips.column("state")) if its == state]
     if not those:
         return ""
     chosen = [those[i * len(those) // SHEET] for i in range(SHEET)] if len(those) > SHEET else those
@@ -126,7 +127,7 @@ def contact_sheet(config: CurateConfig, found: list[Source], clips: list[Row], s
     return f"<h2>{state.capitalize()} ({len(those)})</h2><div class=grid>{figures}</div>"
 
 
-def figure(clip: Row, words: str, jpeg: bytes | None) -> str:
+def figure(clip: ClipRow, words: str, jpeg: bytes | None) -> str:
     """A clip with its picture, which a dataset without its work/ folder has no more."""
     where = f"{escape(clip['path'])} {clip['start_s']:.1f}-{clip['end_s']:.1f} s"
     data = base64.b64encode(jpeg).decode() if jpeg else ""

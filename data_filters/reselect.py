@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from framemill.data_filters.clips import Gatherer, Measured
 from framemill.data_filters.config import CurateConfig, DropConfig
 from framemill.data_filters.drop import dropped_row, fits
-from framemill.data_filters.ledger import FACT_FIELDS, VERDICT_FIELDS, Part, part_from, part_uri, read_ipc
+from framemill.data_filters.filters import score_columns
+from framemill.data_filters.ledger import FACT_FIELDS, Part, clips_schema, part_from, part_uri, read_ipc
 from framemill.data_filters.models import bands_known, specs_of
 from framemill.data_filters.pack import ShardPlan
-from framemill.data_filters.scores import score_work
-from framemill.data_filters.select import NO_CLIP
+from framemill.data_filters.select import NO_CLIP, NOT_JOINED, UNMEASURED, settle
 from framemill.data_filters.shard_worker import NOT_PACKED
 from framemill.data_filters.sources import Source, list_sources
 from framemill.platform import storage
 from framemill.platform.config import compose
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen import differences, load_frozen, result_values
-from framemill.platform.shards import read_index, read_ledger
+from framemill.platform.shards import read_index, read_ledger, read_table
 
 Row = dict[str, Any]
 
@@ -55,10 +56,10 @@ def inherit(config: CurateConfig) -> CurateConfig:
     return dataclasses.replace(config, input=config.input or theirs.input, **taken)
 
 
-def measured(config: CurateConfig) -> tuple[list[Part], list[Row]]:
-    """The parts of the sources of `from`, out of its ledger, and the ledger's rows of those that `drop` leaves out.
+def measured(config: CurateConfig) -> tuple[Measured, list[Row]]:
+    """What is measured of the sources of `from`, out of its ledger, and the rows of those that `drop` leaves out.
 
-    The sources of the parts have a path and no place: `find_sources` gives the few that are cut from theirs.
+    The sources have a path and no place: `find_sources` gives the few that are cut from theirs.
 
     Raises:
         RequestError: a source that was left out there and is not here, so that nothing has measured it.
@@ -68,6 +69,7 @@ def measured(config: CurateConfig) -> tuple[list[Part], list[Row]]:
     dropped: list[Row] = []
     unmeasured: list[str] = []
     for row in rows:
+        row["provenance"] = {name: value for name, value in row["provenance"].items() if name != "external" or value}
         reason = fits(row["path"], None if no_sidecar(row) else row["provenance"], config.drop)
         if reason is not None:
             dropped.append(dropped_row(row["path"], row["provenance"], reason))
@@ -78,79 +80,92 @@ def measured(config: CurateConfig) -> tuple[list[Part], list[Row]]:
     if unmeasured:
         more = f" (and {len(unmeasured) - 1} more)" if len(unmeasured) > 1 else ""
         raise RequestError(f"drop: {unmeasured[0]}{more} was dropped in from={config.from_}, so it is not measured")
-    clips = clips_of(config.from_, [row["path"] for row in stays])
+    clips = clips_of(config, [row["path"] for row in stays])
+    told = told_of(clips)
+    table = as_measured(clips, config)
+    gathered = Gatherer(table.schema.remove_metadata())
     originals = {row["source_id"] for row in stays if row["clips"]}
-    return [part_of(config.from_, row, clips.get(row["path"], []), originals) for row in stays], dropped
+    parts: list[Part] = []
+    for row in stays:
+        if row["state"] == "duplicate" and row["source_id"] not in originals:
+            # The ledger names only the original's clips; it is dropped, and this one stands for the content now.
+            gathered.add(part_beside(config.from_, row["path"]))
+        else:
+            parts.append(part_of(row, told.get(row["path"], set())))
+    beside = gathered.measured()
+    return Measured([*parts, *beside.parts], pa.concat_tables([table, beside.clips])), dropped
 
 
-def require_scores(config: CurateConfig, parts: list[Part]) -> None:
+def require_scores(config: CurateConfig, measured: Measured) -> None:
     """Refuses bands that let clips through which no network has scored, since other bands rejected them first.
 
     Raises:
         RequestError: there are such clips.
     """
     specs = specs_of(config)
-    columns = [name for spec in specs for name in spec.columns]
-    without = [
-        clip["key"]
-        for work in (score_work(parts, config.clip.min_seconds, bands_known(config, [])) if specs else [])
-        for clip in work.clips
-        if clip.get("unscored") is None and any(clip[name] is None for name in columns)
-    ]
-    if without:
+    if not specs or not measured.clips.num_rows:
+        return
+    clips = settle(measured, config.clip.min_seconds, bands_known(config, []))[1]
+    unscored = np.array([state == "kept" for state in clips.column("state")])
+    missing = [np.isnan(clips.column(name)) for spec in specs for name in spec.columns]
+    without = np.flatnonzero(unscored & np.any(missing, axis=0))
+    if len(without):
         raise RequestError(
             f"select.bands: {len(without)} clips pass that were rejected in from={config.from_} before "
-            f"{specs[0].scorer} was measured, the first {without[0]}; curate anew from input="
+            f"{specs[0].scorer} was measured, the first {clips[int(without[0])]['key']}; curate anew from input="
         )
 
 
-def clips_of(dataset: str, paths: list[str]) -> dict[str, list[Row]]:
-    """The rows of the clips table by source, with their verdicts."""
-    table = read_ledger(dataset, "clips")
-    found: dict[str, list[Row]] = {}
-    for row in table.filter(pc.is_in(table["path"], pa.array(paths, pa.string()))).to_pylist():
-        found.setdefault(row["path"], []).append(row)
-    return found
+def clips_of(config: CurateConfig, paths: list[str]) -> pa.Table:
+    """The clips table of those sources, with its verdicts."""
+    measured = clips_schema(score_columns(config.filters)).names
+    uri = storage.join(config.from_, "ledger", "clips.parquet")
+    table = read_table(uri, [name for name in measured if name != "caption"])
+    return table.filter(pc.is_in(table["path"], pa.array(paths, pa.string())))
 
 
-def part_of(dataset: str, row: Row, clips: list[Row], originals: set[str | None]) -> Part:
+def told_of(clips: pa.Table) -> dict[str, set[str]]:
+    """Why clips failed, by source."""
+    failed = clips.select(["path", "reason"]).filter(pc.equal(clips["state"], "failed"))
+    told: dict[str, set[str]] = {}
+    for path, reason in zip(failed["path"].to_pylist(), failed["reason"].to_pylist(), strict=True):
+        told.setdefault(path, set()).add(reason)
+    return told
+
+
+def part_of(row: Row, told: set[str]) -> Part:
     """A source as it was measured, before any verdict."""
-    if row["state"] == "duplicate" and row["source_id"] not in originals:
-        # The ledger names only the original's clips; it is dropped, and this one stands for the content now.
-        return part_beside(dataset, row["path"])
     screened = row["state"] == "filtered" and not row["clips"] and row["reason"] != NO_CLIP
-    reason = row["reason"] if screened else reading_error(row, clips)
+    reason = row["reason"] if screened else reading_error(row, told)
     source = Source(row["path"], "", "")
     facts = {name: row[name] for name, _ in FACT_FIELDS} if row["codec"] else {}
-    measured = [as_measured(clip) for clip in clips]
-    return Part(source, row["source_id"], reason, row["provenance"], measured, screened=screened, facts=facts)
+    return Part(source, row["source_id"], reason, row["provenance"], [], screened=screened, facts=facts)
 
 
-def as_measured(clip: Row) -> Row:
-    """A clip without its verdict, but for what kept a network from scoring it."""
-    verdicts = {name for name, _ in VERDICT_FIELDS}
-    plain = {name: value for name, value in clip.items() if name not in verdicts}
-    if clip["state"] == "failed" and not clip["reason"].startswith(NOT_PACKED):
-        plain["unscored"] = clip["reason"]
-    return plain
+def as_measured(clips: pa.Table, config: CurateConfig) -> pa.Table:
+    """The clips without their verdicts, but for what kept a network from scoring them."""
+    plain = clips.drop_columns(["state", "reason"])
+    if not specs_of(config):
+        return plain
+    others = pc.match_substring_regex(clips["reason"], f"^{NOT_PACKED}|{UNMEASURED}$|{NOT_JOINED}$")
+    kept_from = pc.and_(pc.equal(clips["state"], "failed"), pc.invert(others))
+    return plain.append_column("unscored", pc.if_else(kept_from, clips["reason"], pa.scalar(None, pa.string())))
 
 
-def part_beside(dataset: str, path: str) -> Part:
+def part_beside(dataset: str, path: str) -> tuple[Part, pa.Table]:
     source = Source(path, "", "")
     table = read_ipc(part_uri(dataset, source))
     if table is None:
         raise RequestError(f"drop: {path} repeats a dropped source, and from={dataset} has no work/parts to tell of it")
-    facts = json.loads(table.schema.metadata[b"framemill"])
-    clips = table.drop_columns(["thumbnail"]).to_pylist()
-    return part_from(source, facts, clips)
+    return part_from(source, table)
 
 
-def reading_error(row: Row, clips: list[Row]) -> str | None:
-    """Why reading a source failed; None where it was read to its end, and only its clips made it a failed one."""
+def reading_error(row: Row, told: set[str]) -> str | None:
+    """Why reading a source failed; None where it was read to its end, and only its clips (`told`) made it a failed
+    one."""
     if row["state"] != "failed":
         return None
-    told = "; ".join(sorted({clip["reason"] for clip in clips if clip["state"] == "failed"}))
-    return None if row["reason"] == told else row["reason"]
+    return None if row["reason"] == "; ".join(sorted(told)) else row["reason"]
 
 
 def no_sidecar(row: Row) -> bool:

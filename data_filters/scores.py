@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from framemill.data_filters.config import Band
-from framemill.data_filters.ledger import Part, part_name, read_ipc
+from framemill.data_filters.bounds import Stage
+from framemill.data_filters.clips import Measured, with_column
+from framemill.data_filters.ledger import part_name, read_ipc
 from framemill.data_filters.models import ModelSpec
 from framemill.data_filters.select import settle
 from framemill.data_filters.sources import Source
@@ -39,13 +41,14 @@ class ScoreWork:
         return ScoreWork(Source(**values["source"]), values["clips"])
 
 
-def score_work(parts: list[Part], min_seconds: float, bands: dict[str, Band]) -> list[ScoreWork]:
+def score_work(measured: Measured, min_seconds: float, stages: list[Stage]) -> list[ScoreWork]:
     """The clips that nothing known so far rejects, by source: no duplicate's, and none that failed."""
     by_path: dict[str, list[Row]] = {}
-    for clip in settle(parts, min_seconds, bands)[1]:
+    for clip in settle(measured, min_seconds, stages)[1]:
         if clip["state"] == "kept":
             by_path.setdefault(clip["path"], []).append({name: clip[name] for name in CLIP_FACTS})
-    return [ScoreWork(part.source, by_path[part.source.path]) for part in parts if part.source.path in by_path]
+    sources = (part.source for part in measured.parts)
+    return [ScoreWork(source, by_path[source.path]) for source in sources if source.path in by_path]
 
 
 def folder_of(output: str, spec: ModelSpec) -> str:
@@ -72,23 +75,22 @@ def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Row]
     return rows if all(clip["key"] in rows for clip in work.clips) else None
 
 
-def with_scores(parts: list[Part], spec: ModelSpec, scored: dict[str, dict[str, Row]]) -> list[Part]:
-    """The parts with a scorer's columns in their clips, from its rows by path and key; null where it saw no clip.
+def with_scores(measured: Measured, spec: ModelSpec, scored: dict[str, Row]) -> Measured:
+    """The clips with a scorer's columns, from its rows by key; null where it saw no clip.
 
     `unscored` says why a clip that should have been scored was not.
     """
-    return [
-        dataclasses.replace(part, clips=[with_row(clip, spec, scored.get(part.source.path, {})) for clip in part.clips])
-        for part in parts
-    ]
-
-
-def with_row(clip: Row, spec: ModelSpec, rows: dict[str, Row]) -> Row:
-    row = rows.get(clip["key"], {})
-    clip = {**clip, **{name: row.get(name) for name in spec.columns}}
-    clip["unscored"] = clip.get("unscored") or row.get("unscored")
-    if clip.get("motion") is not None and "motion" in spec.columns:
+    table = measured.clips
+    rows = [scored.get(key, {}) for key in table["key"].to_pylist()]
+    for name in spec.columns:
+        table = with_column(table, name, pa.array([row.get(name) for row in rows], pa.float64()))
+    unscored = pa.array([row.get("unscored") for row in rows], pa.string())
+    before = table["unscored"] if "unscored" in table.column_names else pa.nulls(len(rows), pa.string())
+    table = with_column(table, "unscored", pc.coalesce(before, unscored))
+    if "motion" in spec.columns:
         from framemill.data_filters.describe import with_movement
 
-        clip["description"] = with_movement(clip["description"], clip)
-    return clip
+        said = zip(table["description"].to_pylist(), rows, strict=True)
+        told = [text if row.get("motion") is None else with_movement(text, row) for text, row in said]
+        table = with_column(table, "description", pa.array(told, pa.string()))
+    return dataclasses.replace(measured, clips=table)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from framemill.data_filters.clips import Gatherer, Measured
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.drop import drop
 from framemill.data_filters.earlier import take_over
-from framemill.data_filters.ledger import PARTS, Part, holds_others, read_part
+from framemill.data_filters.filters import score_columns
+from framemill.data_filters.ledger import PARTS, clips_schema, holds_others, read_columns
 from framemill.data_filters.measure_types import MeasureSettings
 from framemill.data_filters.model_worker import ModelWorker
 from framemill.data_filters.models import actor_count, bands_known, pass_filters, specs_of
@@ -28,9 +30,9 @@ from framemill.platform.storage import LockToken
 Row = dict[str, Any]
 
 
-def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tuple[list[Part], list[Row]]:
-    """The part of every source that is not dropped, and the rows of those that are; only sources without a part, or
-    changed since, are decoded."""
+def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tuple[Measured, list[Row]]:
+    """What is measured of the sources that are not dropped, and the rows of those that are; only sources without a
+    part, or changed since, are decoded."""
     # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
     if holds_others(config.output, found):
         raise RequestError(
@@ -39,8 +41,8 @@ def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tupl
         )
     storage.make_dirs(storage.join(config.output, PARTS))
     sources, dropped = drop(found, config.drop)
-    parts = {source.path: read_part(config.output, source) for source in sources}
-    todo = [source for source in sources if parts[source.path] is None]
+    gathered = Gatherer(clips_schema(score_columns(pass_filters(config)), verdicts=False))
+    todo = [source for source in sources if not gathered.add(read_columns(config.output, source))]
     settings = MeasureSettings(
         config.clip.min_seconds,
         config.clip.max_seconds,
@@ -51,15 +53,15 @@ def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tupl
     arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
     run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])
     for source in todo:
-        parts[source.path] = read_part(config.output, source)
-    return [part for part in parts.values() if part is not None], dropped
+        gathered.add(read_columns(config.output, source))
+    return gathered.measured(), dropped
 
 
-def score(config: CurateConfig, parts: list[Part], token: LockToken) -> list[Part]:
-    """The parts with what networks measure of the clips that are not rejected before, one scorer after another."""
+def score(config: CurateConfig, measured: Measured, token: LockToken) -> Measured:
+    """That with what networks measure of the clips that are not rejected before, one scorer after another."""
     specs = specs_of(config)
     for i, spec in enumerate(specs):
-        work = score_work(parts, config.clip.min_seconds, bands_known(config, specs[:i]))
+        work = score_work(measured, config.clip.min_seconds, bands_known(config, specs[:i]))
         storage.make_dirs(folder_of(config.output, spec))
         todo = [one for one in work if read_scores(config.output, spec, one) is None]
         arguments = {"output": config.output, "token": token, "spec": spec, "timeout_s": config.source_timeout_s}
@@ -73,8 +75,9 @@ def score(config: CurateConfig, parts: list[Part], token: LockToken) -> list[Par
             actors=actor_count(config),
             gpus=config.models.gpus,
         )
-        parts = with_scores(parts, spec, {one.source.path: read_scores(config.output, spec, one) or {} for one in work})
-    return parts
+        scored = {key: row for one in work for key, row in (read_scores(config.output, spec, one) or {}).items()}
+        measured = with_scores(measured, spec, scored)
+    return measured
 
 
 def run(

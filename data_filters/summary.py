@@ -6,14 +6,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-STATES = ("kept", "filtered", "failed", "duplicate")
+import numpy as np
+
+from framemill.data_filters.clips import Clips
+from framemill.data_filters.select import STATES
 
 
 @dataclass(frozen=True)
 class Summary:
     output: str
     digest: str
-    """The dataset's identity: `digest` of its index."""
+    """The dataset's identity: `digest` of its index; empty where nothing was packed."""
     sources: dict[str, int]
     """How many ended ok, filtered, failed, duplicate."""
     clips: dict[str, int]
@@ -25,8 +28,9 @@ class Summary:
 
     def line(self) -> str:
         """The last line of the job."""
+        done = "kept" if self.digest else "would keep"
         return (
-            f"curate: kept {self.clips.get('kept', 0)} of {sum(self.clips.values())} clips "
+            f"curate: {done} {self.clips.get('kept', 0)} of {sum(self.clips.values())} clips "
             f"({self.hours_kept * 60:.1f} of {self.hours_found * 60:.1f} min) from {sum(self.sources.values())} "
             f"sources ({self.sources.get('failed', 0)} failed) -> {self.output}"
         )
@@ -42,16 +46,18 @@ class Summary:
         }
 
 
-def summarise(output: str, digest: str, sources: list[dict[str, Any]], clips: list[dict[str, Any]]) -> Summary:
+def summarise(output: str, digest: str, sources: list[dict[str, Any]], clips: Clips) -> Summary:
     """Counts the rows of both ledger tables."""
-    seconds = {state: sum(c["end_s"] - c["start_s"] for c in clips if c["state"] == state) for state in STATES}
-    reasons = Counter(clip["reason"] for clip in clips if clip["reason"])
+    states = np.array(clips.column("state"), str)
+    lasts = clips.column("end_s") - clips.column("start_s")
+    seconds = {state: float(lasts[states == state].sum()) for state in STATES}
+    reasons = Counter(filter(None, clips.column("reason")))
     reasons.update("source " + source["state"] for source in sources if source["state"] in ("failed", "duplicate"))
     return Summary(
         output=output,
         digest=digest,
         sources=dict(sorted(Counter(source["state"] for source in sources).items())),
-        clips=dict(sorted(Counter(clip["state"] for clip in clips).items())),
+        clips=dict(sorted(Counter(clips.column("state")).items())),
         reasons=dict(sorted(reasons.items())),
         hours_found=round(sum(seconds.values()) / 3600, 6),
         hours_kept=round(seconds["kept"] / 3600, 6),

@@ -166,7 +166,11 @@ def set_value(config: DictConfig, job: str, name: str, value: str) -> None:
     if not known:
         raise RequestError(unknown_key(config, job, name))
     try:
-        OmegaConf.update(config, name, parse_value(node, leaf, value), merge=False, force_add=True)
+        parsed = parse_value(node, leaf, value)
+        kind = node._metadata.element_type
+        if isinstance(parsed, dict) and dataclasses.is_dataclass(kind):
+            parsed = OmegaConf.merge(OmegaConf.structured(kind), parsed)
+        OmegaConf.update(config, name, parsed, merge=False, force_add=True)
     except (OmegaConfBaseException, ValueError) as error:
         raise RequestError(f"{name}={value}: {first_line(error)}") from error
 
@@ -184,7 +188,8 @@ def parse_value(node: Any, leaf: str, value: str) -> Any:
     """Text for a string key as it stands; anything else as YAML (numbers, true, null, [a, b], {a: 1})."""
     import yaml
 
-    child = node._get_node(int(leaf) if isinstance(node, ListConfig) else leaf) if len(node) else None
+    there = isinstance(node, ListConfig) or leaf in node.keys()  # noqa: SIM118 (`in` does not see missing keys)
+    child = node._get_node(int(leaf) if isinstance(node, ListConfig) else leaf) if there else None
     if child is not None and child._metadata.ref_type is str:
         return escape(value)
     try:

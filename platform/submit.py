@@ -46,6 +46,7 @@ PATH_KEYS = (
     "prompts",
     "prompts_json",
     "results",
+    "scores",
     "videos",
     "vlm",
     "weights",

@@ -17,7 +17,8 @@ from framemill.platform.cluster import worker_count
 from framemill.platform.errors import FramemillError, RequestError
 
 if TYPE_CHECKING:
-    from framemill.data_filters.config import Band, CurateConfig
+    from framemill.data_filters.bounds import Stage
+    from framemill.data_filters.config import CurateConfig
     from framemill.data_filters.models.views import Views
 
 
@@ -92,15 +93,18 @@ def pass_filters(config: CurateConfig) -> list[str]:
     return [name for name in config.filters if name not in scored]
 
 
-def bands_known(config: CurateConfig, done: list[ModelSpec]) -> dict[str, Band]:
-    """The bands on what is known once these scorers are done, in the order in which it gets known.
+def bands_known(config: CurateConfig, done: list[ModelSpec]) -> list[Stage]:
+    """The rules for what is known once these scorers are done, in the order in which it gets known.
 
     So what the pass rejects is rejected by the pass, and needs no network's score.
     """
+    from framemill.data_filters.bounds import banded, stage_of
+
     by_models = [column for spec in specs_of(config) for column in spec.columns]
-    first = [name for name in config.select.bands if name not in by_models]
-    then = [column for spec in done for column in spec.columns if column in config.select.bands]
-    return {name: config.select.bands[name] for name in [*first, *then]}
+    scores = banded(config.select)
+    stages = [[score for score in scores if score not in by_models]]
+    stages += [[score for score in spec.columns if score in scores] for spec in done]
+    return [stage_of(config.select, names, config.join.columns) for names in stages]
 
 
 def check_models(config: CurateConfig) -> CurateConfig:

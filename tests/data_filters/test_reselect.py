@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import pyarrow.compute as pc
 import pytest
 
 from framemill.data_filters.curate import curate
@@ -123,12 +124,13 @@ def test_the_ledger_gives_back_what_the_parts_hold(configure, whole, tmp_path):
     """Against the parts themselves: the same sources, reasons and clips, but for the clips of duplicates."""
     from framemill.data_filters.reselect import part_beside
 
-    parts, dropped = measured(inherit(configure("", tmp_path / "new", f"from={whole}")))
-    assert dropped == [] and len(parts) == 13
-    for part in parts:
-        true = part_beside(str(whole), part.source.path)
-        clips = [] if part.source.path == "deep/two-scenes.mp4" else true.clips
-        assert part == Part(part.source, true.source_id, true.reason, true.provenance, clips, facts=true.facts)
+    held, dropped = measured(inherit(configure("", tmp_path / "new", f"from={whole}")))
+    assert dropped == [] and len(held.parts) == 13
+    for part in held.parts:
+        true, clips = part_beside(str(whole), part.source.path)
+        assert part == Part(part.source, true.source_id, true.reason, true.provenance, [], true.screened, true.facts)
+        own = held.clips.filter(pc.equal(held.clips["path"], part.source.path))
+        assert own.to_pylist() == ([] if part.source.path == "deep/two-scenes.mp4" else clips.to_pylist())
 
 
 def test_python_and_the_frozen_file_know_from(configure, whole, tmp_path):

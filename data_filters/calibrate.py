@@ -1,0 +1,124 @@
+"""`calibrate=true`: what each bound would drop, as a table and a plot, before anything is packed."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+
+from framemill.data_filters.bounds import Stage
+from framemill.data_filters.clips import Clips, Measured
+from framemill.data_filters.config import CurateConfig
+from framemill.data_filters.select import Check, checks_of
+from framemill.data_filters.summary import Summary, summarise
+from framemill.platform import storage
+from framemill.platform.progress import say
+
+QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+SHOWN = (0.05, 0.5, 0.95)
+"""Of QUANTILES, in the table."""
+BINS = 48
+Row = dict[str, Any]
+
+
+def calibrate(
+    config: CurateConfig, measured: Measured, stages: list[Stage], sources: list[Row], clips: Clips
+) -> Summary:
+    """Writes `<output>/calibrate.json` and `.png` and shows the table; gives the counts as they would be."""
+    parts = {part.source.path: part for part in measured.parts}
+    checks = list(checks_of(parts, clips, config.clip.min_seconds, stages)) if len(clips) else []
+    summary = summarise(config.output, "", sources, clips)
+    quantiles = score_quantiles(config, clips)
+    drops = drops_of(checks, clips)
+    found = {"totals": summary.totals(), "bounds": drops, "quantiles": quantiles}
+    text = json.dumps(found, indent=1, sort_keys=True) + "\n"
+    storage.write_atomic(storage.join(config.output, "calibrate.json"), text.encode())
+    if quantiles:
+        storage.write_atomic(storage.join(config.output, "calibrate.png"), plot(checks, clips, list(quantiles)))
+    for line in table_lines(drops, quantiles):
+        say(line)
+    return summary
+
+
+def drops_of(checks: list[Check], clips: Clips) -> list[Row]:
+    """For each bound, how many clips and hours it drops: `alone`, were it the only one; `only`, that no other drops."""
+    hours = (clips.column("end_s") - clips.column("start_s")) / 3600 if checks else np.empty(0)
+    times = np.sum([check.fails for check in checks], axis=0) if checks else 0
+    rows = []
+    for check in checks:
+        only = check.fails & (times == 1)
+        if check.bound is None and not check.fails.any():
+            continue
+        rows.append(
+            {
+                "score": check.score,
+                "reason": check.reason,
+                "bound": check.bound,
+                "alone": {"clips": int(check.fails.sum()), "hours": round(float(hours[check.fails].sum()), 6)},
+                "only": {"clips": int(only.sum()), "hours": round(float(hours[only].sum()), 6)},
+            }
+        )
+    return rows
+
+
+def score_quantiles(config: CurateConfig, clips: Clips) -> dict[str, Row]:
+    """The quantiles of each score, interpolated, and of how many clips they are."""
+    found: dict[str, Row] = {}
+    for score in config.scores if len(clips) else []:
+        values = finite(clips, score)
+        if len(values):
+            at = np.quantile(values, QUANTILES)
+            told = {f"{q:g}": round(float(value), 6) for q, value in zip(QUANTILES, at, strict=True)}
+            found[score] = {"clips": len(values), "quantiles": told}
+    return found
+
+
+def finite(clips: Clips, score: str) -> np.ndarray:
+    values = np.array(clips.column(score), float)
+    return values[np.isfinite(values)]
+
+
+def table_lines(drops: list[Row], quantiles: dict[str, Row]) -> list[str]:
+    """Two tables: the bounds, and the scores."""
+    width = max([len(row["reason"]) for row in drops] + [len("bound")])
+    lines = [f"{'bound':{width}}  {'alone':>9} {'hours':>9}  {'only':>9} {'hours':>9}"]
+    for row in drops:
+        alone, only = row["alone"], row["only"]
+        lines.append(
+            f"{row['reason']:{width}}  {alone['clips']:9d} {alone['hours']:9.3f}  "
+            f"{only['clips']:9d} {only['hours']:9.3f}"
+        )
+    wide = max([len(score) for score in quantiles] + [len("score")])
+    lines += ["", f"{'score':{wide}}  {'clips':>9}" + "".join(f"{f'{100 * q:g} %':>12}" for q in SHOWN)]
+    for score, row in quantiles.items():
+        values = "".join(f"{row['quantiles'][f'{q:g}']:12.4g}" for q in SHOWN)
+        lines.append(f"{score:{wide}}  {row['clips']:9d}{values}")
+    return lines
+
+
+def plot(checks: list[Check], clips: Clips, scores: list[str]) -> bytes:
+    """A PNG with a histogram of each score, of all clips and of the kept ones, and its bounds."""
+    from matplotlib.figure import Figure
+
+    kept = np.array(clips.column("state"), str) == "kept"
+    columns = 3
+    rows = -(-len(scores) // columns)
+    figure = Figure(figsize=(4.2 * columns, 2.3 * rows), layout="constrained")
+    for i, score in enumerate(scores):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        values = np.array(clips.column(score), float)
+        there = np.isfinite(values)
+        edges = np.histogram_bin_edges(values[there], BINS).tolist()
+        axes.hist(values[there], edges, color="#d8d3c8", label="all")
+        axes.hist(values[there & kept], edges, color="#2a7f62", label="kept")
+        for check in checks:
+            if check.score == score and check.bound is not None and edges[0] <= check.bound <= edges[-1]:
+                axes.axvline(check.bound, color="#b23a48", linestyle="--", linewidth=1)
+        axes.set_title(score, fontsize=9)
+        axes.tick_params(labelsize=7)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,77 @@
+"""Calibration says what each bound drops, measures once, and packs nothing."""
+
+import json
+
+import numpy as np
+
+from framemill.data_filters.calibrate import drops_of, plot, score_quantiles, table_lines
+from framemill.data_filters.curate import curate
+from framemill.data_filters.models import bands_known
+from framemill.data_filters.select import checks_of, settle
+from framemill.platform.shards import read_ledger
+from tests.data_filters.test_growth import PACK, contents, done, lines
+from tests.data_filters.test_growth import measured as was_measured
+from tests.data_filters.test_presets import footage as drawn
+
+
+def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
+    measured = drawn(500)
+    config = configure("-", "-", "select=stage_480p")
+    stages = bands_known(config, [])
+    clips = settle(measured, 2.0, stages)[1]
+    parts = {part.source.path: part for part in measured.parts}
+    drops = drops_of(list(checks_of(parts, clips, 2.0, stages)), clips)
+    rows = list(clips)
+    ways = {
+        row["reason"]: {
+            clip["key"]
+            for clip in rows
+            if (clip[row["score"]] < row["bound"] if " below " in row["reason"] else clip[row["score"]] > row["bound"])
+        }
+        for row in drops
+        if row["score"]
+    }
+    assert len(ways) == 7 and {row["reason"] for row in drops if not row["score"]} == {"shorter than 2 s"}
+    for row in drops[1:]:
+        others = set().union(*(keys for reason, keys in ways.items() if reason != row["reason"]))
+        assert row["alone"]["clips"] == len(ways[row["reason"]])
+        assert row["only"]["clips"] == len(ways[row["reason"]] - others)
+        assert row["alone"]["hours"] == round(row["alone"]["clips"] * 4 / 3600, 6)
+    assert {clip["key"] for clip in rows if clip["state"] == "filtered"} == set().union(*ways.values())
+
+
+def test_it_measures_once_and_packs_nothing(footage, configure, tmp_path, ray_session, capsys):
+    output = tmp_path / "out"
+    summary = curate(configure(footage, output, *PACK, "calibrate=true"))
+    assert summary.digest == "" and "would keep" in summary.line()
+    shown = capsys.readouterr().out
+    assert "motion below 0.25" in shown and "technical" in shown
+    assert not (output / "index.json").exists() and not (output / "shards").exists()
+    assert (output / "calibrate.png").read_bytes().startswith(b"\x89PNG")
+    told = json.loads((output / "calibrate.json").read_text())
+    since = lines(output)
+    assert len(was_measured(done(output))) == 13
+    curate(configure(footage, output, *PACK, "select=strict"))
+    assert was_measured(done(output, since)) == set(), "all was measured before, and other bounds may be chosen"
+    curate(configure(footage, tmp_path / "fresh", *PACK, "select=strict"))
+    assert contents(output) == contents(tmp_path / "fresh")
+    scores = [row["motion"] for row in read_ledger(str(output), "clips").to_pylist()]
+    assert told["quantiles"]["motion"]["clips"] == len(scores)
+    assert told["quantiles"]["motion"]["quantiles"]["0.5"] == round(float(np.median(scores)), 6)
+    curate(configure("", tmp_path / "again", f"from={output}", "calibrate=true"))
+    assert json.loads((tmp_path / "again" / "calibrate.json").read_text()) == told, "from= tells the same"
+
+
+def test_an_empty_set_of_clips_has_empty_tables(configure):
+    measured = drawn(1)
+    clips = settle(measured.__class__(measured.parts, measured.clips.slice(0, 0)), 2.0, [])[1]
+    assert drops_of([], clips) == [] and score_quantiles(configure("-", "-"), clips) == {}
+    assert len(table_lines([], {})) == 3
+
+
+def test_a_score_that_is_always_the_same_is_drawn(configure):
+    measured = drawn(8)
+    config = configure("-", "-", "select.bands.fps={min: 1}")
+    table = measured.clips.append_column("fps", [[24.0] * 8])
+    clips = settle(measured.__class__(measured.parts, table), 2.0, bands_known(config, []))[1]
+    assert plot([], clips, ["fps", "motion"]).startswith(b"\x89PNG")
