@@ -69,7 +69,6 @@ def measured(config: CurateConfig) -> tuple[Measured, list[Row]]:
     dropped: list[Row] = []
     unmeasured: list[str] = []
     for row in rows:
-        row["provenance"] = {name: value for name, value in row["provenance"].items() if name != "external" or value}
         reason = fits(row["path"], None if no_sidecar(row) else row["provenance"], config.drop)
         if reason is not None:
             dropped.append(dropped_row(row["path"], row["provenance"], reason))
