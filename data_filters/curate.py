@@ -1,4 +1,4 @@
-"""The curation job: list, measure, select, caption, pack, commit. Each step goes on from what the output holds."""
+"""The curation job: list, measure, select, dedup, caption, pack, commit. Each step goes on from what the output holds."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     from framemill.data_filters import reselect
     from framemill.data_filters.captions.ask import check_captioners, write_captions
     from framemill.data_filters.commit import commit
+    from framemill.data_filters.dedup import mark_duplicates
     from framemill.data_filters.models import bands_known, check_models, specs_of
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select import check_conservation, conclude, settle
@@ -63,6 +64,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         sources, clips = settle(parts, config.clip.min_seconds, bands_known(config, specs_of(config)))
         sources = sorted([*sources, *dropped], key=lambda source: source["path"])
         check_failures(config, sources)
+        mark_duplicates(config.dedup, clips)
         write_captions(config, found, clips, lock.token())
         plans = plan(config, found, clips)
         manifests = pack(config, plans, clips, lock.token())

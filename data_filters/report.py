@@ -12,6 +12,7 @@ import numpy as np
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.filters import score_columns
 from framemill.data_filters.ledger import read_thumbnails
+from framemill.data_filters.select import counted
 from framemill.data_filters.sources import Source
 from framemill.data_filters.summary import STATES
 from framemill.platform import storage
@@ -37,6 +38,7 @@ def write_report(config: CurateConfig, found: list[Source], sources: list[Row], 
         histograms(config, clips),
         contact_sheet(config, found, clips, "kept", "caption"),
         contact_sheet(config, found, clips, "filtered", "reason"),
+        contact_sheet(config, found, clips, "duplicate", "reason"),
         contact_sheet(config, found, clips, "failed", "reason"),
     ]
     page = (
@@ -63,7 +65,7 @@ def funnel(sources: list[Row], clips: list[Row]) -> str:
 
 def reasons(sources: list[Row], clips: list[Row]) -> str:
     """Why clips were not kept, counted; and each source that failed, was a duplicate, or was screened."""
-    counts = Counter((clip["state"], clip["reason"]) for clip in clips if clip["reason"])
+    counts = Counter((clip["state"], counted(clip)) for clip in clips if clip["reason"])
     rows = "".join(
         f"<tr><td>{count}<td>{state}<td>{escape(reason)}"
         for (state, reason), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -34,6 +34,11 @@ def verdict(clip: Row, min_seconds: float, bands: dict[str, Band]) -> tuple[str,
     return "kept", None
 
 
+def counted(clip: Row) -> str:
+    """Its reason as it is counted: which clip a duplicate repeats is its own affair."""
+    return clip["reason"].partition(" of ")[0] if clip["state"] == "duplicate" else clip["reason"]
+
+
 def originals(parts: list[Part]) -> dict[str, str]:
     """For each content, the path that stands for it: the first of those with clips, or screened, in the order
     of paths."""
@@ -77,7 +82,7 @@ def conclude(sources: list[Row], clips: list[Row]) -> None:
             continue
         failed = [clip for clip in found if clip["state"] == "failed"]
         source["state"] = "failed" if failed else "filtered"
-        source["reason"] = "; ".join(sorted({clip["reason"] for clip in failed or found})) or NO_CLIP
+        source["reason"] = "; ".join(sorted({counted(clip) for clip in failed or found})) or NO_CLIP
 
 
 def check_conservation(sources: list[Row], clips: list[Row]) -> None:

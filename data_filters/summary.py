@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from framemill.data_filters.select import counted
+
 STATES = ("kept", "filtered", "failed", "duplicate")
 
 
@@ -17,7 +19,7 @@ class Summary:
     sources: dict[str, int]
     """How many ended ok, filtered, failed, duplicate."""
     clips: dict[str, int]
-    """How many were kept, filtered, failed."""
+    """How many were kept, filtered, failed, duplicate."""
     reasons: dict[str, int]
     """How many clips and sources were not kept for each reason."""
     hours_found: float
@@ -45,7 +47,7 @@ class Summary:
 def summarise(output: str, digest: str, sources: list[dict[str, Any]], clips: list[dict[str, Any]]) -> Summary:
     """Counts the rows of both ledger tables."""
     seconds = {state: sum(c["end_s"] - c["start_s"] for c in clips if c["state"] == state) for state in STATES}
-    reasons = Counter(clip["reason"] for clip in clips if clip["reason"])
+    reasons = Counter(counted(clip) for clip in clips if clip["reason"])
     reasons.update("source " + source["state"] for source in sources if source["state"] in ("failed", "duplicate"))
     return Summary(
         output=output,
