@@ -66,8 +66,8 @@ def distance(one: Words, other: Words) -> int:
 
 
 def meetings(frames: Sequence[Words], sources: Sequence[str], most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers (i, j), i < j, of clips of different sources that have a pair of frames within `most` bits, as far as
-    their buckets tell."""
+    """Numbers (i, j), i < j, of clips of different sources that may have a pair of frames within `most` bits, as far
+    as their buckets tell."""
     words = np.concatenate([np.zeros((0, 2), np.uint64), *frames])
     counts = np.array([len(one) for one in frames], np.int64)
     moved = changes(words, counts)
@@ -77,7 +77,7 @@ def meetings(frames: Sequence[Words], sources: Sequence[str], most: int) -> tupl
     width = max(0, math.ceil(math.log2(max(1, len(words)) / CELL)))
     found = np.zeros(0, np.int64)
     for table in range(TABLES):
-        met = list(bucket_pairs(words, clip, source, bucket_bits(table, width), most))
+        met = list(bucket_pairs(words, clip, source, bucket_bits(table, width), most + STILL))
         found = np.unique(np.concatenate([found, *met]))
     return found & 0xFFFFFFFF, found >> 32
 
