@@ -12,9 +12,8 @@ import numpy as np
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.filters import score_columns
 from framemill.data_filters.ledger import read_thumbnails
-from framemill.data_filters.select import counted
 from framemill.data_filters.sources import Source
-from framemill.data_filters.summary import STATES
+from framemill.data_filters.summary import STATES, counted
 from framemill.platform import storage
 
 SHEET = 24

@@ -7,6 +7,7 @@ from typing import Any
 
 from framemill.data_filters.config import Band
 from framemill.data_filters.ledger import Part
+from framemill.data_filters.summary import counted
 
 SLACK_S = 1e-3
 """Clip times are sums of rounded steps: a clip that misses the minimum by less has reached it."""
@@ -32,11 +33,6 @@ def verdict(clip: Row, min_seconds: float, bands: dict[str, Band]) -> tuple[str,
     if clip.get("unscored"):
         return "failed", clip["unscored"]
     return "kept", None
-
-
-def counted(clip: Row) -> str:
-    """Its reason as it is counted: which clip a duplicate repeats is its own affair."""
-    return clip["reason"].partition(" of ")[0] if clip["state"] == "duplicate" else clip["reason"]
 
 
 def originals(parts: list[Part]) -> dict[str, str]:

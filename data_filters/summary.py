@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from framemill.data_filters.select import counted
-
 STATES = ("kept", "filtered", "failed", "duplicate")
 
 
@@ -42,6 +40,11 @@ class Summary:
             "hours_found": self.hours_found,
             "hours_kept": self.hours_kept,
         }
+
+
+def counted(clip: dict[str, Any]) -> str:
+    """Its reason as it is counted: which clip a duplicate repeats is its own affair."""
+    return str(clip["reason"]).partition(" of ")[0] if clip["state"] == "duplicate" else str(clip["reason"])
 
 
 def summarise(output: str, digest: str, sources: list[dict[str, Any]], clips: list[dict[str, Any]]) -> Summary:
