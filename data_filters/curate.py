@@ -1,4 +1,4 @@
-"""The curation job: list, measure, select, dedup, caption, pack, commit. Each step goes on from what the output holds."""
+"""The curation job: list, measure, select, dedup, caption, pack, commit. Each goes on from what the output holds."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Near duplicates: clips that show the same footage, found by the perceptual hashes of their frames.
 
 All pairs of a million clips are far too many to compare. So frames are sorted into buckets by some bits of their hashes
-(Indyk and Motwani, "Approximate nearest neighbors", 1998), and only those that share one are. Of F frames a bucket holds
-about CELL, whatever F is; each of the pairs of frames in which two copies are alike may meet in any of the tables. Time
-is O(TABLES F log F), with CELL to CROWD comparisons a frame and table; memory about 100 bytes a frame.
+(Indyk and Motwani, "Approximate nearest neighbors", 1998), and only those that share one are compared. Of F frames a
+bucket holds about CELL, whatever F is; each pair of frames in which two copies are alike may meet in any of the tables.
+Time is O(TABLES F log F), with at most CROWD comparisons a frame and table; memory is O(F).
 """
 
 from __future__ import annotations

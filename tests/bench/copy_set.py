@@ -44,7 +44,8 @@ class Footage:
         path = os.path.join(folder, "footage.mp4")
         with open(path, "wb") as file:
             file.write(encode_mp4(self.frames, self.fps, crf=self.crf))
-        clips = [item for item in measure_source(path, MeasureSettings(0.5, 30.0, ())) if isinstance(item, MeasuredClip)]
+        told = measure_source(path, MeasureSettings(0.5, 30.0, ()))
+        clips = [item for item in told if isinstance(item, MeasuredClip)]
         assert len(clips) == 1, f"{self.name}: {len(clips)} clips"
         return clips[0]
 
