@@ -98,6 +98,24 @@ class JoinConfig:
 
 
 @dataclass
+class DedupConfig:
+    near: Optional[int] = key(
+        26,
+        "of clips that show the same footage (also rescaled, cropped, mirrored, sped up) the best is kept: where half "
+        "of the frames differ in at most so many of the 128 bits of their perceptual hashes; null: not compared",
+    )
+    semantic: Optional[float] = key(
+        None, "and of those whose embeddings have at least this cosine; 0.95 is mild; null: not compared"
+    )
+
+    def validate(self) -> None:
+        if self.near is not None and not 0 <= self.near <= 64:
+            raise RequestError(f"dedup.near={self.near}: must be from 0 to 64, or null")
+        if self.semantic is not None and not 0 < self.semantic <= 1:
+            raise RequestError(f"dedup.semantic={self.semantic}: must be above 0 and at most 1, or null")
+
+
+@dataclass
 class ScreenConfig:
     enabled: bool = key(True, "a source whose key frames show that nothing in it can be kept is not decoded further")
     min_side: int = key(32, "hopeless: the shorter side has fewer pixels")
@@ -205,6 +223,7 @@ class CurateConfig:
     models: ModelsConfig = key(ModelsConfig)
     join: JoinConfig = key(JoinConfig, role="selection")
     select: SelectConfig = key(SelectConfig, role="selection")
+    dedup: DedupConfig = key(DedupConfig, role="selection")
     calibrate: bool = key(
         False, "only show what each bound would drop (calibrate.json, .png); nothing is packed", result=False
     )

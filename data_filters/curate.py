@@ -1,4 +1,4 @@
-"""The curation job: list, measure, select, caption, pack, commit. Each step goes on from what the output holds."""
+"""The curation job: list, measure, select, dedup, caption, pack, commit. Each goes on from what the output holds."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
     from framemill.data_filters.calibrate import calibrate
     from framemill.data_filters.captions.ask import check_captioners, write_captions
     from framemill.data_filters.commit import commit
+    from framemill.data_filters.dedup import mark_duplicates
     from framemill.data_filters.join import check_join, join_scores
     from framemill.data_filters.models import bands_known, check_models, specs_of
     from framemill.data_filters.report import write_report
@@ -77,6 +78,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         sources, clips = settle(measured, config.clip.min_seconds, stages)
         sources = sorted([*sources, *dropped], key=lambda source: source["path"])
         check_failures(config, sources)
+        mark_duplicates(config.dedup, clips)
         keep_best(config.select.best, clips)
         if config.calibrate:
             return calibrate(config, measured, stages, sources, clips)

@@ -57,7 +57,7 @@ CLIP_FIELDS = [
     ("height", pa.int64()),
     ("fps", pa.float64()),
     ("description", pa.string()),
-    ("phashes", pa.list_(pa.uint64())),
+    ("phashes", pa.binary()),
     ("sidecar_caption", pa.string()),
 ]
 VERDICT_FIELDS = [("state", pa.string()), ("reason", pa.string()), ("caption", pa.string())]

@@ -62,7 +62,7 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
             fps=round(info.fps, DECIMALS),
             scores=scores,
             description=describe(clip, scores),
-            phashes=tuple(phash(clip.bars.inside(clip.luma[i])) for i in clip.every(1.0)),
+            phashes=b"".join(phash(clip.bars.inside(frame)) for frame in clip.samples),
             thumbnail=thumbnail(clip.frames[len(clip.frames) // 2]),
         )
 

@@ -40,8 +40,8 @@ class MeasuredClip:
     fps: float
     scores: dict[str, float]
     description: str
-    phashes: tuple[int, ...]
-    """The 64-bit perceptual hash of a frame each second, without black bars."""
+    phashes: bytes
+    """The perceptual hash of a frame each half second, without black bars: 16 bytes each, but none of blank frames."""
     thumbnail: bytes
     """A small JPEG of the middle frame."""
 

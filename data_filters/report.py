@@ -13,7 +13,7 @@ from framemill.data_filters.clips import ClipRow, Clips
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger import read_thumbnails
 from framemill.data_filters.sources import Source
-from framemill.data_filters.summary import STATES
+from framemill.data_filters.summary import STATES, counted
 from framemill.platform import storage
 
 SHEET = 24
@@ -37,6 +37,7 @@ def write_report(config: CurateConfig, found: list[Source], sources: list[Row], 
         histograms(config, clips),
         contact_sheet(config, found, clips, "kept", "caption"),
         contact_sheet(config, found, clips, "filtered", "reason"),
+        contact_sheet(config, found, clips, "duplicate", "reason"),
         contact_sheet(config, found, clips, "failed", "reason"),
     ]
     page = (
@@ -63,7 +64,7 @@ def funnel(sources: list[Row], clips: Clips) -> str:
 
 def reasons(sources: list[Row], clips: Clips) -> str:
     """Why clips were not kept, counted; and each source that failed, was a duplicate, or was screened."""
-    counts = Counter(pair for pair in zip(clips.column("state"), clips.column("reason"), strict=True) if pair[1])
+    counts = Counter((clip["state"], counted(clip)) for clip in clips if clip["reason"])
     rows = "".join(
         f"<tr><td>{count}<td>{state}<td>{escape(reason)}"
         for (state, reason), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))

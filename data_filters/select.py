@@ -152,7 +152,7 @@ def conclude(sources: list[Row], clips: Clips) -> None:
         if state == "kept":
             kept.add(path)
         else:
-            told.setdefault(path, {}).setdefault(state, set()).add(reason)
+            told.setdefault(path, {}).setdefault(state, set()).add(counted(state, reason))
     for source in sources:
         if source["state"] != "ok" or source["path"] in kept:
             continue
@@ -160,6 +160,11 @@ def conclude(sources: list[Row], clips: Clips) -> None:
         source["state"] = "failed" if "failed" in reasons else "filtered"
         said = reasons.get("failed") or set().union(*reasons.values())
         source["reason"] = "; ".join(sorted(said)) or NO_CLIP
+
+
+def counted(state: str, reason: str) -> str:
+    """A reason as it is counted: which clip a duplicate repeats is its own affair."""
+    return reason.partition(" of ")[0] if state == "duplicate" else reason
 
 
 def check_conservation(sources: list[Row], clips: Clips) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from framemill.data_filters.clips import Clips
-from framemill.data_filters.select import STATES
+from framemill.data_filters.select import STATES, counted
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Summary:
     sources: dict[str, int]
     """How many ended ok, filtered, failed, duplicate."""
     clips: dict[str, int]
-    """How many were kept, filtered, failed."""
+    """How many were kept, filtered, failed, duplicate."""
     reasons: dict[str, int]
     """How many clips and sources were not kept for each reason."""
     hours_found: float
@@ -51,7 +51,8 @@ def summarise(output: str, digest: str, sources: list[dict[str, Any]], clips: Cl
     states = np.array(clips.column("state"), str)
     lasts = clips.column("end_s") - clips.column("start_s")
     seconds = {state: float(lasts[states == state].sum()) for state in STATES}
-    reasons = Counter(filter(None, clips.column("reason")))
+    told = zip(clips.column("state"), clips.column("reason"), strict=True)
+    reasons = Counter(counted(state, reason) for state, reason in told if reason)
     reasons.update("source " + source["state"] for source in sources if source["state"] in ("failed", "duplicate"))
     return Summary(
         output=output,
