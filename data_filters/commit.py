@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.filters import score_columns
 from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
+from framemill.data_filters.models import scores_of, vectors_of
 from framemill.data_filters.pack import ShardPlan
 from framemill.data_filters.shard_worker import MANIFESTS, ShardManifest
 from framemill.data_filters.summary import Summary, summarise
@@ -28,7 +28,7 @@ def commit(
     config: CurateConfig, sources: list[Row], clips: list[Row], plans: list[ShardPlan], manifests: list[ShardManifest]
 ) -> Summary:
     """Writes the tables and, last, the index."""
-    scores = score_columns(config.filters)
+    scores = scores_of(config)
     samples = sample_rows(clips, plans, manifests, scores)
     summary = summarise(config.output, "", sources, clips)
     held = {"sources": {source["path"] for source in sources}, "clips": {sample["key"] for sample in samples}}
@@ -40,7 +40,7 @@ def commit(
         samples=pa.Table.from_pylist(samples, samples_schema(scores)),
         ledger={
             "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
-            "clips": pa.Table.from_pylist(clips, clips_schema(config.filters)),
+            "clips": pa.Table.from_pylist(clips, clips_schema(scores, vectors_of(config))),
         },
         totals=summary.totals(),
         beside=lambda index: {

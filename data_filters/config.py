@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
 from typing import Dict, List, Optional
 
 from framemill.data_filters.captions import CAPTIONERS, WRITTEN
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.filters import FILTERS
+from framemill.data_filters.models import require_measured
+from framemill.data_filters.models.config import (
+    AestheticConfig,
+    ClassifierConfig,
+    DoverConfig,
+    TextOverlayConfig,
+    check_sha256,
+)
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
 
@@ -85,8 +92,7 @@ class MotionConfig:
             raise RequestError(f"motion.weights={self.weights}: motion.backend=dis takes none; it may be raft or onnx")
         if self.backend != "dis" and not self.weights:
             raise RequestError(f"motion.weights=: motion.backend={self.backend} needs a file")
-        if not re.fullmatch("([0-9a-f]{64})?", self.sha256):
-            raise RequestError(f"motion.sha256={self.sha256}: must be 64 hex digits, in small letters")
+        check_sha256("motion.sha256", self.sha256)
 
 
 @dataclass
@@ -147,6 +153,11 @@ class CurateConfig:
     screen: ScreenConfig = key(ScreenConfig)
     filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
     motion: MotionConfig = key(MotionConfig)
+    aesthetic: AestheticConfig = key(AestheticConfig)
+    dover: DoverConfig = key(DoverConfig)
+    text_overlay: TextOverlayConfig = key(TextOverlayConfig)
+    watermark: ClassifierConfig = key(ClassifierConfig)
+    unsafe: ClassifierConfig = key(ClassifierConfig)
     models: ModelsConfig = key(ModelsConfig)
     select: SelectConfig = key(SelectConfig, role="selection")
     captions: List[str] = key(
@@ -187,7 +198,6 @@ class CurateConfig:
         if not self.captions:
             raise RequestError("captions=[]: name at least one captioner")
         self.caption.validate_for(self.captions)
-        known = [column for name in self.filters for column in FILTERS[name].columns]
-        for name in self.select.bands:
-            if name not in known:
-                raise RequestError(f"select.bands.{name}: nothing measures it; it may be {', '.join(known)}")
+        self.watermark.validate_for("watermark")
+        self.unsafe.validate_for("unsafe")
+        require_measured(self, list(self.select.bands))

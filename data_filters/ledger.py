@@ -63,10 +63,13 @@ CLIP_FIELDS = [
 VERDICT_FIELDS = [("state", pa.string()), ("reason", pa.string()), ("caption", pa.string())]
 
 
-def clips_schema(filters: list[str], *, verdicts: bool = True) -> pa.Schema:
-    """Columns of the clips table: facts, verdict, then a column a score."""
-    scores = [(name, pa.float64()) for name in score_columns(filters)]
-    return pa.schema([*CLIP_FIELDS, *(VERDICT_FIELDS if verdicts else []), *scores])
+VECTOR = pa.list_(pa.float32())
+
+
+def clips_schema(scores: list[str], vectors: list[str] | None = None, *, verdicts: bool = True) -> pa.Schema:
+    """Columns of the clips table: facts, verdict, then a column a score, and one a vector."""
+    measured = [*((name, pa.float64()) for name in scores), *((name, VECTOR) for name in vectors or [])]
+    return pa.schema([*CLIP_FIELDS, *(VERDICT_FIELDS if verdicts else []), *measured])
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def write_part(output: str, part: Part, filters: list[str]) -> None:
         "facts": part.facts,
         "screened": part.screened,
     }
-    schema = clips_schema(filters, verdicts=False).append(pa.field("thumbnail", pa.binary()))
+    schema = clips_schema(score_columns(filters), verdicts=False).append(pa.field("thumbnail", pa.binary()))
     table = pa.Table.from_pylist(part.clips, schema.with_metadata({"framemill": json.dumps(facts)}))
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema) as writer:

@@ -8,10 +8,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from framemill.data_filters.config import Band
-from framemill.data_filters.ledger import Part, part_name, read_ipc
+from framemill.data_filters.ledger import VECTOR, Part, part_name, read_ipc
 from framemill.data_filters.models import ModelSpec
 from framemill.data_filters.select import settle
 from framemill.data_filters.sources import Source
@@ -55,7 +56,9 @@ def folder_of(output: str, spec: ModelSpec) -> str:
 def write_scores(output: str, spec: ModelSpec, source: Source, rows: list[Row]) -> None:
     """Commits the rows of a source's clips: `key`, `unscored` (why there are no scores, or None), and the columns."""
     text = [("key", pa.string()), ("unscored", pa.string())]
-    schema = pa.schema([*text, *((name, pa.float64()) for name in spec.columns)])
+    numbers = [(name, pa.float64()) for name in spec.columns]
+    vectors = [(name, VECTOR) for name in spec.vectors]
+    schema = pa.schema([*text, *numbers, *vectors])
     table = pa.Table.from_pylist(rows, schema.with_metadata({"framemill": source.to_json()}))
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema) as writer:
@@ -68,8 +71,13 @@ def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Row]
     table = read_ipc(storage.join(folder_of(output, spec), part_name(work.source)))
     if table is None or Source.from_json(table.schema.metadata[b"framemill"].decode()).stamp != work.source.stamp:
         return None
-    rows = {row["key"]: row for row in table.to_pylist()}
+    rows = {row["key"]: as_arrays(row, spec.vectors) for row in table.to_pylist()}
     return rows if all(clip["key"] in rows for clip in work.clips) else None
+
+
+def as_arrays(row: Row, vectors: tuple[str, ...]) -> Row:
+    """A row with its vectors as float32 arrays: as lists they would take a driver eight times the room."""
+    return row | {name: np.float32(row[name]) for name in vectors if row[name] is not None}
 
 
 def with_scores(parts: list[Part], spec: ModelSpec, scored: dict[str, dict[str, Row]]) -> list[Part]:
@@ -85,7 +93,7 @@ def with_scores(parts: list[Part], spec: ModelSpec, scored: dict[str, dict[str, 
 
 def with_row(clip: Row, spec: ModelSpec, rows: dict[str, Row]) -> Row:
     row = rows.get(clip["key"], {})
-    clip = {**clip, **{name: row.get(name) for name in spec.columns}}
+    clip = {**clip, **{name: row.get(name) for name in (*spec.columns, *spec.vectors)}}
     clip["unscored"] = clip.get("unscored") or row.get("unscored")
     if clip.get("motion") is not None and "motion" in spec.columns:
         from framemill.data_filters.describe import with_movement
