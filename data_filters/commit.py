@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
-from framemill.data_filters.models import scores_of, vectors_of
+from framemill.data_filters.models import vectors_of
 from framemill.data_filters.pack import ShardPlan
 from framemill.data_filters.shard_worker import MANIFESTS, ShardManifest
 from framemill.data_filters.summary import Summary, summarise
@@ -28,8 +28,7 @@ def commit(
     config: CurateConfig, sources: list[Row], clips: list[Row], plans: list[ShardPlan], manifests: list[ShardManifest]
 ) -> Summary:
     """Writes the tables and, last, the index."""
-    scores = scores_of(config)
-    samples = sample_rows(clips, plans, manifests, scores)
+    samples = sample_rows(clips, plans, manifests, config.scores)
     summary = summarise(config.output, "", sources, clips)
     held = {"sources": {source["path"] for source in sources}, "clips": {sample["key"] for sample in samples}}
     index = commit_dataset(
@@ -37,10 +36,10 @@ def commit(
         kind="curate",
         config_digest=digest(config),
         shards=[manifest.info for manifest in manifests if manifest.info.samples],
-        samples=pa.Table.from_pylist(samples, samples_schema(scores)),
+        samples=pa.Table.from_pylist(samples, samples_schema(config.scores)),
         ledger={
             "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
-            "clips": pa.Table.from_pylist(clips, clips_schema(scores, vectors_of(config))),
+            "clips": pa.Table.from_pylist(clips, clips_schema(config.scores, vectors_of(config))),
         },
         totals=summary.totals(),
         beside=lambda index: {

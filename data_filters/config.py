@@ -8,7 +8,7 @@ from typing import Dict, List, Optional
 from framemill.data_filters.captions import CAPTIONERS, WRITTEN
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.filters import FILTERS
-from framemill.data_filters.models import require_measured
+from framemill.data_filters.models import advice_on, scores_of
 from framemill.data_filters.models.config import (
     AestheticConfig,
     ClassifierConfig,
@@ -200,4 +200,17 @@ class CurateConfig:
         self.caption.validate_for(self.captions)
         self.watermark.validate_for("watermark")
         self.unsafe.validate_for("unsafe")
-        require_measured(self, list(self.select.bands))
+        if not self.from_:
+            self.validate_scores()
+
+    def validate_scores(self) -> None:
+        """Whether all scores that selection names are measured; with `from`, once its dataset's keys are taken over."""
+        for name in self.select.bands:
+            if name not in self.scores:
+                advice = advice_on(name, self.scores)
+                raise RequestError(f"select.bands.{name}: nothing measures {name}; {advice}")
+
+    @property
+    def scores(self) -> list[str]:
+        """The columns of scores that every clip has."""
+        return scores_of(self)

@@ -108,13 +108,11 @@ def check_failures(config: CurateConfig, sources: list[Row]) -> None:
 
 def plan(config: CurateConfig, sources: list[Source], clips: list[Row]) -> list[ShardPlan]:
     """The shards of the kept clips."""
-    from framemill.data_filters.models import scores_of
     from framemill.data_filters.pack import plan_clip, plan_shards
 
     where = {source.path: source for source in sources}
-    scores = scores_of(config)
     planned = [
-        plan_clip(clip, where[clip["path"]].uri, where[clip["path"]].stamp, config.pack, scores)
+        plan_clip(clip, where[clip["path"]].uri, where[clip["path"]].stamp, config.pack, config.scores)
         for clip in clips
         if clip["state"] == "kept"
     ]

@@ -11,7 +11,6 @@ import numpy as np
 
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger import read_thumbnails
-from framemill.data_filters.models import scores_of
 from framemill.data_filters.sources import Source
 from framemill.data_filters.summary import STATES
 from framemill.platform import storage
@@ -81,7 +80,7 @@ def reasons(sources: list[Row], clips: list[Row]) -> str:
 
 def histograms(config: CurateConfig, clips: list[Row]) -> str:
     """A histogram a score, kept clips on top of the others, with the selected band marked."""
-    charts = "".join(histogram(config, name, clips) for name in scores_of(config))
+    charts = "".join(histogram(config, name, clips) for name in config.scores)
     return f"<h2>Scores</h2><div class=grid>{charts}</div>"
 
 

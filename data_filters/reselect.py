@@ -52,7 +52,9 @@ def inherit(config: CurateConfig) -> CurateConfig:
         raise RequestError(f"limit={config.limit}: from={config.from_} holds the first {theirs.limit} sources")
     taken["limit"] = config.limit or theirs.limit
     taken["drop"] = theirs.drop if config.drop == DropConfig() else config.drop
-    return dataclasses.replace(config, input=config.input or theirs.input, **taken)
+    config = dataclasses.replace(config, input=config.input or theirs.input, **taken)
+    config.validate_scores()
+    return config
 
 
 def measured(config: CurateConfig) -> tuple[list[Part], list[Row]]:

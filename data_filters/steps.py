@@ -70,8 +70,8 @@ def score(config: CurateConfig, parts: list[Part], token: LockToken) -> list[Par
             ModelWorker,
             arguments,
             [one.to_json() for one in todo],
-            actors=actor_count(config),
-            gpus=config.models.gpus,
+            actors=actor_count(config, spec),
+            gpus=config.models.gpus if spec.device == "cuda" else 0.0,
         )
         parts = with_scores(parts, spec, {one.source.path: read_scores(config.output, spec, one) or {} for one in work})
     return parts

@@ -156,6 +156,8 @@ def set_value(config: DictConfig, job: str, name: str, value: str) -> None:
         node: Any = OmegaConf.select(config, parent) if parent else config
     except OmegaConfBaseException:
         node = None
+    if node is None:
+        node = new_item(config, parent)
     if isinstance(node, ListConfig):
         known = leaf.isdigit() and int(leaf) < len(node)
     else:
@@ -168,6 +170,20 @@ def set_value(config: DictConfig, job: str, name: str, value: str) -> None:
         OmegaConf.update(config, name, parse_value(node, leaf, value), merge=False, force_add=True)
     except (OmegaConfBaseException, ValueError) as error:
         raise RequestError(f"{name}={value}: {first_line(error)}") from error
+
+
+def new_item(config: DictConfig, name: str) -> DictConfig | None:
+    """An item of a mapping of sections, with its defaults, put there under a name that it has not got yet; None where
+    the name is of no such item."""
+    parent, _, leaf = name.rpartition(".")
+    try:
+        holder: Any = OmegaConf.select(config, parent) if parent else None
+    except OmegaConfBaseException:
+        return None
+    if not isinstance(holder, DictConfig) or not dataclasses.is_dataclass(holder._metadata.element_type):
+        return None
+    OmegaConf.update(config, name, holder._metadata.element_type, force_add=True)
+    return cast(DictConfig, holder[leaf])
 
 
 def parse_value(node: Any, leaf: str, value: str) -> Any:

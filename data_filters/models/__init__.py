@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from framemill.data_filters.filters import FILTERS, score_columns
+from framemill.data_filters.models.config import TextOverlayConfig
 from framemill.platform import storage
 from framemill.platform.cluster import worker_count
 from framemill.platform.errors import FramemillError, RequestError
@@ -84,6 +85,8 @@ class ScorerEntry:
     """The key that turns it on; none where a filter measures the same without it."""
     vectors: tuple[str, ...] = ()
     """Columns of lists of numbers, on which there are no bands."""
+    gpu: bool = True
+    """Whether it runs on a GPU where processes take one."""
 
     def load(self, spec: ModelSpec) -> Scorer:
         """Made of the class's one argument, the spec.
@@ -100,7 +103,7 @@ SCORERS = {
     "watermark": ScorerEntry("classifier:Watermark", ("watermark",), "watermark.weights"),
     "unsafe": ScorerEntry("classifier:Unsafe", ("unsafe",), "unsafe.weights"),
     "aesthetic": ScorerEntry("aesthetic:Aesthetic", ("aesthetic",), "aesthetic.weights", ("embedding",)),
-    "text_overlay": ScorerEntry("text_overlay:TextOverlay", ("text_overlay",), "text_overlay.enabled"),
+    "text_overlay": ScorerEntry("text_overlay:TextOverlay", ("text_overlay",), "text_overlay.enabled", gpu=False),
     "motion": ScorerEntry("flow:FlowMotion", FILTERS["motion"].columns, ""),
     "dover": ScorerEntry("dover:Dover", ("dover_technical", "dover_aesthetic", "dover"), "dover.weights"),
 }
@@ -117,8 +120,9 @@ def specs_of(config: CurateConfig) -> list[ModelSpec]:
         "motion": config.motion.backend != "dis",
         "dover": bool(config.dover.weights),
     }
-    device = "cuda" if config.models.gpus else "cpu"
-    return [ModelSpec(name, getattr(config, name), device, config.models.batch) for name in SCORERS if on[name]]
+    devices = {name: "cuda" if config.models.gpus and entry.gpu else "cpu" for name, entry in SCORERS.items()}
+    batch = config.models.batch
+    return [ModelSpec(name, getattr(config, name), devices[name], batch) for name in SCORERS if on[name]]
 
 
 def scores_of(config: CurateConfig) -> list[str]:
@@ -132,19 +136,10 @@ def vectors_of(config: CurateConfig) -> list[str]:
     return [column for spec in specs_of(config) for column in spec.vectors]
 
 
-def require_measured(config: CurateConfig, columns: list[str]) -> None:
-    """Refuses bands on what nothing measures.
-
-    Raises:
-        RequestError: there is one; the line says what would measure it.
-    """
-    known = scores_of(config)
-    switches = {column: entry.switch for entry in SCORERS.values() for column in entry.columns if entry.switch}
-    for column in columns:
-        if column not in known and column in switches:
-            raise RequestError(f"select.bands.{column}: nothing measures it; {switches[column]} turns it on")
-        if column not in known:
-            raise RequestError(f"select.bands.{column}: nothing measures it; it may be {', '.join(known)}")
+def advice_on(column: str, known: list[str]) -> str:
+    """What to do about a column that is none of those known: turn its scorer on, or name another."""
+    switches = {name: entry.switch for entry in SCORERS.values() for name in entry.columns if entry.switch}
+    return f"{switches[column]} turns it on" if column in switches else f"it may be {', '.join(known)}"
 
 
 def pass_filters(config: CurateConfig) -> list[str]:
@@ -196,19 +191,21 @@ def key_at_fault(section: Any, message: str) -> str:
 
 def with_digests(section: Any) -> Any:
     """A scorer's keys with the sha256 of each of its weight files."""
-    from framemill.data_filters.models.text_overlay import detector
+    from framemill.data_filters.models.text_overlay import networks_sha256
 
+    if isinstance(section, TextOverlayConfig):
+        return replace(section, sha256=networks_sha256())
     for name, digest in DIGESTS.items():
         if hasattr(section, name) and not getattr(section, digest):
-            section = replace(section, **{digest: storage.sha256_file(getattr(section, name) or detector())})
+            section = replace(section, **{digest: storage.sha256_file(getattr(section, name))})
     return section
 
 
-def actor_count(config: CurateConfig) -> int:
+def actor_count(config: CurateConfig, spec: ModelSpec) -> int:
     """How many processes score: as many as was asked for, as the cluster's GPUs hold, or as there are workers."""
     import ray
 
-    if config.models.actors or not config.models.gpus:
+    if config.models.actors or spec.device == "cpu":
         return config.models.actors or worker_count(config.workers)
     return max(1, int(ray.cluster_resources().get("GPU", 0.0) / config.models.gpus))
 

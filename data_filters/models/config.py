@@ -47,13 +47,10 @@ class DoverConfig:
 
 @dataclass
 class TextOverlayConfig:
-    enabled: bool = key(False, "measure the share of the picture that text covers")
-    weights: str = key("", "ONNX file of a PaddleOCR text detector; empty: the one in rapidocr's package", result=False)
-    sha256: str = key("", "of that file, 64 hex digits; another file is refused")
+    enabled: bool = key(False, "measure the share of the picture that text covers, by rapidocr's networks")
+    sha256: str = key("", "of its networks together, 64 hex digits; other ones are refused")
 
     def validate(self) -> None:
-        if self.weights and not self.enabled:
-            raise RequestError(f"text_overlay.weights={self.weights}: needs text_overlay.enabled=true beside it")
         check_sha256("text_overlay.sha256", self.sha256)
 
 

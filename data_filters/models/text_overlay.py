@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -9,38 +10,38 @@ import numpy as np
 
 from framemill.data_filters.models import Look, ModelSpec, Row, Scores
 from framemill.data_filters.models.views import LOOK_S, Views, sampled
-from framemill.platform.vision.onnx_file import OnnxNetwork
+from framemill.platform import storage
+from framemill.platform.errors import RequestError
 
 LONG_SIDE = 960
 """Larger pictures are scaled down so that their longer side has so many pixels: PaddleOCR's own limit for detection."""
-STEP = 32
-"""The network takes pictures whose sides are multiples of this."""
+LEAST_CONFIDENCE = 0.8
+"""Of the reader in what it read. What the detector alone takes for text is mostly none: without a reader half of a
+street, a hillside or a test pattern is text to it; what it read there it was no surer of than 0.62."""
 
 
 class TextOverlay:
     """`text_overlay`: the share of the picture inside boxes around text, 0..1, the mean over frames.
 
-    Text is what PaddleOCR's detector (DB) finds, as rapidocr runs it, with rapidocr's thresholds; nothing is read.
-    Boxes that overlap count once.
+    Text is what rapidocr's networks (PaddleOCR's, which come in its package) find and can read. Boxes that overlap
+    count once. It runs on the CPU, a frame at a time.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        from omegaconf import OmegaConf
-        from rapidocr.ch_ppocr_det.utils import DBPostProcess
+        from rapidocr import RapidOCR
 
-        settings = OmegaConf.load(package() / "config.yaml").Det
-        self.network = OnnxNetwork(spec.section.weights or detector(), spec.section.sha256, spec.device)
-        self.network.require(1, 4, "a text detector takes one float (N, 3, H, W)")
-        self.mean, self.std = np.float32(settings.mean), np.float32(settings.std)
-        names = ("thresh", "box_thresh", "max_candidates", "unclip_ratio", "use_dilation", "score_mode")
-        self.boxes_of = DBPostProcess(**{name: settings[name] for name in names})
+        found = networks_sha256()
+        if spec.section.sha256 not in ("", found):
+            raise RequestError(f"{spec.section.sha256}: the sha256 of rapidocr's networks here is {found}")
+        threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
+        settings = {"Global.log_level": "error", "Global.text_score": LEAST_CONFIDENCE, **threads}
+        self.reader = RapidOCR(params={**settings, "Det.limit_type": "max", "Det.limit_side_len": LONG_SIDE})
         cv2.setNumThreads(1)
 
     def look(self, clip: Row) -> Look:
         width, height = clip["width"], clip["height"]
         scale = min(1.0, LONG_SIDE / max(width, height))
-        size = tuple(max(STEP, round(side * scale / STEP) * STEP) for side in (width, height))
-        return sampled(clip, LOOK_S, (size[0], size[1]))
+        return sampled(clip, LOOK_S, (max(1, round(width * scale)), max(1, round(height * scale))))
 
     def score(self, views: Views) -> Scores:
         return {"text_overlay": float(np.mean([self.covered(picture) for picture in views.pictures]))}
@@ -48,21 +49,17 @@ class TextOverlay:
     def covered(self, picture: np.ndarray) -> float:
         """The share of a picture, uint8 (H, W, 3) RGB, that text covers."""
         # PaddleOCR's networks take BGR.
-        batch = ((picture[..., ::-1].astype(np.float32) / 255 - self.mean) / self.std).transpose(2, 0, 1)[None]
-        boxes, _ = self.boxes_of(self.network(np.ascontiguousarray(batch))[0], picture.shape[:2])
+        found = self.reader(np.ascontiguousarray(picture[..., ::-1]), use_det=True, use_cls=False, use_rec=True)
+        boxes = getattr(found, "boxes", None)
         mask = np.zeros(picture.shape[:2], np.uint8)
-        for box in boxes:
+        for box in [] if boxes is None else boxes:
             cv2.fillPoly(mask, [np.asarray(box, np.int32)], 1)
         return float(mask.mean())
 
 
-def package() -> Path:
-    """The folder that rapidocr is installed in."""
+def networks_sha256() -> str:
+    """sha256 over the networks that rapidocr brings along, which another version of it may change."""
     import rapidocr
 
-    return Path(rapidocr.__file__).parent
-
-
-def detector() -> str:
-    """The ONNX file of the text detector that rapidocr brings along."""
-    return str(min((package() / "models").glob("*_det_*.onnx")))
+    files = sorted((Path(rapidocr.__file__).parent / "models").glob("*.onnx"))
+    return hashlib.sha256("".join(storage.sha256_file(str(file)) for file in files).encode()).hexdigest()
