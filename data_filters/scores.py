@@ -77,7 +77,7 @@ def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Row]
 
 def as_arrays(row: Row, vectors: tuple[str, ...]) -> Row:
     """A row with its vectors as float32 arrays: as lists they would take a driver eight times the room."""
-    return row | {name: np.float32(row[name]) for name in vectors if row[name] is not None}
+    return row | {name: np.array(row[name], np.float32) for name in vectors if row[name] is not None}
 
 
 def with_scores(parts: list[Part], spec: ModelSpec, scored: dict[str, dict[str, Row]]) -> list[Part]:

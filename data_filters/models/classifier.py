@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,13 +21,12 @@ class Classifier:
     """
 
     column: ClassVar[str]
-    over: ClassVar[Callable[..., Any]]
-    """What makes one number of the frames'."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.keys = spec.section
         self.network = OnnxNetwork(self.keys.weights, self.keys.sha256, spec.device)
         self.network.require(1, 4, "a classifier takes one float (N, 3, H, W) or (N, H, W, 3)")
+        self.mean, self.std = (np.array(values, np.float32) for values in (self.keys.mean, self.keys.std))
         shape = self.network.shapes[0]
         self.channels_last = shape[3] == 3 and shape[1] != 3
         self.batch = 1 if shape[0] == 1 else spec.batch
@@ -38,11 +36,15 @@ class Classifier:
 
     def score(self, views: Views) -> Scores:
         given = [self.outputs(views.pictures[i : i + self.batch]) for i in range(0, len(views.pictures), self.batch)]
-        return {self.column: float(self.over(self.probabilities(np.concatenate(given))))}
+        return {self.column: self.over(self.probabilities(np.concatenate(given)))}
+
+    def over(self, frames: np.ndarray) -> float:
+        """One number of the frames'."""
+        raise NotImplementedError
 
     def outputs(self, pictures: np.ndarray) -> np.ndarray:
         """What the network gives for pictures, float64 (N, classes)."""
-        batch = (pictures.astype(np.float32) / 255 - np.float32(self.keys.mean)) / np.float32(self.keys.std)
+        batch = (pictures.astype(np.float32) / 255 - self.mean) / self.std
         batch = batch if self.channels_last else batch.transpose(0, 3, 1, 2)
         found = self.network(np.ascontiguousarray(batch))[0]
         if found.shape[:1] != pictures.shape[:1] or found.size // len(found) <= self.keys.index:
@@ -65,11 +67,15 @@ class Watermark(Classifier):
     """`watermark`: the mean over frames. A watermark stays; what flashes up in one frame is none."""
 
     column = "watermark"
-    over = staticmethod(np.mean)
+
+    def over(self, frames: np.ndarray) -> float:
+        return float(frames.mean())
 
 
 class Unsafe(Classifier):
     """`unsafe`: the highest of the frames. One unsafe frame makes an unsafe clip."""
 
     column = "unsafe"
-    over = staticmethod(np.max)
+
+    def over(self, frames: np.ndarray) -> float:
+        return float(frames.max())

@@ -25,7 +25,8 @@ FRAMES, INTERVAL, SIDE = 32, 2, 224
 GRID, FRAGMENT = 7, 32
 TECHNICAL_VIEWS = 3
 """K where the file leaves it open: `num_clips` in dover.yml. The script that exports writes 4 into the file."""
-MEAN, STD = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
+MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+STD = np.array([58.395, 57.12, 57.375], np.float32)
 TECHNICAL_SCALE, AESTHETIC_SCALE = (0.1107, 0.07355), (-0.08285, 0.03774)
 """Mean and spread of what the two branches give, and below the weight of each: `fuse_results` in DOVER's
 evaluate_a_set_of_videos.py. (Its onnx_inference.py takes the two outputs in the wrong order.)"""
@@ -90,9 +91,10 @@ def dover_views(path: str, start_s: float, frames: int, views: int) -> Views:
         places.setdefault(number, []).append(place)
     clip = counted(itertools.islice(iter_pictures(path, start_s=start_s), frames), frames)
     for number, picture in enumerate(clip):
-        here = places.get(number, [])
-        whole = to_rgb(picture.frame, *enlarged(*picture.upright)) if here else None
-        for place in here:
+        if number not in places:
+            continue
+        whole = to_rgb(picture.frame, *enlarged(*picture.upright))
+        for place in places[number]:
             pictures[place] = squeezed(whole) if place < FRAMES else fragments(whole)
             times[place] = picture.time_s
     return Views(times, pictures)
