@@ -14,8 +14,7 @@ from framemill.data_filters.drop import dropped_row, fits
 from framemill.data_filters.ledger import FACT_FIELDS, VERDICT_FIELDS, Part, part_from, part_uri, read_ipc
 from framemill.data_filters.models import bands_known, specs_of
 from framemill.data_filters.pack import ShardPlan
-from framemill.data_filters.scores import score_work
-from framemill.data_filters.select import NO_CLIP
+from framemill.data_filters.select import NO_CLIP, settle
 from framemill.data_filters.shard_worker import NOT_PACKED
 from framemill.data_filters.sources import Source, list_sources
 from framemill.platform import storage
@@ -95,9 +94,8 @@ def require_scores(config: CurateConfig, parts: list[Part]) -> None:
     columns = [name for spec in specs for name in spec.columns]
     without = [
         clip["key"]
-        for work in (score_work(parts, config.clip.min_seconds, bands_known(config, [])) if specs else [])
-        for clip in work.clips
-        if clip.get("unscored") is None and any(clip[name] is None for name in columns)
+        for clip in (settle(parts, config.clip.min_seconds, bands_known(config, []))[1] if specs else [])
+        if clip["state"] == "kept" and clip.get("unscored") is None and any(clip[name] is None for name in columns)
     ]
     if without:
         raise RequestError(
