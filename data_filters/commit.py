@@ -10,6 +10,7 @@ import pyarrow as pa
 from framemill.data_filters.clips import Clips
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
+from framemill.data_filters.models import vectors_of
 from framemill.data_filters.pack import ShardPlan
 from framemill.data_filters.shard_worker import MANIFESTS, ShardManifest
 from framemill.data_filters.summary import Summary, summarise
@@ -39,7 +40,7 @@ def commit(
         samples=pa.Table.from_pylist(samples, samples_schema(config.scores)),
         ledger={
             "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
-            "clips": clips.to_table(clips_schema(config.scores)),
+            "clips": clips.to_table(clips_schema(config.scores, vectors_of(config))),
         },
         totals=summary.totals(),
         beside=lambda index: {

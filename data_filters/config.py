@@ -8,7 +8,15 @@ from typing import Dict, List, Optional
 
 from framemill.data_filters.captions import CAPTIONERS, WRITTEN
 from framemill.data_filters.captions.config import CaptionConfig
-from framemill.data_filters.filters import FILTERS, score_columns
+from framemill.data_filters.filters import FILTERS
+from framemill.data_filters.models import advice_on, scores_of, vectors_of
+from framemill.data_filters.models.config import (
+    AestheticConfig,
+    ClassifierConfig,
+    DoverConfig,
+    TextOverlayConfig,
+    check_sha256,
+)
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
 
@@ -16,7 +24,7 @@ FACTS = ("width", "height", "fps")
 """What a clip is, which may have bands like a score."""
 CLIP_COLUMNS = (
     *("key", "source_id", "path", "start_s", "end_s", "first_frame", "frames", "description", "phashes", *FACTS),
-    *("sidecar_caption", "state", "reason", "caption", "captions", "provenance", "unscored", "thumbnail"),
+    *("sidecar_caption", "state", "reason", "caption", "captions", "provenance", "unscored", "thumbnail", "embedding"),
     *("bucket", "aspect_ratio", "seconds", "duration", "in_s", "out_s", "shard", "members"),
 )
 """What columns of the tables are called that are no scores."""
@@ -158,8 +166,7 @@ class MotionConfig:
             raise RequestError(f"motion.weights={self.weights}: motion.backend=dis takes none; it may be raft or onnx")
         if self.backend != "dis" and not self.weights:
             raise RequestError(f"motion.weights=: motion.backend={self.backend} needs a file")
-        if not re.fullmatch("([0-9a-f]{64})?", self.sha256):
-            raise RequestError(f"motion.sha256={self.sha256}: must be 64 hex digits, in small letters")
+        check_sha256("motion.sha256", self.sha256)
 
 
 @dataclass
@@ -220,6 +227,11 @@ class CurateConfig:
     screen: ScreenConfig = key(ScreenConfig)
     filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
     motion: MotionConfig = key(MotionConfig)
+    aesthetic: AestheticConfig = key(AestheticConfig)
+    dover: DoverConfig = key(DoverConfig)
+    text_overlay: TextOverlayConfig = key(TextOverlayConfig)
+    watermark: ClassifierConfig = key(ClassifierConfig)
+    unsafe: ClassifierConfig = key(ClassifierConfig)
     models: ModelsConfig = key(ModelsConfig)
     join: JoinConfig = key(JoinConfig, role="selection")
     select: SelectConfig = key(SelectConfig, role="selection")
@@ -265,11 +277,14 @@ class CurateConfig:
         if not self.captions:
             raise RequestError("captions=[]: name at least one captioner")
         self.caption.validate_for(self.captions)
-        self.validate_scores()
+        self.watermark.validate_for("watermark")
+        self.unsafe.validate_for("unsafe")
+        if not self.from_:
+            self.validate_scores()
 
     def validate_scores(self) -> None:
-        """Whether all scores that selection names are known."""
-        measured = score_columns(self.filters)
+        """Whether all scores that selection names are known; with `from`, once its dataset's keys are taken over."""
+        measured = [*scores_of(self), *vectors_of(self)]
         for column in self.join.columns:
             if column in measured or column in CLIP_COLUMNS:
                 raise RequestError(f"join.columns={column}: a clip has that already; give the column another name")
@@ -286,9 +301,9 @@ class CurateConfig:
             named += [("select.best.by", best.by), *((f"select.best.edges.{score}", score) for score in best.edges)]
         for at, score in named:
             if score not in known:
-                raise RequestError(f"{at}: nothing measures {score}; it may be {', '.join(known)}")
+                raise RequestError(f"{at}: nothing measures {score}; {advice_on(score, known)}")
 
     @property
     def scores(self) -> list[str]:
         """The columns of scores that every clip has, measured and joined."""
-        return [*score_columns(self.filters), *self.join.columns]
+        return [*scores_of(self), *self.join.columns]

@@ -63,9 +63,13 @@ CLIP_FIELDS = [
 VERDICT_FIELDS = [("state", pa.string()), ("reason", pa.string()), ("caption", pa.string())]
 
 
-def clips_schema(scores: list[str], *, verdicts: bool = True) -> pa.Schema:
-    """Columns of the clips table: facts, verdict, then a column a score."""
-    return pa.schema([*CLIP_FIELDS, *(VERDICT_FIELDS if verdicts else []), *((name, pa.float64()) for name in scores)])
+VECTOR = pa.list_(pa.float32())
+
+
+def clips_schema(scores: list[str], vectors: list[str] | None = None, *, verdicts: bool = True) -> pa.Schema:
+    """Columns of the clips table: facts, verdict, then a column a score, and one a vector."""
+    measured = [*((name, pa.float64()) for name in scores), *((name, VECTOR) for name in vectors or [])]
+    return pa.schema([*CLIP_FIELDS, *(VERDICT_FIELDS if verdicts else []), *measured])
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
+
+import numpy as np
 
 from framemill.data_filters.ledger import note
 from framemill.data_filters.measure import DECIMALS
@@ -63,13 +64,12 @@ class ModelWorker:
     def score_clip(self, path: str, clip: Row) -> Row:
         """The scores of a clip, rounded; without them, why."""
         row: Row = {"key": clip["key"], "unscored": None}
-        seen = (clip["start_s"], clip["frames"], self.scorer.every_s, self.scorer.size(clip["width"], clip["height"]))
-        home = "framemill.data_filters.models.views:view_clip"
+        look = self.scorer.look(clip)
         try:
-            views = call_twice(self.child, home, path, *seen, timeout=self.timeout_s)
+            views = call_twice(self.child, look.function, path, *look.arguments, timeout=self.timeout_s)
         except (VideoError, ChildCrashed) as error:
             return {**row, "unscored": f"could not be read again: {error}"}
         scores = self.scorer.score(views)
-        if not all(math.isfinite(value) for value in scores.values()):
+        if not all(np.all(np.isfinite(value)) for value in scores.values()):
             return {**row, "unscored": f"{self.spec.scorer}: the network gave no number"}
-        return row | {name: round(value, DECIMALS) for name, value in scores.items()}
+        return row | {name: np.round(value, DECIMALS).tolist() for name, value in scores.items()}

@@ -12,9 +12,8 @@ import pyarrow.compute as pc
 from framemill.data_filters.clips import Gatherer, Measured
 from framemill.data_filters.config import CurateConfig, DropConfig
 from framemill.data_filters.drop import dropped_row, fits
-from framemill.data_filters.filters import score_columns
 from framemill.data_filters.ledger import FACT_FIELDS, Part, clips_schema, part_from, part_uri, read_ipc
-from framemill.data_filters.models import bands_known, specs_of
+from framemill.data_filters.models import bands_known, scores_of, specs_of, vectors_of
 from framemill.data_filters.pack import ShardPlan
 from framemill.data_filters.select import NO_CLIP, NOT_JOINED, UNMEASURED, settle
 from framemill.data_filters.shard_worker import NOT_PACKED
@@ -53,7 +52,9 @@ def inherit(config: CurateConfig) -> CurateConfig:
         raise RequestError(f"limit={config.limit}: from={config.from_} holds the first {theirs.limit} sources")
     taken["limit"] = config.limit or theirs.limit
     taken["drop"] = theirs.drop if config.drop == DropConfig() else config.drop
-    return dataclasses.replace(config, input=config.input or theirs.input, **taken)
+    config = dataclasses.replace(config, input=config.input or theirs.input, **taken)
+    config.validate_scores()
+    return config
 
 
 def measured(config: CurateConfig) -> tuple[Measured, list[Row]]:
@@ -117,7 +118,7 @@ def require_scores(config: CurateConfig, measured: Measured) -> None:
 
 def clips_of(config: CurateConfig, paths: list[str]) -> pa.Table:
     """The clips table of those sources, with its verdicts."""
-    measured = clips_schema(score_columns(config.filters)).names
+    measured = clips_schema(scores_of(config), vectors_of(config)).names
     uri = storage.join(config.from_, "ledger", "clips.parquet")
     table = read_table(uri, [name for name in measured if name != "caption"])
     return table.filter(pc.is_in(table["path"], pa.array(paths, pa.string())))

@@ -8,12 +8,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from framemill.data_filters.bounds import Stage
 from framemill.data_filters.clips import Measured, with_column
-from framemill.data_filters.ledger import part_name, read_ipc
+from framemill.data_filters.ledger import VECTOR, part_name, read_ipc
 from framemill.data_filters.models import ModelSpec
 from framemill.data_filters.select import settle
 from framemill.data_filters.sources import Source
@@ -58,7 +59,9 @@ def folder_of(output: str, spec: ModelSpec) -> str:
 def write_scores(output: str, spec: ModelSpec, source: Source, rows: list[Row]) -> None:
     """Commits the rows of a source's clips: `key`, `unscored` (why there are no scores, or None), and the columns."""
     text = [("key", pa.string()), ("unscored", pa.string())]
-    schema = pa.schema([*text, *((name, pa.float64()) for name in spec.columns)])
+    numbers = [(name, pa.float64()) for name in spec.columns]
+    vectors = [(name, VECTOR) for name in spec.vectors]
+    schema = pa.schema([*text, *numbers, *vectors])
     table = pa.Table.from_pylist(rows, schema.with_metadata({"framemill": source.to_json()}))
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema) as writer:
@@ -71,8 +74,13 @@ def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Row]
     table = read_ipc(storage.join(folder_of(output, spec), part_name(work.source)))
     if table is None or Source.from_json(table.schema.metadata[b"framemill"].decode()).stamp != work.source.stamp:
         return None
-    rows = {row["key"]: row for row in table.to_pylist()}
+    rows = {row["key"]: as_arrays(row, spec.vectors) for row in table.to_pylist()}
     return rows if all(clip["key"] in rows for clip in work.clips) else None
+
+
+def as_arrays(row: Row, vectors: tuple[str, ...]) -> Row:
+    """A row with its vectors as float32 arrays: as lists they would take a driver eight times the room."""
+    return row | {name: np.array(row[name], np.float32) for name in vectors if row[name] is not None}
 
 
 def with_scores(measured: Measured, spec: ModelSpec, scored: dict[str, Row]) -> Measured:
@@ -84,6 +92,8 @@ def with_scores(measured: Measured, spec: ModelSpec, scored: dict[str, Row]) -> 
     rows = [scored.get(key, {}) for key in table["key"].to_pylist()]
     for name in spec.columns:
         table = with_column(table, name, pa.array([row.get(name) for row in rows], pa.float64()))
+    for name in spec.vectors:
+        table = with_column(table, name, pa.array([row.get(name) for row in rows], VECTOR))
     unscored = pa.array([row.get("unscored") for row in rows], pa.string())
     before = table["unscored"] if "unscored" in table.column_names else pa.nulls(len(rows), pa.string())
     table = with_column(table, "unscored", pc.coalesce(before, unscored))

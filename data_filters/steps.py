@@ -72,8 +72,8 @@ def score(config: CurateConfig, measured: Measured, token: LockToken) -> Measure
             ModelWorker,
             arguments,
             [one.to_json() for one in todo],
-            actors=actor_count(config),
-            gpus=config.models.gpus,
+            actors=actor_count(config, spec),
+            gpus=config.models.gpus if spec.device == "cuda" else 0.0,
         )
         scored = {key: row for one in work for key, row in (read_scores(config.output, spec, one) or {}).items()}
         measured = with_scores(measured, spec, scored)

@@ -39,6 +39,7 @@ LOST_AFTER_S = 120.0
 PATH_KEYS = (
     "data",
     "from_",
+    "head",
     "input",
     "model",
     "output",

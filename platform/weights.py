@@ -30,18 +30,21 @@ def read_weights(uri: str, sha256: str = "") -> bytes:
 
 
 def read_state_dict(uri: str, sha256: str = "") -> dict[str, Any]:
-    """The tensors by name of a file that torch saved.
+    """The tensors by name of a safetensors file, or of one that torch saved.
 
     Raises:
         RequestError: as `read_weights`, or it holds anything but tensors by name.
     """
     import torch
+    from safetensors.torch import load
 
     data = read_weights(uri, sha256)
     try:
+        if uri.endswith(".safetensors"):
+            return load(data)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a file that is no state dict makes the reader raise
-        raise RequestError(f"{uri}: is no state dict that torch saved ({type(error).__name__})") from error
+        raise RequestError(f"{uri}: is no state dict, of safetensors or torch ({type(error).__name__})") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise RequestError(f"{uri}: is no state dict: it does not hold tensors by name")
     return state

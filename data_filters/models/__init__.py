@@ -1,6 +1,6 @@
 """Scores that need a network: measured after the pass, on Ray actors that may share a GPU.
 
-To add one: a file with a class like `FlowMotion`, a line in `SCORERS`, and what its config asks for in `specs_of`.
+To add one: a file with a class like `FlowMotion`, a line in `SCORERS`, its keys in `config.py`, a line in `specs_of`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,27 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
-from framemill.data_filters.filters import FILTERS
+from framemill.data_filters.filters import FILTERS, score_columns
+from framemill.data_filters.models.config import TextOverlayConfig
 from framemill.platform import storage
 from framemill.platform.cluster import worker_count
 from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.frozen import result_values
 
 if TYPE_CHECKING:
     from framemill.data_filters.bounds import Stage
     from framemill.data_filters.config import CurateConfig
     from framemill.data_filters.models.views import Views
+
+
+Row = dict[str, Any]
+Scores = dict[str, Any]
+"""A number by column, or a list of them for a column of vectors."""
+DIGESTS = {"weights": "sha256", "head": "head_sha256"}
+"""The keys of a section that name weight files, and those with their sha256."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,8 @@ class ModelSpec:
 
     scorer: str
     """Its name in SCORERS."""
-    backend: str
-    weights: str
-    sha256: str
+    section: Any
+    """Its keys of the config."""
     device: str
     """"cpu" or "cuda"."""
     batch: int
@@ -40,20 +48,31 @@ class ModelSpec:
         return SCORERS[self.scorer].columns
 
     @property
+    def vectors(self) -> tuple[str, ...]:
+        return SCORERS[self.scorer].vectors
+
+    @property
     def name(self) -> str:
         """The scorer with eight hex digits over what determines its result."""
-        made_from = {name: value for name, value in asdict(self).items() if name != "weights"}
+        made_from = {"device": self.device, "batch": self.batch, **result_values(self.section)}
         return f"{self.scorer}-{hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
+@dataclass(frozen=True)
+class Look:
+    """What reads the pictures that a scorer sees of a clip, in a worker's expendable child."""
+
+    function: str
+    """"module:name"; it gives Views."""
+    arguments: tuple[Any, ...]
+    """Those behind the file's path."""
+
+
 class Scorer(Protocol):
-    every_s: float
-    """It sees the frames of a clip nearest to each multiple of this, seconds."""
+    def look(self, clip: Row) -> Look:
+        """How to see a clip, of which CLIP_FACTS are known."""
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of the pictures that it sees of a source of that size."""
-
-    def score(self, views: Views) -> dict[str, float]:
+    def score(self, views: Views) -> Scores:
         """The clip's scores by column."""
 
 
@@ -63,6 +82,12 @@ class ScorerEntry:
 
     home: str
     columns: tuple[str, ...]
+    switch: str
+    """The key that turns it on; none where a filter measures the same without it."""
+    vectors: tuple[str, ...] = ()
+    """Columns of lists of numbers, on which there are no bands."""
+    gpu: bool = True
+    """Whether it runs on a GPU where processes take one."""
 
     def load(self, spec: ModelSpec) -> Scorer:
         """Made of the class's one argument, the spec.
@@ -75,16 +100,47 @@ class ScorerEntry:
         return scorer
 
 
-SCORERS = {"motion": ScorerEntry("flow:FlowMotion", FILTERS["motion"].columns)}
+SCORERS = {
+    "watermark": ScorerEntry("classifier:Watermark", ("watermark",), "watermark.weights"),
+    "unsafe": ScorerEntry("classifier:Unsafe", ("unsafe",), "unsafe.weights"),
+    "aesthetic": ScorerEntry("aesthetic:Aesthetic", ("aesthetic",), "aesthetic.weights", ("embedding",)),
+    "text_overlay": ScorerEntry("text_overlay:TextOverlay", ("text_overlay",), "text_overlay.enabled", gpu=False),
+    "motion": ScorerEntry("flow:FlowMotion", FILTERS["motion"].columns, ""),
+    "dover": ScorerEntry("dover:Dover", ("dover_technical", "dover_aesthetic", "dover"), "dover.weights"),
+}
+"""In the order in which they are run: the cheaper first, since the dearer need not see what those reject."""
 
 
 def specs_of(config: CurateConfig) -> list[ModelSpec]:
     """What a config has networks measure, in the order it is done."""
-    specs = []
-    if config.motion.backend != "dis":
-        specs.append(("motion", config.motion.backend, config.motion.weights, config.motion.sha256))
-    device = "cuda" if config.models.gpus else "cpu"
-    return [ModelSpec(*spec, device, config.models.batch) for spec in specs]
+    on = {
+        "watermark": bool(config.watermark.weights),
+        "unsafe": bool(config.unsafe.weights),
+        "aesthetic": bool(config.aesthetic.weights),
+        "text_overlay": config.text_overlay.enabled,
+        "motion": config.motion.backend != "dis",
+        "dover": bool(config.dover.weights),
+    }
+    devices = {name: "cuda" if config.models.gpus and entry.gpu else "cpu" for name, entry in SCORERS.items()}
+    batch = config.models.batch
+    return [ModelSpec(name, getattr(config, name), devices[name], batch) for name in SCORERS if on[name]]
+
+
+def scores_of(config: CurateConfig) -> list[str]:
+    """The columns of all scores that a config has measured, the filters' first."""
+    columns = [*score_columns(config.filters), *(column for spec in specs_of(config) for column in spec.columns)]
+    return list(dict.fromkeys(columns))
+
+
+def vectors_of(config: CurateConfig) -> list[str]:
+    """The columns of vectors that a config has measured."""
+    return [column for spec in specs_of(config) for column in spec.vectors]
+
+
+def advice_on(column: str, known: list[str]) -> str:
+    """What to do about a column that is none of those known: turn its scorer on, or name another."""
+    switches = {name: entry.switch for entry in SCORERS.values() for name in entry.columns if entry.switch}
+    return f"{switches[column]} turns it on" if column in switches else f"it may be {', '.join(known)}"
 
 
 def pass_filters(config: CurateConfig) -> list[str]:
@@ -126,18 +182,34 @@ def check_models(config: CurateConfig) -> CurateConfig:
             scorer = SCORERS[spec.scorer].load(replace(spec, device="cpu"))
             scorer.score(black_views(scorer))
         except FramemillError as error:
-            raise RequestError(f"{spec.scorer}.weights={error}") from error
-        section = getattr(config, spec.scorer)
-        section = replace(section, sha256=section.sha256 or storage.sha256_file(spec.weights))
-        config = replace(config, **{spec.scorer: section})
+            raise RequestError(f"{spec.scorer}.{key_at_fault(spec.section, str(error))}={error}") from error
+        config = replace(config, **{spec.scorer: with_digests(spec.section)})
     return config
 
 
-def actor_count(config: CurateConfig) -> int:
+def key_at_fault(section: Any, message: str) -> str:
+    """The key whose value a message begins with; else the weights."""
+    values = {entry.name: getattr(section, entry.name) for entry in fields(section)}
+    return next((name for name, value in values.items() if value and message.startswith(f"{value}:")), "weights")
+
+
+def with_digests(section: Any) -> Any:
+    """A scorer's keys with the sha256 of each of its weight files."""
+    from framemill.data_filters.models.text_overlay import networks_sha256
+
+    if isinstance(section, TextOverlayConfig):
+        return replace(section, sha256=networks_sha256())
+    for name, digest in DIGESTS.items():
+        if hasattr(section, name) and not getattr(section, digest):
+            section = replace(section, **{digest: storage.sha256_file(getattr(section, name))})
+    return section
+
+
+def actor_count(config: CurateConfig, spec: ModelSpec) -> int:
     """How many processes score: as many as was asked for, as the cluster's GPUs hold, or as there are workers."""
     import ray
 
-    if config.models.actors or not config.models.gpus:
+    if config.models.actors or spec.device == "cpu":
         return config.models.actors or worker_count(config.workers)
     return max(1, int(ray.cluster_resources().get("GPU", 0.0) / config.models.gpus))
 

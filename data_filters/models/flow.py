@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from framemill.data_filters.models import ModelSpec
-from framemill.data_filters.models.views import Views
+from framemill.data_filters.models import Look, ModelSpec, Row, Scores
+from framemill.data_filters.models.views import Views, sampled
 from framemill.data_filters.motion_units import PAIR_S, motion_scores, pair_motion, unit_size
 from framemill.platform.vision.flow import NETWORKS
 
@@ -17,16 +17,15 @@ class FlowMotion:
     for it, and their flow back. A batch holds pairs of one clip only, so that a score depends on nothing but its clip.
     """
 
-    every_s = PAIR_S
-
     def __init__(self, spec: ModelSpec) -> None:
-        self.network = NETWORKS[spec.backend](spec.weights, spec.sha256, spec.device)
+        keys = spec.section
+        self.network = NETWORKS[keys.backend](keys.weights, keys.sha256, spec.device)
         self.batch = spec.batch
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        return unit_size(width, height)
+    def look(self, clip: Row) -> Look:
+        return sampled(clip, PAIR_S, unit_size(clip["width"], clip["height"]))
 
-    def score(self, views: Views) -> dict[str, float]:
+    def score(self, views: Views) -> Scores:
         seconds = np.diff(views.times)
         pictures = views.pictures
         portrait = pictures.shape[1] > pictures.shape[2]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from framemill.data_filters.models import Look, Row
 from framemill.platform.vision.read import Picture, iter_pictures, to_rgb
-from framemill.platform.vision.video import VideoError
+from framemill.platform.vision.video import VideoError, encode_mp4
 
 if TYPE_CHECKING:
     from framemill.data_filters.models import Scorer
 
+LOOK_S = 1.0
+"""How far apart the frames lie that networks for single pictures see."""
 SLACK_S = 1e-6
 
 
@@ -68,7 +73,19 @@ def every(pictures: Iterable[Picture], every_s: float) -> Iterator[Picture]:
         yield before
 
 
+def sampled(clip: Row, every_s: float, size: tuple[int, int]) -> Look:
+    """A look at a clip's frames nearest to each multiple of `every_s`, at `size` (width, height)."""
+    return Look(f"{__name__}:view_clip", (clip["start_s"], clip["frames"], every_s, size))
+
+
 def black_views(scorer: Scorer) -> Views:
-    """Two black pictures of the size that a scorer sees of a wide source, to try it on."""
-    width, height = scorer.size(16, 9)
-    return Views(np.arange(2) * scorer.every_s, np.zeros((2, height, width, 3), np.uint8))
+    """What a scorer sees of a second of black, to try it on."""
+    width, height, frames = 320, 180, 8
+    video = encode_mp4((np.zeros((height, width, 3), np.uint8) for _ in range(frames)), frames)
+    look = scorer.look({"start_s": 0.0, "frames": frames, "width": width, "height": height})
+    module, _, name = look.function.partition(":")
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        file.write(video)
+        file.flush()
+        views: Views = getattr(importlib.import_module(module), name)(file.name, *look.arguments)
+    return views

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.weights import read_state_dict, read_weights
+from framemill.platform.vision.onnx_file import OnnxNetwork
+from framemill.platform.weights import read_state_dict
 
 RAFT_STEP = 8
 """RAFT takes pictures whose sides are multiples of this; others are padded with their edges."""
 STEM = "feature_encoder.convnormrelu.0.weight"
 """The tensor by which RAFT's sizes are told apart: 64 filters in the large one, 32 in the small one."""
-CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class FlowNetwork(Protocol):
@@ -84,45 +84,19 @@ class OnnxFlow:
     """
 
     def __init__(self, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
-        import onnxruntime
-
-        content = read_weights(weights, sha256)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = threads
-        options.log_severity_level = 3  # errors: its warnings are about graphs, for those who made them
-        provider = CUDA_PROVIDER if device == "cuda" else CPU_PROVIDER
-        if provider not in onnxruntime.get_available_providers():
-            raise RequestError(f"{weights}: this onnxruntime runs on the CPU only; onnxruntime-gpu runs on GPUs")
-        try:
-            self.session = onnxruntime.InferenceSession(content, options, providers=[provider])
-        except Exception as error:  # whatever a file that is no model makes the reader raise
-            raise RequestError(f"{weights}: is no ONNX model that runs here ({type(error).__name__})") from error
-        if provider not in self.session.get_providers():
-            raise FramemillError(f"{weights}: onnxruntime did not start on the GPU")
-        inputs = self.session.get_inputs()
-        if len(inputs) != 2 or any(one.type != "tensor(float)" or len(one.shape) != 4 for one in inputs):
-            told = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
-            raise RequestError(f"{weights}: takes {told}; a flow network takes two float (N, 3, H, W)")
-        self.weights = weights
-        self.names = [one.name for one in inputs]
-        self.one_by_one = inputs[0].shape[0] == 1
+        self.network = OnnxNetwork(weights, sha256, device, threads)
+        self.network.require(2, 4, "a flow network takes two float (N, 3, H, W)")
+        self.one_by_one = self.network.shapes[0][0] == 1
 
     def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
         pair = [np.ascontiguousarray(rgb.transpose(0, 3, 1, 2), dtype=np.float32) for rgb in (earlier, later)]
         step = 1 if self.one_by_one else len(earlier)
-        flows = [self.run([batch[i : i + step] for batch in pair]) for i in range(0, len(earlier), step)]
+        flows = [self.network(*(batch[i : i + step] for batch in pair))[-1] for i in range(0, len(earlier), step)]
         flow = np.concatenate(flows)
         wanted = (len(earlier), 2, *earlier.shape[1:3])
         if flow.shape != wanted:
-            raise FramemillError(f"{self.weights}: gives {flow.shape}, not a flow {wanted}")
+            raise FramemillError(f"{self.network.weights}: gives {flow.shape}, not a flow {wanted}")
         return np.ascontiguousarray(flow.transpose(0, 2, 3, 1), dtype=np.float32)
-
-    def run(self, pair: list[np.ndarray]) -> np.ndarray:
-        try:
-            return np.asarray(self.session.run(None, dict(zip(self.names, pair, strict=True)))[-1])
-        except Exception as error:  # onnxruntime's own, which share no base but this
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise FramemillError(f"{self.weights}: does not take pictures {pair[0].shape}: {reason}") from error
 
 
 NETWORKS: dict[str, Any] = {"raft": RaftFlow, "onnx": OnnxFlow}

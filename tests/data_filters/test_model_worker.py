@@ -20,6 +20,7 @@ from conftest import shot
 from flow_files import closed_form, closed_form_flow, random_raft
 
 from framemill.data_filters.clip import ClipFrames
+from framemill.data_filters.config import MotionConfig
 from framemill.data_filters.curate import curate
 from framemill.data_filters.model_worker import ModelWorker
 from framemill.data_filters.models import SCORERS, ModelSpec
@@ -194,7 +195,7 @@ def test_gpus_that_are_not_there_are_refused(footage, network, configure, tmp_pa
 
 def spec_of(file: Path, backend: str = "onnx", batch: int = 8) -> ModelSpec:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return ModelSpec("motion", backend, str(file), digest, "cpu", batch)
+    return ModelSpec("motion", MotionConfig(backend, str(file), digest), "cpu", batch)
 
 
 @pytest.fixture
