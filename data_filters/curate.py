@@ -10,6 +10,7 @@ from framemill.platform.errors import FramemillError
 
 if TYPE_CHECKING:
     from framemill.data_filters.pack import ShardPlan
+    from framemill.data_filters.report.figures import Figures
     from framemill.data_filters.sources import Source
     from framemill.data_filters.summary import Summary
 
@@ -69,9 +70,9 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         conclude(sources, clips)
         check_conservation(sources, clips)
         lock.token().check()
-        write_report(config, found, sources, clips)
+        figures = write_report(config, parts, sources, clips)
         summary = commit(config, sources, clips, plans, manifests)
-    track(config, summary)
+    track(config, summary, figures)
     return summary
 
 
@@ -121,8 +122,9 @@ def plan(config: CurateConfig, sources: list[Source], clips: list[Row]) -> list[
     return plan_shards(planned, config.pack.samples_per_shard)
 
 
-def track(config: CurateConfig, summary: Summary) -> None:
-    """Records the counts and the dataset's digest in MLflow."""
+def track(config: CurateConfig, summary: Summary, figures: Figures) -> None:
+    """Records the counts, the report's figures and the dataset's digest in MLflow."""
+    from framemill.data_filters.report import record_report
     from framemill.platform.frozen import result_values
     from framemill.platform.tracking import Tracker
 
@@ -130,4 +132,5 @@ def track(config: CurateConfig, summary: Summary) -> None:
         counts = {f"clips_{state}": float(count) for state, count in summary.clips.items()}
         counts |= {f"sources_{state}": float(count) for state, count in summary.sources.items()}
         run_record.log_metrics({**counts, "hours_found": summary.hours_found, "hours_kept": summary.hours_kept})
+        record_report(run_record, config.output, figures)
         run_record.log_dataset("curated", summary.digest, config.output)

@@ -86,6 +86,8 @@ class Part:
     """Whether it ended at the key-frame screen: it is filtered then, and the reason says by what."""
     facts: dict[str, Any] = field(default_factory=dict)
     """The columns of FACT_FIELDS; empty where the file could not be read."""
+    seconds: float = field(default=0.0, compare=False)
+    """How long it took; 0 where nothing was measured here. No result depends on it."""
 
 
 def fact_columns(video: VideoInfo | None, fps_varies: bool | None) -> dict[str, Any]:
@@ -135,6 +137,7 @@ def write_part(output: str, part: Part, filters: list[str]) -> None:
         "provenance": part.provenance,
         "facts": part.facts,
         "screened": part.screened,
+        "seconds": part.seconds,
     }
     schema = clips_schema(filters, verdicts=False).append(pa.field("thumbnail", pa.binary()))
     table = pa.Table.from_pylist(part.clips, schema.with_metadata({"framemill": json.dumps(facts)}))
@@ -159,7 +162,7 @@ def read_part(output: str, source: Source) -> Part | None:
 def part_from(source: Source, facts: dict[str, Any], clips: list[dict[str, Any]]) -> Part:
     """A part of what its file says beside the rows of its clips."""
     told = {name: facts[name] for name in ("source_id", "reason", "provenance", "screened", "facts")}
-    return Part(source=source, clips=clips, **told)
+    return Part(source=source, clips=clips, seconds=facts.get("seconds", 0.0), **told)
 
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:

@@ -1,0 +1,193 @@
+"""What a curation came to, as figures: what each step dropped, and how each score is spread. Pure functions of rows."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from framemill.data_filters.config import CurateConfig
+from framemill.data_filters.filters import score_columns
+from framemill.data_filters.ledger import CLIP_FIELDS, VERDICT_FIELDS
+from framemill.data_filters.select import NO_CLIP
+
+BINS = 40
+REASONS = 1000
+"""Reasons that a step names, in their order: those of near duplicates name another clip each."""
+TAIL = 3.0
+"""Where all values span so many times what the middle 98 % span, the axis shows the middle, and its ends the rest."""
+NO_SCORE = {name for name, _ in [*CLIP_FIELDS, *VERDICT_FIELDS]} | {"captions", "provenance", "unscored"}
+PARTICULAR = re.compile(r": | of ")
+"""What follows in a reason belongs to the one clip: which one it repeats, what was wrong with its caption."""
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the funnel: what it dropped of what reached it."""
+
+    name: str
+    state: str
+    """That of what it dropped: filtered, duplicate or failed."""
+    dropped: int
+    seconds: float
+    left: int
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How a score is spread over the clips that have it, in bins between `edges`."""
+
+    name: str
+    edges: list[float]
+    kept: list[int]
+    dropped: list[int]
+    """By a limit on this score."""
+    others: list[int]
+    """Dropped by something else."""
+    limits: dict[str, float]
+    """The band it was selected by: "min" and "max"."""
+    median: float
+    below: int
+    """How many lie under the first edge, and are counted in the first bin."""
+    above: int
+    missing: int
+    """Clips without the score."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    sources: list[Step]
+    clips: list[Step]
+    histograms: list[Histogram]
+
+
+def figures_of(config: CurateConfig, sources: list[Row], clips: list[Row]) -> Figures:
+    """The figures of both ledger tables."""
+    scores = score_names(config, clips)
+    steps = clip_steps(config, clips, scores)
+    ordered = sorted(scores, key=lambda name: name not in config.select.bands)
+    histograms = [histogram(name, limits_of(config, name), clips) for name in ordered]
+    return Figures(source_steps(sources), steps, [one for one in histograms if one is not None])
+
+
+def score_names(config: CurateConfig, clips: list[Row]) -> list[str]:
+    """The columns that hold one number a clip: those of the filters in their order, then whatever else was measured."""
+    first = [name for name in score_columns(config.filters) if clips and name in clips[0]]
+    others = {name for name in (clips[0] if clips else {}) if name not in NO_SCORE and name not in first}
+    return first + sorted(
+        name for name in others if all(isinstance(clip.get(name), int | float | None) for clip in clips)
+    )
+
+
+def limits_of(config: CurateConfig, name: str) -> dict[str, float]:
+    """The ends of the band that a score is selected by."""
+    band = config.select.bands.get(name)
+    ends = {"min": band.min, "max": band.max} if band else {}
+    return {end: value for end, value in ends.items() if value is not None}
+
+
+def step_of(clip: Row, scores: list[str]) -> str:
+    """The step that dropped a clip: a score's name, or its reason but for what is particular to the clip."""
+    if clip["state"] == "failed":
+        return "failed"
+    reason = clip["reason"] or clip["state"]
+    first = reason.split(" ", 1)[0]
+    return first if first in scores else PARTICULAR.split(reason, maxsplit=1)[0]
+
+
+def clip_steps(config: CurateConfig, clips: list[Row], scores: list[str]) -> list[Step]:
+    """What dropped clips, in the order in which it is asked: length, scores, likeness, captions, and what failed.
+
+    A band that dropped nothing is a step too.
+    """
+    gone: dict[str, list[Row]] = {}
+    for clip in clips:
+        if clip["state"] != "kept":
+            gone.setdefault(step_of(clip, scores), []).append(clip)
+    asked = [*config.select.bands, *scores]
+    for name in config.select.bands:
+        gone.setdefault(name, [])
+
+    def rank(name: str) -> tuple[int, int, str]:
+        if name in asked:
+            return 1, asked.index(name), name
+        late = {"duplicate": 2, "filtered": 3, "failed": 5}[gone[name][0]["state"]]
+        return 0 if name.startswith("shorter") else 4 if name == "caption" else late, 0, name
+
+    return chain(len(clips), [(name, gone[name]) for name in sorted(gone, key=rank)])
+
+
+def source_steps(sources: list[Row]) -> list[Step]:
+    """What came of sources that brought no clips."""
+    gone: dict[str, list[Row]] = {}
+    for source in sources:
+        if not source["clips"]:
+            gone.setdefault(why_no_clips(source), []).append(source)
+    order = ("left out", "failed", "duplicate", "screened", NO_CLIP)
+    return chain(len(sources), [(name, gone[name]) for name in order if name in gone])
+
+
+def why_no_clips(source: Row) -> str:
+    if source["state"] in ("failed", "duplicate"):
+        return str(source["state"])
+    if source["source_id"] is None:
+        return "left out"
+    return NO_CLIP if source["reason"] == NO_CLIP else "screened"
+
+
+def chain(whole: int, gone: list[tuple[str, list[Row]]]) -> list[Step]:
+    steps = []
+    for name, rows in gone:
+        whole -= len(rows)
+        seconds = sum(row["end_s"] - row["start_s"] for row in rows if "end_s" in row)
+        reasons = Counter(row["reason"] or row["state"] for row in rows)
+        state = rows[0]["state"] if rows else "filtered"
+        steps.append(Step(name, state, len(rows), round(seconds, 3), whole, dict(sorted(reasons.items())[:REASONS])))
+    return steps
+
+
+def histogram(name: str, limits: dict[str, float], clips: list[Row]) -> Histogram | None:
+    """How one score is spread; None where no clip has it."""
+    values = np.array([np.nan if clip.get(name) is None else clip[name] for clip in clips], float)
+    known = np.isfinite(values)
+    if not known.any():
+        return None
+    kept = np.array([clip["state"] == "kept" for clip in clips])
+    prefix = f"{name} "
+    mine = np.array([clip["state"] == "filtered" and (clip["reason"] or "").startswith(prefix) for clip in clips])
+    low, high = axis(values[known], list(limits.values()))
+    edges = np.linspace(low, high, BINS + 1)
+
+    def count(which: np.ndarray) -> list[int]:
+        inside = np.clip(values[known & which], low, high)
+        return [int(n) for n in np.histogram(inside, edges)[0]]
+
+    return Histogram(
+        name,
+        [round(float(edge), 9) for edge in edges],
+        count(kept),
+        count(mine),
+        count(~kept & ~mine),
+        limits,
+        round(float(np.median(values[known])), 6),
+        int((values[known] < low).sum()),
+        int((values[known] > high).sum()),
+        int((~known).sum()),
+    )
+
+
+def axis(values: np.ndarray, limits: list[float]) -> tuple[float, float]:
+    """From where to where a score is drawn: without lone values far out, and with the limits that lie near."""
+    low, high = float(values.min()), float(values.max())
+    first, last = (float(value) for value in np.percentile(values, (1, 99)))
+    if last > first and high - low > TAIL * (last - first):
+        low, high = first, last
+    span = high - low or max(abs(high), 1.0) / 10
+    near = [limit for limit in limits if low - span <= limit <= high + span]
+    low, high = min([low, *near]), max([high, *near])
+    return (low, high) if high > low else (low - span / 2, high + span / 2)
