@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,22 +67,52 @@ class Figures:
     histograms: list[Histogram]
 
 
-def figures_of(config: CurateConfig, sources: list[Row], clips: list[Row]) -> Figures:
-    """The figures of both ledger tables."""
-    scores = score_names(config, clips)
-    steps = clip_steps(config, clips, scores)
+def figures_of(config: CurateConfig, sources: list[Row], clips: Sequence[Row], ends: list[str]) -> Figures:
+    """The figures of both ledger tables; `ends`: where each clip ended, as `ends_of` gives it."""
+    scores = {name: values for name in score_names(config, clips) if (values := numbers(clips, name)) is not None}
     ordered = sorted(scores, key=lambda name: name not in config.select.bands)
-    histograms = [histogram(name, limits_of(config, name), clips) for name in ordered]
+    where = np.array(ends, object)
+    histograms = [histogram(name, limits_of(config, name), scores[name], where) for name in ordered]
+    steps = clip_steps(config, clips, ends, list(scores))
     return Figures(source_steps(sources), steps, [one for one in histograms if one is not None])
 
 
-def score_names(config: CurateConfig, clips: list[Row]) -> list[str]:
-    """The columns that hold one number a clip: those of the filters in their order, then whatever else was measured."""
-    first = [name for name in score_columns(config.filters) if clips and name in clips[0]]
-    others = {name for name in (clips[0] if clips else {}) if name not in NO_SCORE and name not in first}
-    return first + sorted(
-        name for name in others if all(isinstance(clip.get(name), int | float | None) for clip in clips)
-    )
+def ends_of(config: CurateConfig, clips: Sequence[Row]) -> list[str]:
+    """For each clip "kept", or the step that dropped it: a score's name, or its reason without what is particular."""
+    scores = set(score_names(config, clips))
+    known: dict[tuple[str, str | None], str] = {}
+    ends = []
+    for verdict in zip(column(clips, "state"), column(clips, "reason"), strict=True):
+        if verdict not in known:
+            known[verdict] = step_of(*verdict, scores)
+        ends.append(known[verdict])
+    return ends
+
+
+def step_of(state: str, reason: str | None, scores: set[str]) -> str:
+    if state in ("kept", "failed"):
+        return state
+    first = (reason or state).split(" ", 1)[0]
+    return first if first in scores else PARTICULAR.split(reason or state, maxsplit=1)[0]
+
+
+def column(clips: Sequence[Row], name: str) -> list[Any]:
+    return [clip.get(name) for clip in clips]
+
+
+def numbers(clips: Sequence[Row], name: str) -> np.ndarray | None:
+    """A column as float64 with NaN for null; None where it holds anything but numbers."""
+    values = column(clips, name)
+    if not all(value is None or isinstance(value, int | float) for value in values):
+        return None
+    return np.array([np.nan if value is None else value for value in values], float)
+
+
+def score_names(config: CurateConfig, clips: Sequence[Row]) -> list[str]:
+    """The columns that may hold a score: those of the filters in their order, then whatever else was measured."""
+    there = list(clips[0]) if len(clips) else []
+    first = [name for name in score_columns(config.filters) if name in there]
+    return first + sorted(name for name in there if name not in NO_SCORE and name not in first)
 
 
 def limits_of(config: CurateConfig, name: str) -> dict[str, float]:
@@ -91,35 +122,24 @@ def limits_of(config: CurateConfig, name: str) -> dict[str, float]:
     return {end: value for end, value in ends.items() if value is not None}
 
 
-def step_of(clip: Row, scores: list[str]) -> str:
-    """The step that dropped a clip: a score's name, or its reason but for what is particular to the clip."""
-    if clip["state"] == "failed":
-        return "failed"
-    reason = clip["reason"] or clip["state"]
-    first = reason.split(" ", 1)[0]
-    return first if first in scores else PARTICULAR.split(reason, maxsplit=1)[0]
-
-
-def clip_steps(config: CurateConfig, clips: list[Row], scores: list[str]) -> list[Step]:
+def clip_steps(config: CurateConfig, clips: Sequence[Row], ends: list[str], scores: list[str]) -> list[Step]:
     """What dropped clips, in the order in which it is asked: length, scores, likeness, captions, and what failed.
 
     A band that dropped nothing is a step too.
     """
-    gone: dict[str, list[Row]] = {}
-    for clip in clips:
-        if clip["state"] != "kept":
-            gone.setdefault(step_of(clip, scores), []).append(clip)
     asked = [*config.select.bands, *scores]
-    for name in config.select.bands:
-        gone.setdefault(name, [])
+    gone: dict[str, list[int]] = {name: [] for name in config.select.bands}
+    for i, end in enumerate(ends):
+        if end != "kept":
+            gone.setdefault(end, []).append(i)
 
     def rank(name: str) -> tuple[int, int, str]:
         if name in asked:
             return 1, asked.index(name), name
-        late = {"duplicate": 2, "filtered": 3, "failed": 5}[gone[name][0]["state"]]
+        late = {"duplicate": 2, "filtered": 3, "failed": 5}[clips[gone[name][0]]["state"]]
         return 0 if name.startswith("shorter") else 4 if name == "caption" else late, 0, name
 
-    return chain(len(clips), [(name, gone[name]) for name in sorted(gone, key=rank)])
+    return chain(len(clips), [(name, [clips[i] for i in gone[name]]) for name in sorted(gone, key=rank)])
 
 
 def source_steps(sources: list[Row]) -> list[Step]:
@@ -151,15 +171,12 @@ def chain(whole: int, gone: list[tuple[str, list[Row]]]) -> list[Step]:
     return steps
 
 
-def histogram(name: str, limits: dict[str, float], clips: list[Row]) -> Histogram | None:
+def histogram(name: str, limits: dict[str, float], values: np.ndarray, ends: np.ndarray) -> Histogram | None:
     """How one score is spread; None where no clip has it."""
-    values = np.array([np.nan if clip.get(name) is None else clip[name] for clip in clips], float)
     known = np.isfinite(values)
     if not known.any():
         return None
-    kept = np.array([clip["state"] == "kept" for clip in clips])
-    prefix = f"{name} "
-    mine = np.array([clip["state"] == "filtered" and (clip["reason"] or "").startswith(prefix) for clip in clips])
+    kept, mine = ends == "kept", ends == name
     low, high = axis(values[known], list(limits.values()))
     edges = np.linspace(low, high, BINS + 1)
 

@@ -13,18 +13,17 @@ from typing import Any
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger import Part
 from framemill.data_filters.report.charts import chart
-from framemill.data_filters.report.figures import Figures, Step, figures_of, limits_of
+from framemill.data_filters.report.figures import Figures, Step, ends_of, figures_of, limits_of
 from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, SHEETS, Sheet, pictures_of, sheets_of
 from framemill.data_filters.summary import summarise
 from framemill.platform import storage
 from framemill.platform.frozen import digest
+from framemill.platform.text import visible
 
 HOME = Path(__file__).parent
 SLOWEST = 12
 LISTED = 200
 """Rows of a table of sources."""
-LONGEST = 300
-"""Letters of a name, a reason or a caption."""
 Row = dict[str, Any]
 
 
@@ -33,8 +32,9 @@ def write_report(config: CurateConfig, parts: list[Part], sources: list[Row], cl
 
     The same dataset gives the same page, but for the times in its section `slowest`.
     """
-    figures = figures_of(config, sources, clips)
-    sheets = sheets_of(figures, clips)
+    ends = ends_of(config, clips)
+    figures = figures_of(config, sources, clips, ends)
+    sheets = sheets_of(figures, clips, ends)
     pictures = pictures_of(config, (part.source for part in parts), sheets)
     page = render(config, figures, sheets, pictures, parts, sources, clips)
     storage.write_atomic(storage.join(config.output, "report.html"), page.encode())
@@ -128,12 +128,6 @@ def slowest(parts: list[Part]) -> list[Row]:
         }
         for part in sorted(measured, key=lambda part: (-part.seconds, part.source.path))[:SLOWEST]
     ]
-
-
-def visible(text: str) -> str:
-    """Text without what could disguise it: control and direction characters written out, and no longer than LONGEST."""
-    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "\u2026"
-    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
 
 
 def minutes(hours: float) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger import read_thumbnails
-from framemill.data_filters.report.figures import Figures, step_of
+from framemill.data_filters.report.figures import Figures
 from framemill.data_filters.sources import Source
 
 SHEET = 60
@@ -35,22 +35,21 @@ class Sheet:
     clips: list[Row]
 
 
-def sheets_of(figures: Figures, clips: list[Row]) -> list[Sheet]:
+def sheets_of(figures: Figures, clips: Sequence[Row], ends: list[str]) -> list[Sheet]:
     """A sheet of the kept clips, then one a step, in the funnel's order."""
-    scores = [figure.name for figure in figures.histograms]
-    by_step: dict[str, list[Row]] = {"kept": []}
-    for clip in clips:
-        by_step.setdefault("kept" if clip["state"] == "kept" else step_of(clip, scores), []).append(clip)
+    by_step: dict[str, list[int]] = {"kept": []}
+    for i, end in enumerate(ends):
+        by_step.setdefault(end, []).append(i)
     states = {"kept": "kept"} | {step.name: step.state for step in figures.clips if step.dropped}
     return [
-        Sheet(name, state, len(by_step[name]), spread(by_step[name], SHEET))
+        Sheet(name, state, len(by_step[name]), [clips[i] for i in spread(by_step[name], SHEET)])
         for name, state in itertools.islice(states.items(), SHEETS)
     ]
 
 
-def spread(rows: list[Row], most: int) -> list[Row]:
+def spread(places: list[int], most: int) -> list[int]:
     """At most so many of them, evenly."""
-    return [rows[i * len(rows) // most] for i in range(most)] if len(rows) > most else rows
+    return [places[i * len(places) // most] for i in range(most)] if len(places) > most else places
 
 
 def pictures_of(config: CurateConfig, found: Iterable[Source], sheets: list[Sheet]) -> dict[str, str]:
