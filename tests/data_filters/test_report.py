@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from framemill.data_filters.curate import curate
 from framemill.data_filters.ledger import Part, read_thumbnails, write_part
 from framemill.data_filters.report.figures import ends_of, figures_of
 from framemill.data_filters.report.page import write_report
@@ -22,29 +20,9 @@ from framemill.data_filters.sources import Source
 from framemill.platform.shards import read_ledger
 from framemill.platform.tracking import quiet_mlflow
 from tests.browser import find_browser
+from tests.data_filters.conftest import ATTACK, HOSTILE
 
-HOSTILE = {
-    '"><script>window.harm=1</script>.mp4': "dark.mp4",
-    "<img src=x onerror=window.harm=1>.mp4": "static.mp4",
-    "' autofocus onfocus='window.harm=1'.mp4": "shot 3 \u00e9.mp4",
-    "{{ 7*7 }}{% raise %}<!--.mp4": "shot 2 \u00e9.mp4",
-    "gpj.\u202e4pm\x07.mp4": "words.mp4",
-}
-CAPTION = "</script><script>window.harm=1</script><!-- & \u2028 {{ 7*7 }}"
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def made(footage, configure, tmp_path_factory, ray_session) -> Path:
-    """The footage, some of it again under names and with a caption that attack the page."""
-    folder, output = tmp_path_factory.mktemp("hostile") / "footage", tmp_path_factory.mktemp("made") / "out"
-    shutil.copytree(footage, folder)
-    for name, original in HOSTILE.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / original).rename(folder / name)
-    (folder / "shot 0 \u00e9.txt").write_text(CAPTION)
-    curate(configure(folder, output, "workers=2"))
-    return output
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +43,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(browser, made) -> Iterator[Any]:
+def page(browser, attacked) -> Iterator[Any]:
     """The report opened; nothing may have been said on the console or fetched by the end."""
     said: list[str] = []
     fetched: list[str] = []
@@ -74,11 +52,11 @@ def page(browser, made) -> Iterator[Any]:
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: said.append(dialog.message))
     page.on("request", lambda request: fetched.append(request.url))
-    page.goto((made / "report.html").as_uri())
+    page.goto((attacked / "report.html").as_uri())
     yield page
     page.close()
     assert said == []
-    assert [url for url in fetched if not url.startswith("data:")] == [(made / "report.html").as_uri()]
+    assert [url for url in fetched if not url.startswith("data:")] == [(attacked / "report.html").as_uri()]
 
 
 def clips_of(output: Path) -> list[Row]:
@@ -90,8 +68,8 @@ def shown(page: Any) -> list[str]:
     return [cards.nth(i).get_attribute("data-key") for i in range(cards.count())]
 
 
-def test_a_click_on_a_step_shows_exactly_what_it_dropped(page, made):
-    clips = clips_of(made)
+def test_a_click_on_a_step_shows_exactly_what_it_dropped(page, attacked):
+    clips = clips_of(attacked)
     assert shown(page) == [clip["key"] for clip in clips if clip["state"] == "kept"] != []
     steps = {
         "shorter than 2 s": "shorter than 2 s",
@@ -109,8 +87,8 @@ def test_a_click_on_a_step_shows_exactly_what_it_dropped(page, made):
     assert shown(page) == [clip["key"] for clip in clips if clip["reason"] == "saturation above 248"]
 
 
-def test_a_click_on_a_clip_tells_its_scores(page, made):
-    clip = next(clip for clip in clips_of(made) if (clip["reason"] or "").startswith("motion"))
+def test_a_click_on_a_clip_tells_its_scores(page, attacked):
+    clip = next(clip for clip in clips_of(attacked) if (clip["reason"] or "").startswith("motion"))
     page.locator('button.step[data-show="motion"]').click()
     page.locator(f'.card[data-key="{clip["key"]}"]').click()
     told = page.locator("dialog").inner_text()
@@ -124,7 +102,7 @@ def test_a_click_on_a_clip_tells_its_scores(page, made):
     assert not page.locator("dialog").is_visible()
 
 
-def test_names_of_files_and_captions_do_nothing(page, made):
+def test_names_of_files_and_captions_do_nothing(page, attacked):
     for name in page.locator("button.step").evaluate_all("all => all.map(it => it.dataset.show)"):
         page.locator(f'button.step[data-show="{name}"]').click()
         for i in range(page.locator(".card:visible").count()):
@@ -139,22 +117,22 @@ def test_names_of_files_and_captions_do_nothing(page, made):
         assert name.replace("\u202e", "\\u202e").replace("\x07", "\\u0007") in text
     assert "49" not in text.partition("Slowest")[0].partition("{{ 7*7 }}")[0][-40:]
     page.locator('button.step[data-show="kept"]').click()
-    assert CAPTION.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
+    assert ATTACK.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
 
 
-def test_pictures_are_those_of_the_decode_pass(page, made):
+def test_pictures_are_those_of_the_decode_pass(page, attacked):
     images = page.locator(".card").evaluate_all("all => all.map(it => [it.dataset.key, it.querySelector('img').src])")
     held: dict[str, bytes] = {}
-    for path in {clip["path"] for clip in clips_of(made)}:
-        held |= read_thumbnails(str(made), Source(path, "", ""))
-    assert len(images) == len(clips_of(made))
+    for path in {clip["path"] for clip in clips_of(attacked)}:
+        held |= read_thumbnails(str(attacked), Source(path, "", ""))
+    assert len(images) == len(clips_of(attacked))
     for key, uri in images:
         assert base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")) == held[key]
     assert page.locator(".card img").evaluate_all("all => all.every(it => it.complete && it.naturalWidth === 160)")
 
 
-def test_failed_sources_and_slow_ones_are_named(page, made):
-    sources = read_ledger(str(made), "sources").to_pylist()
+def test_failed_sources_and_slow_ones_are_named(page, attacked):
+    sources = read_ledger(str(attacked), "sources").to_pylist()
     failed = [source for source in sources if source["state"] == "failed"]
     rows = page.locator("#failed tbody tr")
     assert rows.count() == len(failed) == 3
@@ -165,27 +143,27 @@ def test_failed_sources_and_slow_ones_are_named(page, made):
     assert seconds == sorted(seconds, reverse=True) and seconds[0] > 0
 
 
-def test_it_follows_the_readers_colours(browser, made):
+def test_it_follows_the_readers_colours(browser, attacked):
     colours = []
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)
-        page.goto((made / "report.html").as_uri())
+        page.goto((attacked / "report.html").as_uri())
         colours.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
         page.close()
     light, dark = (sum(map(int, colour[4:-1].split(","))) for colour in colours)
     assert light > 600 and dark < 150
 
 
-def test_the_record_holds_the_same_figures(made, configure):
-    client = quiet_mlflow().MlflowClient(configure(made, made).tracking.uri)
-    run = client.get_run((made / "mlflow_run.txt").read_text().strip())
-    reasons = [(clip["reason"] or "").split(" ")[0] for clip in clips_of(made)]
+def test_the_record_holds_the_same_figures(attacked, configure):
+    client = quiet_mlflow().MlflowClient(configure(attacked, attacked).tracking.uri)
+    run = client.get_run((attacked / "mlflow_run.txt").read_text().strip())
+    reasons = [(clip["reason"] or "").split(" ")[0] for clip in clips_of(attacked)]
     for name in ("motion", "saturation", "technical"):
         assert run.data.metrics[f"dropped/{name}"] == reasons.count(name) > 0
-    index = json.loads((made / "index.json").read_text())
+    index = json.loads((attacked / "index.json").read_text())
     assert [one.dataset.digest for one in run.inputs.dataset_inputs] == [index["digest"]]
     artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
-    assert (artifacts / "report.html").read_bytes() == (made / "report.html").read_bytes()
+    assert (artifacts / "report.html").read_bytes() == (attacked / "report.html").read_bytes()
     histograms = json.loads((artifacts / "figures.json").read_text())["histograms"]
     assert {path.stem for path in (artifacts / "histograms").iterdir()} == {one["name"] for one in histograms}
 
