@@ -115,7 +115,6 @@ def test_names_of_files_and_captions_do_nothing(page, attacked):
     text = page.locator("body").text_content()
     for name in HOSTILE:
         assert name.replace("\u202e", "\\u202e").replace("\x07", "\\u0007") in text
-    assert "49" not in text.partition("Slowest")[0].partition("{{ 7*7 }}")[0][-40:]
     page.locator('button.step[data-show="kept"]').click()
     assert ATTACK.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
 
