@@ -6,6 +6,7 @@ A sheet never grows with the dataset: clips are chosen evenly over the keys, and
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger import read_thumbnails
 from framemill.data_filters.report.figures import Figures
 from framemill.data_filters.sources import Source
+from framemill.platform import storage
+from framemill.platform.errors import RequestError
+from framemill.platform.frozen import load_frozen
 
 SHEET = 60
 """Clips on a sheet."""
@@ -47,6 +51,16 @@ def sheets_of(figures: Figures, clips: Sequence[Row], ends: list[str]) -> list[S
     ]
 
 
+def home_of_parts(config: CurateConfig) -> str:
+    """The dataset whose pass decoded the sources: this one, or the first of those it was selected from."""
+    homes = [config.output]
+    while config.from_ and config.from_ not in homes:
+        homes.append(config.from_)
+        with contextlib.suppress(RequestError):
+            config = load_frozen(CurateConfig, storage.join(config.from_, "config.yaml"))
+    return homes[-1]
+
+
 def spread(places: list[int], most: int) -> list[int]:
     """At most so many of them, evenly."""
     return [places[i * len(places) // most] for i in range(most)] if len(places) > most else places
@@ -57,6 +71,7 @@ def pictures_of(config: CurateConfig, found: Iterable[Source], sheets: list[Shee
 
     The sheets take turns, so that none is without. A dataset that has lost its work/ folder has no pictures.
     """
+    home = home_of_parts(config)
     by_path = {source.path: source for source in found}
     turns = itertools.zip_longest(*(sheet.clips for sheet in sheets))
     wanted = [clip for turn in turns for clip in turn if clip is not None]
@@ -64,7 +79,7 @@ def pictures_of(config: CurateConfig, found: Iterable[Source], sheets: list[Shee
     for path in sorted({clip["path"] for clip in wanted}):
         if path in by_path:
             keys = {clip["key"] for clip in wanted if clip["path"] == path}
-            held = read_thumbnails(config.from_ or config.output, by_path[path])
+            held = read_thumbnails(home, by_path[path])
             read |= {key: held[key] for key in keys & held.keys()}
     pictures: dict[str, str] = {}
     left = PICTURE_BYTES

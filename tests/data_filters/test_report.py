@@ -15,8 +15,9 @@ import pytest
 from framemill.data_filters.ledger import Part, read_thumbnails, write_part
 from framemill.data_filters.report.figures import ends_of, figures_of
 from framemill.data_filters.report.page import write_report
-from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, sheets_of
+from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, home_of_parts, sheets_of
 from framemill.data_filters.sources import Source
+from framemill.platform.frozen import freeze
 from framemill.platform.shards import read_ledger
 from framemill.platform.tracking import quiet_mlflow
 from tests.browser import find_browser
@@ -219,6 +220,16 @@ def test_a_large_dataset_makes_no_large_page(tmp_path, configure):
     assert page.count('class="card"') == 4 * SHEET
     assert "60 of 24,9" in page and "near duplicate" in page and "At most 60 clips a sheet" in page
     assert 0 < page.count("data:image/jpeg") == PICTURE_BYTES // len(jpeg)
+
+
+def test_pictures_are_found_through_selections_of_selections(tmp_path, configure):
+    first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
+    freeze(configure("-", first), first)
+    freeze(configure("", second, f"from={first}"), second)
+    assert home_of_parts(configure("", third, f"from={second}")) == first
+    freeze(configure("", first, f"from={second}"), first)
+    assert home_of_parts(configure("", third, f"from={second}")) == first, "a ring has an end"
+    assert home_of_parts(configure("", third, f"from={tmp_path / 'gone'}")) == str(tmp_path / "gone")
 
 
 def test_figures_add_up_and_skip_what_is_no_number(configure):
