@@ -115,8 +115,8 @@ def score_lines(config: CurateConfig, clip: Row) -> Iterator[str]:
     names = score_names(config, [clip])
     for name in [*bands, *(name for name in names if name not in bands)]:
         value = clip.get(name)
-        if isinstance(value, list):
-            yield f"{name:<16} {len(value)} numbers"
+        if isinstance(value, list | str):
+            yield f"{name:<16} {value if isinstance(value, str) else f'{len(value)} numbers'}"
             continue
         text = f"{name:<16} {'not measured' if value is None else f'{value:.6g}':<14}"
         limits = limits_of(config, name)
