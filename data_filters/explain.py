@@ -126,7 +126,7 @@ def score_lines(config: CurateConfig, clip: Row) -> Iterator[str]:
             text += f": {'REJECTED' if clip['state'] == 'filtered' else 'FAILED'}, {clip['reason']}"
         elif limits and value is None:
             text += ": not asked, it was dropped before"
-        elif limits:
+        elif value is not None and limits:
             inside = limits.get("min", value) <= value <= limits.get("max", value)
             text += ": passes" if inside else ": outside too, but it was dropped before"
         yield text
