@@ -129,7 +129,7 @@ def read_beside_member(archive: str, name: str) -> tuple[str | None, Provenance]
         text, facts = (
             found.read(member_info(found, beside)) if beside in held else None for beside in sidecar_names(name)
         )
-    caption, provenance = parse_sidecars(name, text, facts)
+    caption, told = parse_sidecars(name, text, facts)
     key = os.path.splitext(name)[0]
     external: dict[str, Any] = {}
     folder, _, zip_name = archive.rpartition("/")
@@ -141,8 +141,8 @@ def read_beside_member(archive: str, name: str) -> tuple[str | None, Provenance]
             external[os.path.splitext(beside)[0].removeprefix(os.path.splitext(zip_name)[0]).lstrip("_")] = value
     written = [value["prompt"] for value in external.values() if isinstance(value, dict) and value.get("prompt")]
     if external:
-        provenance["external"] = json.dumps(external, sort_keys=True, ensure_ascii=False)
-    return (str(written[0]) if written else caption), provenance
+        told["external"] = json.dumps(external, sort_keys=True, ensure_ascii=False)
+    return (str(written[0]) if written else caption), told
 
 
 @functools.lru_cache(TABLES)

@@ -8,7 +8,7 @@ from typing import Any
 
 from framemill.data_filters.archives import ArchiveError
 from framemill.data_filters.config import DropConfig
-from framemill.data_filters.sidecars import SidecarError
+from framemill.data_filters.sidecars import SidecarError, provenance
 from framemill.data_filters.sources import Source, read_sidecars
 
 Row = dict[str, Any]
@@ -44,10 +44,10 @@ def dropped_row(path: str, provenance: Row, reason: str) -> Row:
 def judge(source: Source, rules: DropConfig) -> tuple[str | None, Row]:
     """Why a source is left out, or None; and its provenance. A sidecar that cannot be read is no ground to drop it:
     measuring says what is wrong with it."""
-    provenance: Row | None = None
+    found: Row | None = None
     with contextlib.suppress(SidecarError, ArchiveError):
-        provenance = read_sidecars(source.uri)[1]
-    return fits(source.path, provenance, rules), provenance or {"tags": [], "licence": None}
+        found = read_sidecars(source.uri)[1]
+    return fits(source.path, found, rules), found or provenance()
 
 
 def fits(path: str, provenance: Row | None, rules: DropConfig) -> str | None:

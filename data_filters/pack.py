@@ -136,7 +136,7 @@ def plan_clip(clip: dict[str, Any], uri: str, stamp: str, pack: PackConfig, scor
 def provenance_facts(provenance: dict[str, Any]) -> dict[str, Any]:
     """Tags and licence, and apart from them what came along with the source from elsewhere."""
     facts: dict[str, Any] = {"provenance": {k: v for k, v in provenance.items() if k != "external"}}
-    return facts | ({"external": json.loads(provenance["external"])} if "external" in provenance else {})
+    return facts | ({"external": json.loads(provenance["external"])} if provenance["external"] else {})
 
 
 def scaled_size(width: int, height: int, max_height: int) -> list[int]:

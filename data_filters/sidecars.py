@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from framemill.platform import storage
 
 Provenance = dict[str, Any]
-"""{"tags": [...], "licence": ...}, and `external`, JSON text, where others' scores or captions came along."""
+"""What `provenance` gives."""
 
 
 class SidecarError(ValueError):
     """What lies beside a video is not what its name says. The message names it."""
+
+
+def provenance(tags: Sequence[str] = (), licence: str | None = None) -> Provenance:
+    """Tags and licence of a source; `external`: JSON text where others' scores or captions came along, else None."""
+    return {"tags": list(tags), "licence": licence, "external": None}
 
 
 def sidecar_names(name: str) -> tuple[str, str]:
@@ -58,7 +64,7 @@ def parse_sidecars(name: str, text: bytes | None, facts: bytes | None) -> tuple[
     tags = said.get("tags") or []
     tags = [str(tag) for tag in (tags if isinstance(tags, list) else [tags])]
     licence = said.get("licence") or said.get("license")
-    return (str(caption) if caption else None), {"tags": tags, "licence": str(licence) if licence else None}
+    return (str(caption) if caption else None), provenance(tags, str(licence) if licence else None)
 
 
 def parse_object(name: str, data: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from framemill.data_filters.archives import ArchiveError
 from framemill.data_filters.ledger import Part, clip_rows, fact_columns, note, read_part, write_part
 from framemill.data_filters.measure_types import Ended, MeasuredClip, MeasureSettings, SourceFacts
-from framemill.data_filters.sidecars import Provenance, SidecarError
+from framemill.data_filters.sidecars import SidecarError, provenance
 from framemill.data_filters.sources import Source, is_gone, local_copy, read_sidecars, stamp_of
 from framemill.platform.child import ChildCrashed, ChildTimeout, ExpendableChild
 from framemill.platform.storage import LockToken, StorageError
@@ -58,10 +58,10 @@ class SourceWorker:
         Raises:
             Later: a time limit, storage, or a signal from outside; or the file changed meanwhile.
         """
-        provenance: Provenance = {"tags": [], "licence": None}
+        beside = provenance()
         reason = ""
         try:
-            caption, provenance = read_sidecars(source.uri)
+            caption, beside = read_sidecars(source.uri)
             with local_copy(source.uri) as path:
                 items = call_twice(
                     self.child,
@@ -83,13 +83,13 @@ class SourceWorker:
         if (stamp := stamp_of(source.uri)) != source.stamp:
             raise Later(GONE if is_gone(stamp) else "it changed while it was read")
         if reason:
-            return Part(source, None, reason, provenance, [])
+            return Part(source, None, reason, beside, [])
         facts, ended = items[0], items[-1]
         assert isinstance(facts, SourceFacts) and isinstance(ended, Ended)
         clips = [item for item in items if isinstance(item, MeasuredClip)]
         rows = clip_rows(source, facts.source_id, caption, clips)
         columns = fact_columns(facts.video, ended.fps_varies)
-        told = (facts.source_id, ended.reason, provenance)
+        told = (facts.source_id, ended.reason, beside)
         return Part(source, *told, rows, screened=ended.screened, facts=columns)
 
 

@@ -153,6 +153,7 @@ def set_value(config: DictConfig, job: str, name: str, value: str) -> None:
     """Sets one key of a composed config, reading the text as the key's type asks."""
     parent, _, leaf = name.rpartition(".")
     try:
+        add_entry(config, parent)
         node: Any = OmegaConf.select(config, parent) if parent else config
     except OmegaConfBaseException:
         node = None
@@ -168,6 +169,15 @@ def set_value(config: DictConfig, job: str, name: str, value: str) -> None:
         OmegaConf.update(config, name, parse_value(node, leaf, value), merge=False, force_add=True)
     except (OmegaConfBaseException, ValueError) as error:
         raise RequestError(f"{name}={value}: {first_line(error)}") from error
+
+
+def add_entry(config: DictConfig, name: str) -> None:
+    """Gives a mapping of dataclasses the entry `name`, at its defaults, where it has none."""
+    parent, _, leaf = name.rpartition(".")
+    mapping: Any = OmegaConf.select(config, parent, default=None) if parent else None
+    entry = mapping._metadata.element_type if isinstance(mapping, DictConfig) else None
+    if dataclasses.is_dataclass(entry) and leaf not in mapping:
+        OmegaConf.update(config, name, OmegaConf.structured(entry), force_add=True)
 
 
 def parse_value(node: Any, leaf: str, value: str) -> Any:

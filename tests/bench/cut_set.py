@@ -15,7 +15,7 @@ WIDTH, HEIGHT, FPS = 480, 270, 24.0
 FRAMES = 84
 CRF = (20, 26, 32)
 SEEDS = range(100, 106)
-"""Reported on. Parameters were set on seeds 0 to 5."""
+"""Reported on. Parameters were set on seeds 0 to 11."""
 CHANGES = {
     "cut, unlike": (0,),
     "cut, like": (0,),

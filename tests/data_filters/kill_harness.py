@@ -127,7 +127,7 @@ def is_due(kill: Kill, output: Path, attempts_before: int) -> bool:
     entries = journal(output)
     done = [entry for entry in entries if entry["event"] == "done"]
     if kill.phase == "starting":
-        return read_owner(str(output)[0]) > attempts_before
+        return read_owner(str(output))[0] > attempts_before
     if kill.phase == "committing":
         return (output / "samples.parquet").exists()
     if kill.phase == "recording":
@@ -159,7 +159,7 @@ class Run:
         self.killed_at = 0.0
 
     def start(self) -> None:
-        self.attempts_before = read_owner(str(self.output)[0])
+        self.attempts_before = read_owner(str(self.output))[0]
         with open(self.log, "a") as log:
             self.driver = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -266,7 +266,7 @@ class Run:
             if self.driver.poll() is not None or self.successor_works():
                 break
             # From the successor's lock to its own first piece of work nobody may finish anything.
-            if before is None and read_owner(str(self.output)[0]) > self.attempts_before:
+            if before is None and read_owner(str(self.output))[0] > self.attempts_before:
                 before = finished(self.output)
                 for process in frozen:
                     process.send(signal.SIGCONT)
@@ -288,7 +288,7 @@ class Run:
             seen = len(entries)
 
     def successor_works(self) -> bool:
-        attempt = read_owner(str(self.output)[0])
+        attempt = read_owner(str(self.output))[0]
         committed = (self.output / "samples.parquet").exists()
         return committed or any(entry["attempt"] == attempt for entry in journal(self.output))
 

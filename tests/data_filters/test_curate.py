@@ -157,6 +157,8 @@ def test_wrong_requests(made, footage, configure, tmp_path):
         "pack.fps=8 pack.mode=copy",
         "filters=[beauty]",
         "clip.min_seconds=20",
+        "select.bands.flicker.mix=1",
+        "select.bands.unheard_of.min=1",
         "captions=[]",
     )
     for word in wrong:

@@ -84,7 +84,7 @@ def test_turned_and_unreadable(tmp_path):
 
 
 def test_real_files(shared_videos):
-    """As ffprobe printed them."""
+    """Against the codec in each file's name, and the size as FFmpeg itself says it is stored."""
     known = {
         "h265_128px.mp4": ("hevc", "yuv420p"),
         "h264_10bit.mp4": ("h264", "yuv420p10le"),

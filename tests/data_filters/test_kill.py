@@ -15,6 +15,7 @@ from framemill.data_filters.curate import curate
 from framemill.data_filters.ledger import PARTS, holds_others
 from framemill.data_filters.pack import PackedClip, ShardPlan, plan_clip
 from framemill.data_filters.shard_worker import MANIFESTS, ShardWorker
+from framemill.data_filters.sidecars import provenance
 from framemill.data_filters.sources import list_sources
 from framemill.platform.errors import FramemillError
 from framemill.platform.frozen import claim_output
@@ -63,7 +64,7 @@ def clips_of(path: Path, seconds: float, count: int) -> list[PackedClip]:
                 "start_s": i * seconds,
                 "end_s": (i + 1) * seconds,
                 "frames": round(16 * seconds),
-                "provenance": None,
+                "provenance": provenance(),
             },
             str(path),
             stamp,

@@ -130,7 +130,7 @@ def test_the_ledger_gives_back_what_the_parts_hold(configure, whole, tmp_path):
     for part in parts:
         true = part_beside(str(whole), part.source.path)
         clips = [] if part.source.path == "deep/two-scenes.mp4" else true.clips
-        assert part == Part(part.source, true.source_id, true.reason, true.provenance, clips)
+        assert part == Part(part.source, true.source_id, true.reason, true.provenance, clips, facts=true.facts)
 
 
 def test_python_and_the_frozen_file_know_from(configure, whole, tmp_path):

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from framemill.data_filters.sidecars import provenance
 from framemill.data_filters.sources import Source, list_sources, read_sidecars, stamp_of
 from framemill.platform.errors import RequestError
 
@@ -72,9 +73,9 @@ def test_a_source_is_the_same_until_it_or_its_sidecar_changes(folder):
 
 def test_sidecars(folder):
     uri = str(folder / "b.mp4")
-    assert read_sidecars(uri) == (None, {"tags": [], "licence": None})
+    assert read_sidecars(uri) == (None, provenance())
     (folder / "b.json").write_text('{"prompt": "from json", "tags": ["x", 2], "license": "CC0"}')
-    assert read_sidecars(uri) == ("from json", {"tags": ["x", "2"], "licence": "CC0"})
+    assert read_sidecars(uri) == ("from json", provenance(["x", "2"], "CC0"))
     (folder / "b.txt").write_text("  from text\n")
     assert read_sidecars(uri)[0] == "from text"
     (folder / "b.json").write_text("{")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framemill.data_filters.config import ClipConfig
-from framemill.data_filters.split import Splitter
+from framemill.data_filters.split import SLACK_S, Splitter
 from framemill.data_filters.transitions import AHEAD_S, BACK_S, TransitionFinder
 from framemill.platform.vision.read import Frame, iter_frames
 from framemill.platform.vision.reel import Scene, draw
@@ -166,7 +166,7 @@ def test_clips_are_in_order_and_miss_no_more_than_was_trimmed(scenes, fps, least
         i
         for i in range(len(frames))
         for change in changes
-        if i + 1 > change.first - trim_s * fps + 0.01 and i < change.end + trim_s * fps - 0.05
+        if (i + 1) / fps > change.first / fps - trim_s + SLACK_S and i / fps < change.end / fps + trim_s - SLACK_S
     }
     assert given_away == [i for i in range(len(frames)) if i not in trimmed]
     assert all(clip.seconds <= longest + 1 / fps * (len(clip.frames) == 1) + 2e-3 for clip in clips)
