@@ -11,6 +11,7 @@ from framemill.platform.errors import FramemillError
 if TYPE_CHECKING:
     from framemill.data_filters.clips import Clips
     from framemill.data_filters.pack import ShardPlan
+    from framemill.data_filters.report.figures import Figures
     from framemill.data_filters.sources import Source
     from framemill.data_filters.summary import Summary
 
@@ -88,9 +89,9 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> Summary:
         conclude(sources, clips)
         check_conservation(sources, clips)
         lock.token().check()
-        write_report(config, found, sources, clips)
+        figures = write_report(config, measured.parts, sources, clips)
         summary = commit(config, sources, clips, plans, manifests)
-    track(config, summary)
+    track(config, summary, figures)
     return summary
 
 
@@ -138,8 +139,9 @@ def plan(config: CurateConfig, sources: list[Source], clips: Clips) -> list[Shar
     return plan_shards(planned, config.pack.samples_per_shard)
 
 
-def track(config: CurateConfig, summary: Summary) -> None:
-    """Records the counts and the dataset's digest in MLflow."""
+def track(config: CurateConfig, summary: Summary, figures: Figures) -> None:
+    """Records the counts, the report's figures and the dataset's digest in MLflow."""
+    from framemill.data_filters.report import record_report
     from framemill.platform.frozen import result_values
     from framemill.platform.tracking import Tracker
 
@@ -147,4 +149,5 @@ def track(config: CurateConfig, summary: Summary) -> None:
         counts = {f"clips_{state}": float(count) for state, count in summary.clips.items()}
         counts |= {f"sources_{state}": float(count) for state, count in summary.sources.items()}
         run_record.log_metrics({**counts, "hours_found": summary.hours_found, "hours_kept": summary.hours_kept})
+        record_report(run_record, config.output, figures)
         run_record.log_dataset("curated", summary.digest, config.output)

@@ -89,6 +89,8 @@ class Part:
     """Whether it ended at the key-frame screen: it is filtered then, and the reason says by what."""
     facts: dict[str, Any] = field(default_factory=dict)
     """The columns of FACT_FIELDS; empty where the file could not be read."""
+    seconds: float = field(default=0.0, compare=False)
+    """How long it took; 0 where nothing was measured here. No result depends on it."""
 
 
 def fact_columns(video: VideoInfo | None, fps_varies: bool | None) -> dict[str, Any]:
@@ -138,6 +140,7 @@ def write_part(output: str, part: Part, filters: list[str]) -> None:
         "provenance": part.provenance,
         "facts": part.facts,
         "screened": part.screened,
+        "seconds": part.seconds,
     }
     schema = clips_schema(score_columns(filters), verdicts=False).append(pa.field("thumbnail", pa.binary()))
     table = pa.Table.from_pylist(part.clips, schema.with_metadata({"framemill": json.dumps(facts)}))
@@ -167,7 +170,7 @@ def part_from(source: Source, table: pa.Table) -> tuple[Part, pa.Table]:
     """A part, and its clips, of what its file holds."""
     facts = json.loads(table.schema.metadata[b"framemill"])
     told = {name: facts[name] for name in ("source_id", "reason", "provenance", "screened", "facts")}
-    return Part(source=source, clips=[], **told), table.drop_columns(["thumbnail"])
+    return Part(source=source, clips=[], seconds=facts.get("seconds", 0.0), **told), table.drop_columns(["thumbnail"])
 
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:

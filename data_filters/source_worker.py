@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
+import time
 from typing import Any
 
 from framemill.data_filters.archives import ArchiveError
@@ -38,7 +40,9 @@ class SourceWorker:
             if read_part(self.output, source) is None:
                 self.token.check()
                 note(self.output, event="start", path=source.path, attempt=self.token.attempt)
+                began = time.monotonic()
                 part = self.measure(source)
+                part = dataclasses.replace(part, seconds=round(time.monotonic() - began, 3))
                 self.token.check()
                 write_part(self.output, part, list(self.settings.filters))
                 note(self.output, event="done", path=source.path, attempt=self.token.attempt)

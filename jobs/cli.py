@@ -20,7 +20,7 @@ JOBS = {
     "evaluate": "mp4s -> VBench result",
     "score": "a VBench result file -> quality, semantic, total",
     "convert": "between run checkpoints and diffusers folders",
-    "audit": "re-hash and re-count a dataset or a run",
+    "audit": "re-hash and re-count a dataset or a run; with key=, tell one clip's story",
     "status": "how far a job's output is, and what it waits for",
     "submit": "run any job on a Ray cluster, follow its log, return its status",
     "loop": "curate -> encode -> train -> generate -> evaluate in one go",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,14 @@ from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import encode_mp4
 
 FPS = 16
+HOSTILE = {
+    '"><script>window.harm=1</script>.mp4': "dark.mp4",
+    "<img src=x onerror=window.harm=1>.mp4": "static.mp4",
+    "' autofocus onfocus='window.harm=1'.mp4": "shot 3 \u00e9.mp4",
+    "{{ 7*7 }}{% raise %}<!--.mp4": "shot 2 \u00e9.mp4",
+    "gpj.\u202e4pm\x07.mp4": "words.mp4",
+}
+ATTACK = "</script><script>window.harm=1</script><!-- & \u2028 {{ 7*7 }}"
 Configure = Callable[..., CurateConfig]
 
 
@@ -62,3 +71,18 @@ def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def attacked(footage: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:
+    """The dataset of the footage, some of it under names and with a caption that attack whoever shows them."""
+    from framemill.data_filters.curate import curate
+
+    folder, output = tmp_path_factory.mktemp("hostile") / "footage", tmp_path_factory.mktemp("attacked") / "out"
+    shutil.copytree(footage, folder)
+    for name, original in HOSTILE.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / original).rename(folder / name)
+    (folder / "shot 0 \u00e9.txt").write_text(ATTACK)
+    curate(configure(folder, output, "workers=2"))
+    return output

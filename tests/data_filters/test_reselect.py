@@ -13,6 +13,7 @@ from framemill.data_filters.ledger import Part
 from framemill.data_filters.reselect import inherit, measured
 from framemill.platform.errors import PendingError, RequestError
 from framemill.platform.frozen import load_frozen
+from tests.data_filters.kill_harness import without_times
 from tests.data_filters.test_growth import PACK, contents, cut, done
 from tests.data_filters.test_growth import measured as was_measured
 
@@ -48,7 +49,8 @@ def test_it_is_what_curating_directly_gives(footage, configure, whole, tmp_path,
     direct = curate(configure(footage, tmp_path / "direct", *PACK, "clip.max_seconds=8", *words))
     assert contents(tmp_path / "new") == contents(tmp_path / "direct")
     assert summary.digest == direct.digest and summary.line().split("->")[0] == direct.line().split("->")[0]
-    assert (tmp_path / "new" / "report.html").read_bytes() == (tmp_path / "direct" / "report.html").read_bytes()
+    pages = [without_times((tmp_path / name / "report.html").read_bytes()) for name in ("new", "direct")]
+    assert pages[0] == pages[1]
     entries = done(tmp_path / "new")
     assert was_measured(entries) == set() and cut(entries) == cuts
 

@@ -38,7 +38,7 @@ def sources(ending: str) -> set[str]:
 
 def test_nothing_is_lost(installed: Path) -> None:
     held = {path.relative_to(installed / "framemill").as_posix() for path in (installed / "framemill").rglob("*.*")}
-    assert held == sources(".py") | sources(".yaml")
+    assert held == set().union(*map(sources, (".py", ".yaml", ".html", ".css", ".js")))
     assert "framemill = framemill.jobs.cli:main" in next(installed.glob("*.dist-info/entry_points.txt")).read_text()
 
 
