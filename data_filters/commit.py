@@ -29,7 +29,7 @@ def commit(
     config: CurateConfig, sources: list[Row], clips: Clips, plans: list[ShardPlan], manifests: list[ShardManifest]
 ) -> Summary:
     """Writes the tables and, last, the index."""
-    samples = sample_rows(clips, plans, manifests, config.scores)
+    samples = sample_rows(clips, manifests, config.scores)
     summary = summarise(config.output, "", sources, clips)
     held = {"sources": {source["path"] for source in sources}, "clips": {sample["key"] for sample in samples}}
     index = commit_dataset(
@@ -52,22 +52,18 @@ def commit(
     return dataclasses.replace(summary, digest=index["digest"])
 
 
-def sample_rows(clips: Clips, plans: list[ShardPlan], manifests: list[ShardManifest], scores: list[str]) -> list[Row]:
+def sample_rows(clips: Clips, manifests: list[ShardManifest], scores: list[str]) -> list[Row]:
     """A row of samples.parquet for each clip that was packed."""
-    kept = {clip["key"]: clip for clip in clips if clip["state"] == "kept"}
     cuts = {key: cut for manifest in manifests for key, cut in manifest.cuts.items()}
     return [
         {
-            "key": one.key,
-            **bucket_of(cuts[one.key]),
-            **cuts[one.key],
-            "caption": one.caption,
-            "captions": one.facts["captions"],
-            **{name: kept[one.key][name] for name in scores},
+            "key": clip["key"],
+            **bucket_of(cuts[clip["key"]]),
+            **cuts[clip["key"]],
+            **{name: clip[name] for name in ("caption", "captions", *scores)},
         }
-        for shard in plans
-        for one in shard.clips
-        if one.key in kept
+        for clip in clips
+        if clip["state"] == "kept"
     ]
 
 

@@ -128,15 +128,17 @@ def check_failures(config: CurateConfig, sources: list[Row]) -> None:
 
 def plan(config: CurateConfig, sources: list[Source], clips: Clips) -> list[ShardPlan]:
     """The shards of the kept clips."""
-    from framemill.data_filters.pack import plan_clip, plan_shards
+    from framemill.data_filters.pack import PackedClip, Planned, plan_clip, plan_shards
 
     where = {source.path: source for source in sources}
-    planned = [
-        plan_clip(clip, where[clip["path"]].uri, where[clip["path"]].stamp, config.pack, config.scores)
-        for clip in clips
-        if clip["state"] == "kept"
-    ]
-    return plan_shards(planned, config.pack.samples_per_shard)
+
+    def planned(row: int) -> PackedClip:
+        clip = clips[row]
+        source = where[clip["path"]]
+        return plan_clip(clip, source.uri, source.stamp, config.pack, config.scores)
+
+    kept = [row for row, state in enumerate(clips.column("state")) if state == "kept"]
+    return plan_shards(Planned(planned, kept), config.pack.samples_per_shard)
 
 
 def track(config: CurateConfig, summary: Summary, figures: Figures) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 from framemill.data_filters.config import PackConfig
 from framemill.platform.shards import shard_name
@@ -64,10 +65,29 @@ class PackedClip:
         return json.dumps(values, sort_keys=True, ensure_ascii=False).encode()
 
 
+class Planned(Sequence[PackedClip]):
+    """Clips that are planned anew whenever they are looked at: the plans of a million take gigabytes."""
+
+    def __init__(self, plan: Callable[[int], PackedClip], rows: list[int]) -> None:
+        self.plan, self.rows = plan, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> PackedClip: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Planned: ...
+
+    def __getitem__(self, at: int | slice) -> PackedClip | Planned:
+        return Planned(self.plan, self.rows[at]) if isinstance(at, slice) else self.plan(self.rows[at])
+
+
 @dataclass(frozen=True)
 class ShardPlan:
     index: int
-    clips: list[PackedClip]
+    clips: Sequence[PackedClip]
 
     @cached_property
     def digest8(self) -> str:
@@ -96,7 +116,7 @@ class ShardPlan:
         return ShardPlan(values["index"], clips)
 
 
-def plan_clip(clip: dict[str, Any], uri: str, stamp: str, pack: PackConfig, scores: list[str]) -> PackedClip:
+def plan_clip(clip: Mapping[str, Any], uri: str, stamp: str, pack: PackConfig, scores: list[str]) -> PackedClip:
     """The sample of a kept clip: its rate, its even size no taller than the limit, its number of frames."""
     fps = pack.fps or clip["fps"]
     seconds = clip["end_s"] - clip["start_s"]
@@ -144,11 +164,7 @@ def scaled_size(width: int, height: int, max_height: int) -> list[int]:
     return [width, height] if height <= max_height else [round(width * max_height / height), max_height]
 
 
-def plan_shards(clips: list[PackedClip], per_shard: int) -> list[ShardPlan]:
-    """Shards of clips in the order of keys. Keys begin with the source's, so a shard's clips share their sources."""
-    ordered = sorted(clips, key=lambda clip: clip.key)
-    return [ShardPlan(i, list(part)) for i, part in enumerate(batches(ordered, per_shard))]
-
-
-def batches(clips: list[PackedClip], size: int) -> list[list[PackedClip]]:
-    return [clips[start : start + size] for start in range(0, len(clips), size)]
+def plan_shards(clips: Planned, per_shard: int) -> list[ShardPlan]:
+    """Shards of clips that are in the order of keys. Keys begin with the source's, so a shard's clips share their
+    sources."""
+    return [ShardPlan(i, clips[start : start + per_shard]) for i, start in enumerate(range(0, len(clips), per_shard))]

@@ -174,7 +174,7 @@ def check_conservation(sources: list[Row], clips: Clips) -> None:
         AssertionError: it is not. Nothing may be committed then.
     """
     found = sum(source["clips"] for source in sources)
-    states = Counter(clips.column("state"))
+    states: Counter[str] = Counter(clips.column("state"))
     counted = sum(states[state] for state in STATES)
     distinct = pc.count_distinct(clips.table["key"]).as_py()
     if not found == counted == len(clips) == distinct:

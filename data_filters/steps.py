@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from framemill.data_filters.clips import Gatherer, Measured
+from framemill.data_filters.clips import Clips, Gatherer, Measured
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.drop import drop
 from framemill.data_filters.earlier import take_over
@@ -108,7 +108,7 @@ def run(
         raise PendingError(f"curate: {min(waiting)}{more}; the same command tries again")
 
 
-def pack(config: CurateConfig, plans: list[ShardPlan], clips: list[Row], token: LockToken) -> list[ShardManifest]:
+def pack(config: CurateConfig, plans: list[ShardPlan], clips: Clips, token: LockToken) -> list[ShardManifest]:
     """Packs the shards that are not packed yet; a clip that cannot be packed becomes a failed one."""
     storage.make_dirs(storage.join(config.output, MANIFESTS))
     todo = [one for one in plans if read_manifest(config.output, one) is None]

@@ -7,7 +7,7 @@ selection, for the kept clips, and each answer is recorded before it counts.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from framemill.data_filters.captions.written import descriptor, sidecar
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from framemill.data_filters.captions.base import CaptionModel
     from framemill.data_filters.captions.config import CaptionConfig
 
-WRITTEN: dict[str, Callable[[dict[str, Any]], str | None]] = {"sidecar": sidecar, "descriptor": descriptor}
+WRITTEN: dict[str, Callable[[Mapping[str, Any]], str | None]] = {"sidecar": sidecar, "descriptor": descriptor}
 MODELS = {"endpoint": "endpoint:Endpoint", "vlm": "vlm:TransformersVlm"}
 """Where each is, known without loading it."""
 CAPTIONERS = (*WRITTEN, *MODELS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from framemill.data_filters.captions import MODELS
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from framemill.data_filters.sources import Source
     from framemill.platform.storage import LockToken
 
-Row = dict[str, Any]
+Row = MutableMapping[str, Any]
 BATCH = 32
 """Clips. A batch ends when its last clip does, so it is many times what a worker asks about at once."""
 NAMED = 10
@@ -34,7 +35,7 @@ def check_captioners(config: CurateConfig) -> None:
             answers_folder(config.output, name, config.caption)
 
 
-def write_captions(config: CurateConfig, sources: list[Source], clips: list[Row], token: LockToken) -> None:
+def write_captions(config: CurateConfig, sources: list[Source], clips: Sequence[Row], token: LockToken) -> None:
     """Gives each kept clip its captions, or filters it by what they are; the others have none.
 
     Raises:
@@ -61,7 +62,7 @@ def write_captions(config: CurateConfig, sources: list[Source], clips: list[Row]
 
 
 def ask_model(
-    config: CurateConfig, name: str, answers: Answers, sources: list[Source], kept: list[Row], token: LockToken
+    config: CurateConfig, name: str, answers: Answers, sources: list[Source], kept: Sequence[Row], token: LockToken
 ) -> dict[str, list[Answer]]:
     """All that a model answers about the kept clips, by key; a clip that cannot be read becomes a failed one.
 
@@ -84,7 +85,7 @@ def ask_model(
     if not todo:
         return given
     where = {source.path: source for source in sources}
-    asked = [
+    asked: list[Row] = [
         {
             **{field: clip[field] for field in ASKED_OF},
             "uri": where[clip["path"]].uri,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any
 
 from framemill.data_filters.captions import MODELS, WRITTEN
@@ -9,7 +10,7 @@ from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.checks import problem
 from framemill.data_filters.captions.config import CaptionConfig
 
-Row = dict[str, Any]
+Row = MutableMapping[str, Any]
 Answers = dict[str, dict[str, list[Answer]]]
 """By captioner, then by the clip's key."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
-def sidecar(clip: dict[str, Any]) -> str | None:
+def sidecar(clip: Mapping[str, Any]) -> str | None:
     """The text that lies beside the source; it stands for each of its clips."""
     return clip["sidecar_caption"]
 
 
-def descriptor(clip: dict[str, Any]) -> str | None:
+def descriptor(clip: Mapping[str, Any]) -> str | None:
     """One sentence from the measured facts."""
     return clip["description"]

@@ -41,6 +41,15 @@ def reselect(configure, whole, output, *words):
         (("select=strict", "captions=[descriptor]"), 0),
         (("drop.paths=[deep/copy*]", "drop.tags=[disc]"), 0),
         (("limit=6", LOOSE), 0),
+        (
+            (
+                "select.bands.technical.min_quantile=0.3",
+                "select.sets.deep={paths: ['deep/*'], bands: {technical: {min: 0.1}}}",
+                "select.best.clips=3",
+                "select.best.edges={motion: [5]}",
+            ),
+            0,
+        ),
         (("pack.crf=30", "pack.mode=exact", "select.bands.motion.min=0.5"), 7),
     ],
 )
