@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ TAIL = 3.0
 NO_SCORE = {name for name, _ in [*CLIP_FIELDS, *VERDICT_FIELDS]} | {"captions", "provenance", "unscored"}
 PARTICULAR = re.compile(r": | of ")
 """What follows in a reason belongs to the one clip: which one it repeats, what was wrong with its caption."""
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Figures:
     histograms: list[Histogram]
 
 
-def figures_of(config: CurateConfig, sources: list[Row], clips: Clips, ends: list[str]) -> Figures:
+def figures_of(config: CurateConfig, sources: Sequence[Row], clips: Clips, ends: list[str]) -> Figures:
     """The figures of both ledger tables; `ends`: where each clip ended, as `ends_of` gives it."""
     scores = {
         name: values for name in score_names(config, clips.names()) if (values := numbers(clips, name)) is not None
@@ -140,7 +141,7 @@ def clip_steps(config: CurateConfig, clips: Clips, ends: list[str], scores: list
     return chain(len(clips), [(name, [clips[i] for i in gone[name]]) for name in sorted(gone, key=rank)])
 
 
-def source_steps(sources: list[Row]) -> list[Step]:
+def source_steps(sources: Sequence[Row]) -> list[Step]:
     """What came of sources that brought no clips."""
     gone: dict[str, list[Row]] = {}
     for source in sources:
@@ -158,7 +159,7 @@ def why_no_clips(source: Row) -> str:
     return NO_CLIP if source["reason"] == NO_CLIP else "screened"
 
 
-def chain(whole: int, gone: list[tuple[str, list[Row]]]) -> list[Step]:
+def chain(whole: int, gone: Sequence[tuple[str, Sequence[Row]]]) -> list[Step]:
     steps = []
     for name, rows in gone:
         whole -= len(rows)

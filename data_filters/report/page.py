@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def bars(whole: int, steps: list[Step]) -> list[tuple[Step, float, float]]:
     return [(step, 100 * step.left / max(1, whole), 100 * step.dropped / max(1, whole)) for step in steps]
 
 
-def details(clip: Row, scores: list[str]) -> Row:
+def details(clip: Mapping[str, Any], scores: list[str]) -> Row:
     """What the page's script tells of a clip that is clicked."""
     return {
         "path": visible(clip["path"]),

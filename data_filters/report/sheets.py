@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ SHEETS = 16
 """Sheets; what further steps dropped is only counted."""
 PICTURE_BYTES = 6 << 20
 """Of JPEG in a report; clips beyond have no picture."""
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
