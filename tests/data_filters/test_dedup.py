@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framemill.data_filters import semantic
+from framemill.data_filters.clips import Clips
 from framemill.data_filters.config import DedupConfig
 from framemill.data_filters.curate import curate
 from framemill.data_filters.dedup import find_duplicates
@@ -203,7 +204,7 @@ def test_a_real_run_and_a_new_selection(copied, configure, tmp_path, ray_session
     assert (sources["a-mirror.mp4"]["state"], sources["a-mirror.mp4"]["reason"]) == ("filtered", "near duplicate")
     assert sources["take-1.mp4"]["state"] == "duplicate"
     assert summary.clips == {"duplicate": 1, "kept": 2} and summary.reasons["near duplicate"] == 1
-    check_conservation(list(sources.values()), list(clips.values()))
+    check_conservation(list(sources.values()), Clips.of(list(clips.values())))
 
     curate(configure("", tmp_path / "all", f"from={tmp_path / 'one'}", *words, "dedup.near=null"))
     curate(configure(copied, tmp_path / "direct", *words, "dedup.near=null"))

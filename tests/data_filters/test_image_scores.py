@@ -333,6 +333,7 @@ def test_nothing_is_scored_twice_and_other_bands_select_anew(made, films, words,
     assert (made / "work" / "journal.jsonl").read_text() == lines
     anew = made.parent / "anew"
     keys = [f"from={made}", f"output={anew}", "select.bands.text_overlay.max=0.5", "workers=1", "select=all"]
+    keys.append("dedup.near=null")
     curate(compose("curate", CurateConfig, [*keys, f"tracking.uri=sqlite:///{made.parent / 'mlflow.db'}"]))
     before, after = clips_of(made), clips_of(anew)
     assert {row["state"] for row in after.values()} == {"kept"}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from framemill.data_filters.clips import Clips
 from framemill.data_filters.ledger import Part, read_thumbnails, write_part
 from framemill.data_filters.report.figures import ends_of, figures_of
 from framemill.data_filters.report.page import write_report
@@ -171,7 +172,7 @@ def test_the_record_holds_the_same_figures(attacked, configure):
 # ---------------------------------------------------------------------------------------------------- without Ray
 
 
-def many(count: int) -> list[Row]:
+def many(count: int) -> Clips:
     """Rows of a clips table, of a thousand sources, with names as long as can be and reasons all different."""
     rng = np.random.default_rng(0)
     states = rng.choice(["kept", "filtered", "duplicate", "failed"], count, p=[0.5, 0.3, 0.1, 0.1])
@@ -190,7 +191,7 @@ def many(count: int) -> list[Row]:
                 **{"unheard": None if i % 3 else i / count},
             }
         )
-    return rows
+    return Clips.of(rows)
 
 
 def test_a_large_dataset_makes_no_large_page(tmp_path, configure):
