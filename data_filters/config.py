@@ -24,7 +24,18 @@ FACTS = ("width", "height", "fps")
 """What a clip is, which may have bands like a score."""
 CLIP_COLUMNS = (
     *("key", "source_id", "path", "start_s", "end_s", "first_frame", "frames", "description", "phashes", *FACTS),
-    *("sidecar_caption", "state", "reason", "caption", "captions", "provenance", "unscored", "thumbnail", "embedding"),
+    *(
+        "sidecar_caption",
+        "state",
+        "reason",
+        "caption",
+        "joined_caption",
+        "captions",
+        "provenance",
+        "unscored",
+        "thumbnail",
+        "embedding",
+    ),
     *("bucket", "aspect_ratio", "seconds", "duration", "in_s", "out_s", "shard", "members"),
 )
 """What columns of the tables are called that are no scores."""
@@ -94,9 +105,10 @@ class JoinConfig:
     scores: str = key("", "Parquet or CSV file of scores by clip key (`key`) or source (`path`)", result=False)
     sha256: str = key("", "of that file, 64 hex digits; another file is refused")
     columns: List[str] = key(list, "its columns that become scores")
+    caption: str = key("", "its column of texts that become captions, those of captioner `joined`")
 
     def validate(self) -> None:
-        if bool(self.scores) != bool(self.columns):
+        if bool(self.scores) != bool(self.columns or self.caption):
             raise RequestError(f"join.columns={self.columns}: name columns of the file join.scores, and the file")
         if not self.scores and self.sha256:
             raise RequestError(f"join.sha256={self.sha256}: is of join.scores, which names no file")

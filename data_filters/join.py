@@ -1,4 +1,4 @@
-"""`join.scores`: scores made elsewhere, as columns beside the measured ones. Nothing is decoded for them."""
+"""`join.scores`: scores and captions made elsewhere, as columns beside the measured ones. Nothing is decoded for them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from framemill.platform.progress import say
 from framemill.platform.shards import read_table
 
 DECIMALS = 6
+CAPTION = "joined_caption"
 NAMES = ("key", "path")
 """What a file's rows may be named by: the key of a clip, or the path of a source, then for each of its clips."""
 
@@ -48,15 +49,15 @@ def join_scores(config: CurateConfig, measured: Measured) -> Measured:
     name = joined.column_names[0]
     table = measured.clips
     rows = pc.index_in(table[name], joined[name].combine_chunks())
-    for column in config.join.columns:
+    for column in joined.column_names[1:]:
         table = with_column(table, column, joined[column].combine_chunks().take(rows.combine_chunks()))
     without = rows.null_count
-    say(f"curate: joined {', '.join(config.join.columns)} to {len(rows) - without} of {len(rows)} clips")
+    say(f"curate: joined {', '.join(joined.column_names[1:])} to {len(rows) - without} of {len(rows)} clips")
     return dataclasses.replace(measured, clips=table)
 
 
 def read_joined(config: CurateConfig) -> pa.Table:
-    """The file's `key` or `path`, each once, and the columns that are asked for, rounded numbers.
+    """The file's `key` or `path`, each once, and the columns that are asked for: rounded numbers, and CAPTION.
 
     Raises:
         RequestError: it is not such a file.
@@ -78,6 +79,8 @@ def read_joined(config: CurateConfig) -> pa.Table:
         if column not in table.column_names:
             raise RequestError(f"join.columns={column}: is not in {uri}, which has {listed(table)}")
         columns[column] = numbers(uri, name, names, column, table[column])
+    if config.join.caption:
+        columns[CAPTION] = texts(config, table)
     return pa.table(columns)
 
 
@@ -108,6 +111,20 @@ def numbers(uri: str, name: str, names: pa.ChunkedArray, column: str, values: pa
     if infinite >= 0:
         raise RequestError(f"join.scores={uri}: {column} of {name} {names[infinite].as_py()} is not a finite number")
     return pc.round(pc.if_else(pc.is_nan(plain), None, plain), DECIMALS)
+
+
+def texts(config: CurateConfig, table: pa.Table) -> pa.ChunkedArray:
+    """The column of captions."""
+    column, uri = config.join.caption, config.join.scores
+    if column not in table.column_names:
+        raise RequestError(f"join.caption={column}: is not in {uri}, which has {listed(table)}")
+    if not (pa.types.is_null(table[column].type) or is_text(table[column].type)):
+        raise RequestError(f"join.caption={column}: holds {table[column].type} in {uri}, not text")
+    return table[column].cast(pa.string())
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def odd_one(values: pa.ChunkedArray) -> tuple[int, object]:

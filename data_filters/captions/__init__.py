@@ -10,13 +10,17 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from framemill.data_filters.captions.written import descriptor, sidecar
+from framemill.data_filters.captions.written import descriptor, joined, sidecar
 
 if TYPE_CHECKING:
     from framemill.data_filters.captions.base import CaptionModel
     from framemill.data_filters.captions.config import CaptionConfig
 
-WRITTEN: dict[str, Callable[[Mapping[str, Any]], str | None]] = {"sidecar": sidecar, "descriptor": descriptor}
+WRITTEN: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "joined": joined,
+    "sidecar": sidecar,
+    "descriptor": descriptor,
+}
 MODELS = {"endpoint": "endpoint:Endpoint", "vlm": "vlm:TransformersVlm"}
 """Where each is, known without loading it."""
 CAPTIONERS = (*WRITTEN, *MODELS)

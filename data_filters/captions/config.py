@@ -18,7 +18,7 @@ PROMPT = (
     "frames or this task, and add no title, list or opening phrase: begin with the subject."
 )
 """After SANA-Video's style of caption (arXiv 2509.24695): 80 to 100 words on subject, looks, action, place, camera."""
-WEIGHTS = {"endpoint": 95.0, "vlm": 95.0, "sidecar": 5.0, "descriptor": 0.0}
+WEIGHTS = {"endpoint": 95.0, "vlm": 95.0, "joined": 95.0, "sidecar": 5.0, "descriptor": 0.0}
 """SANA-Video trains on the original text 5 times in 100, on the model's the other 95."""
 
 

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def joined(clip: Mapping[str, Any]) -> str | None:
+    """The text that `join.caption` has for the clip or its source."""
+    return clip.get("joined_caption")
+
+
 def sidecar(clip: Mapping[str, Any]) -> str | None:
     """The text that lies beside the source; it stands for each of its clips."""
     return clip["sidecar_caption"]

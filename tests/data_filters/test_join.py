@@ -26,13 +26,14 @@ def joined(configure, file, *words, columns="[liked]"):
         ("key,liked\na,1\nb,good\n", r"liked of key b is 'good', not a number"),
         ("path,liked\na,inf\n", r"liked of path a is not a finite number"),
         ("name,liked\na,1\n", r"neither a column key nor path; it has name, liked"),
+        ("key,liked,said\na,1,2\n", r"join\.caption=said: holds int64 in .*, not text"),
         ("", r"cannot be read as Parquet or CSV"),
     ],
 )
 def test_a_wrong_file_is_told_in_one_line(configure, tmp_path, text, told):
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(RequestError, match=told) as error:
-        check_join(joined(configure, tmp_path / "s.csv"))
+        check_join(joined(configure, tmp_path / "s.csv", *(["join.caption=said"] if "said" in text else [])))
     assert "\n" not in str(error.value)
 
 
@@ -57,11 +58,15 @@ def test_joined_scores_are_in_the_tables_and_are_selected_by(footage, configure,
     keys = [row["key"] for row in rows if row["state"] == "kept"]
     scores = {key: i + 0.1234567 for i, key in enumerate(keys[:-1])}
     table = pa.table(
-        {"key": ["elsewhere", *scores], "liked": [9.0, *scores.values()], "words": ["x"] * (len(scores) + 1)}
+        {
+            "key": ["elsewhere", *scores],
+            "liked": [9.0, *scores.values()],
+            "words": [None, *(f"Said of {key}." for key in scores)],
+        }
     )
     pq.write_table(table, tmp_path / "s.parquet")
     words = (*PACK, "select=all", f"join.scores={tmp_path / 's.parquet'}", "join.columns=[liked]")
-    words += ("select.bands.liked={min: 2}",)
+    words += ("join.caption=words", "select.bands.liked={min: 2}")
     curate(configure("", tmp_path / "new", f"from={whole}", *words))
     entries = done(tmp_path / "new")
     assert was_measured(entries) == set() and cut(entries) == 0, "nothing is decoded for it"
@@ -77,6 +82,11 @@ def test_joined_scores_are_in_the_tables_and_are_selected_by(footage, configure,
     assert new.samples["key"].to_pylist() == keys[2:-1]
     assert new.samples["liked"].to_pylist() == [clips[key]["liked"] for key in keys[2:-1]]
     assert json.loads(new.read(0, "json"))["scores"]["liked"] == clips[keys[2]]["liked"]
+    assert new.samples["caption"].to_pylist() == [f"Said of {key}." for key in keys[2:-1]]
+    assert (
+        new.read(0, "txt").decode() == f"Said of {keys[2]}."
+        and new.samples["captions"][0].as_py()[0]["source"] == "joined"
+    )
     curate(configure(footage, tmp_path / "direct", *words))
     assert contents(tmp_path / "new") == contents(tmp_path / "direct")
     curate(configure("", tmp_path / "again", f"from={tmp_path / 'new'}", *words))

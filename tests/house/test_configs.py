@@ -15,7 +15,7 @@ from framemill.platform.submit import PATH_KEYS
 NO_PATHS = {
     *("address", "backend", "codec", "experiment", "job", "mode", "negative_prompt", "precision", "sha256", "suite"),
     *("activation", "head_sha256", "network"),
-    *("api_key_env", "by", "key_", "motion", "prompt", "rejected", "served_model", "text", "uri", "url"),
+    *("api_key_env", "by", "caption", "key_", "motion", "prompt", "rejected", "served_model", "text", "uri", "url"),
 }
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
