@@ -24,18 +24,8 @@ FACTS = ("width", "height", "fps")
 """What a clip is, which may have bands like a score."""
 CLIP_COLUMNS = (
     *("key", "source_id", "path", "start_s", "end_s", "first_frame", "frames", "description", "phashes", *FACTS),
-    *(
-        "sidecar_caption",
-        "state",
-        "reason",
-        "caption",
-        "joined_caption",
-        "captions",
-        "provenance",
-        "unscored",
-        "thumbnail",
-        "embedding",
-    ),
+    *("sidecar_caption", "joined_caption", "state", "reason", "caption", "captions", "provenance", "unscored"),
+    *("thumbnail", "embedding"),
     *("bucket", "aspect_ratio", "seconds", "duration", "in_s", "out_s", "shard", "members"),
 )
 """What columns of the tables are called that are no scores."""

@@ -1,4 +1,4 @@
-"""`join.scores`: scores and captions made elsewhere, as columns beside the measured ones. Nothing is decoded for them."""
+"""`join.scores`: scores and captions made elsewhere, as columns beside the measured ones. Nothing is decoded."""
 
 from __future__ import annotations
 

@@ -23,10 +23,17 @@ from framemill.data_filters.config import CurateConfig
 from framemill.platform.config import compose
 from framemill.platform.shards import read_ledger
 
+HASHES = 160
+"""Bytes of a clip's perceptual hashes: ten frames."""
 A_SOURCE = 10
 """Clips of a source."""
 SPREAD = {"motion": (0, 60), "saturation": (0, 255), "technical": (0, 1), "black_bars": (0, 0.3)}
 """Least and greatest of a score; of the others 0 and 1."""
+
+
+def hashes(data: bytes, clips: int) -> list[bytes]:
+    """Random ones, so that no clip repeats another."""
+    return [data[i * HASHES : (i + 1) * HASHES] for i in range(clips)]
 
 
 def draw(folder: str, clips: int) -> None:
@@ -55,7 +62,7 @@ def draw(folder: str, clips: int) -> None:
         "height": random.choice([360, 720, 1080], clips),
         "fps": np.full(clips, 16.0),
         "description": [f"A softly lit, clear wide picture, colour {i % 9973} above; it moves slowly." for i in whose],
-        "phashes": list(random.integers(0, 2**63, (clips, 3))),
+        "phashes": hashes(random.bytes(clips * HASHES), clips),
         "sidecar_caption": [None] * clips,
         "state": ["kept"] * clips,
         "reason": [None] * clips,

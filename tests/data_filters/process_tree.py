@@ -8,6 +8,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+ACTORS = ("SourceWorker", "ModelWorker", "CaptionWorker", "ShardWorker")
+
 
 @dataclass(frozen=True)
 class Process:
@@ -49,8 +51,8 @@ def descendants(pid: int) -> list[Process]:
 
 
 def workers(family: list[Process]) -> list[Process]:
-    """The actors of either pool."""
-    return [one for one in family if "SourceWorker" in one.command or "ShardWorker" in one.command]
+    """The actors of all pools."""
+    return [one for one in family if any(actor in one.command for actor in ACTORS)]
 
 
 def decoders(family: list[Process]) -> list[Process]:
