@@ -104,6 +104,7 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     from framemill.data_filters.best import keep_best
     from framemill.data_filters.captions.ask import write_captions
     from framemill.data_filters.curate import plan as plan_shards
+    from framemill.data_filters.dedup import mark_duplicates
     from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
     from framemill.data_filters.models import bands_known
     from framemill.data_filters.report import write_report
@@ -124,8 +125,11 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     measured, _ = reselect.measured(config)
     done("reading")
     sources, clips = settle(measured, config.clip.min_seconds, bands_known(config, []))
-    keep_best(config.select.best, clips)
     done("deciding")
+    mark_duplicates(config.dedup, clips)
+    done("deduplicating")
+    keep_best(config.select.best, clips)
+    done("the best")
     found = [part.source for part in measured.parts]
     write_captions(config, found, clips, LockToken("", 0, ""))
     done("captions")
@@ -136,7 +140,7 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     check_conservation(sources, clips)
     summary = summarise(output, "", sources, clips)
     done("concluding")
-    write_report(config, found, sources, clips)
+    write_report(config, measured.parts, sources, clips)
     done("report")
     write_table(output, "sources.parquet", pa.Table.from_pylist(sources, SOURCES_SCHEMA))
     write_table(output, "clips.parquet", clips.to_table(clips_schema(config.scores)))
