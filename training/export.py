@@ -42,6 +42,7 @@ def export_model(config: TrainConfig, checkpoint: Checkpoint, dataset: LatentDat
         "text": dataset.index["text"],
         "fps": config.curriculum.final.fps,
         "bucket": counts.most_common(1)[0][0],
+        "block_frames": config.curriculum.final.block_frames,
         "dataset": dataset.digest,
         "step": checkpoint.step,
     }

@@ -41,14 +41,19 @@ class EncodeConfig:
 @dataclass
 class GenerateConfig:
     model: str = key(help="export folder of a run, or the run directory", result=False)
-    prompts: str = key(help="text file, one prompt a line", result=False)
+    prompts: str = key(
+        help="text file, one prompt a line; a line `text<image>path` begins from that picture", result=False
+    )
     output: str = key(help="folder for the mp4s", result=False)
     samples_per_prompt: int = key(1, "videos of each prompt")
     steps: int = key(50, "solver steps")
     cfg: float = key(6.0, "classifier-free guidance; 1 is none")
     negative_prompt: str = key("", "what guidance moves away from")
     motion_score: int = key(10, "told to the model as ` motion score: 10.`; -1: nothing is said")
-    frames: int = key(0, "length, 4k + 1; 0: the model's own size and length")
+    frames: int = key(
+        0, "length, 4k + 1; 0: the model's own; a block-causal model goes on as long as asked, in constant memory"
+    )
+    block_frames: int = key(0, "latent frames made at once by a block-causal model; 0: as many as it was trained on")
     height: int = key(0, "pixels; 0: the model's own")
     width: int = key(0, "pixels; 0: the model's own")
     seed: int = key(0, "each video's noise follows from it, the prompt's line and the sample's number")
@@ -62,6 +67,7 @@ class GenerateConfig:
             ("motion_score", -1),
             ("seed", 0),
             ("frames", 0),
+            ("block_frames", 0),
             ("height", 0),
             ("width", 0),
         ):

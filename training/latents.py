@@ -111,5 +111,5 @@ class LatentDataset:
                     f"curriculum.stages.{name}: no clip of the data has a latent of {wanted}; "
                     "encode it with this curriculum"
                 )
-            plans[name] = StagePlan(name, rows, stage.batch_size, seed)
+            plans[name] = StagePlan(name, rows, stage.batch_size, seed, stage.images, stage.image_batch_size)
         return plans

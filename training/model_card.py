@@ -13,12 +13,13 @@ CARD = "framemill.json"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The codec and text encoder that a model speaks, its frames a second, and its usual size, as 17x64x112."""
+    """What a model speaks and makes."""
 
     codec: str
     text: str
     fps: float
-    bucket: str
+    bucket: str  # its usual size, as 17x64x112
+    block_frames: int = 0  # latent frames of its blocks; 0: it is bidirectional
 
 
 def find_export(model: str) -> str:
@@ -42,6 +43,6 @@ def read_card(folder: str) -> ModelCard:
     path = storage.join(folder, CARD)
     try:
         values = json.loads(storage.read_bytes(path))
-        return ModelCard(**{field.name: values[field.name] for field in fields(ModelCard)})
+        return ModelCard(**{field.name: values[field.name] for field in fields(ModelCard) if field.name in values})
     except (ValueError, TypeError, KeyError) as error:
         raise RequestError(f"{path}: is damaged ({type(error).__name__}: {error})") from error

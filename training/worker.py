@@ -128,16 +128,18 @@ class Worker:
             self.step += 1
             if self.record:
                 seconds, tokens = time.perf_counter() - began, self._tokens(clips) * self.workers
+                batch = self.plans[name].batch(stage_step)
                 self.record.write(
                     "train",
                     self.step,
                     stage=name,
                     stage_step=stage_step + 1,
-                    bucket=self.plans[name].batch(stage_step).bucket,
+                    task="images" if batch.images else "video",
+                    bucket=batch.bucket,
                     loss=loss,
                     grad_norm=grad_norm,
                     lr=stage.lr_at(stage_step),
-                    samples=stage.batch_size,
+                    samples=len(batch.rows),
                     tokens=tokens,
                     step_s=round(seconds, 4),
                     tokens_per_s=round(tokens / seconds, 1),
@@ -155,8 +157,9 @@ class Worker:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for part in clips.split(passes):
             x = flow.interpolate(part.x0, part.noise, part.sigma)
-            velocity = self.engine(x, flow.timestep(part.sigma), part.text, part.text_mask)
-            loss = (velocity - flow.velocity(part.x0, part.noise)).square().mean() / passes
+            blocks = stage.blocks(x.shape[2])
+            velocity = self.engine(x, flow.timestep(part.sigma), part.text, part.text_mask, blocks)
+            loss = flow.losses(velocity, flow.velocity(part.x0, part.noise), part.sigma).mean() / passes
             self.engine.backward(loss)
             total += loss.detach()
         grad_norm = self.engine.step(stage.lr_at(stage_step))

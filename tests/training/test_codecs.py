@@ -105,3 +105,25 @@ def test_refuses_what_does_not_fit() -> None:
             codec.encode(np.zeros(shape, np.uint8))
     with pytest.raises(RequestError, match="codec=mp3: may be dct"):
         get_codec("mp3")
+
+
+@pytest.mark.parametrize("name", sorted(CODECS))
+def test_blocks_decode_to_the_whole_video(name: str) -> None:
+    codec = get_codec(name)
+    latents = codec.encode(natural(17))
+    parts = list(codec.decode_blocks(latents[:, start:end] for start, end in ((0, 2), (2, 3), (3, 5))))
+    assert np.array_equal(np.concatenate(parts), codec.decode(latents))
+
+
+def test_dct_decodes_a_block_as_soon_as_it_is_there() -> None:
+    codec = get_codec("dct")
+    latents = codec.encode(natural(17))
+    asked: list[int] = []
+
+    def blocks():
+        for start in range(0, 4, 2):
+            asked.append(start)
+            yield latents[:, start : start + 2]
+
+    parts = codec.decode_blocks(blocks())
+    assert len(next(parts)) == 5 and asked == [0]

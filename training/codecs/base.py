@@ -6,6 +6,7 @@ Shapes: T frames, H and W pixels; C channels; T', H', W' the latent grid.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -43,3 +44,10 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Float32 (C, T', H', W') -> RGB uint8 (T, H, W, 3)."""
+
+    def decode_blocks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The frames of one video, part by part, from its latents in blocks along T'.
+
+        A codec that cannot go on from a block decodes all of them together at the end.
+        """
+        yield self.decode(np.concatenate(list(blocks), axis=1))
