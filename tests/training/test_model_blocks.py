@@ -155,7 +155,7 @@ given = load_file(f"{folder}/given.safetensors")
 model, state = LinearDiT.from_diffusers(f"{folder}/model"), StreamState.load(f"{folder}/state.safetensors")
 with torch.no_grad():
     out, _ = model.step(given["block"], given["timestep"], given["text"], given["mask"], state, commit=True)
-save_file({"out": out}, f"{folder}/out.safetensors")
+save_file({"out": out.contiguous()}, f"{folder}/out.safetensors")
 """
 
 
