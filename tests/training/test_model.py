@@ -29,7 +29,7 @@ def model() -> LinearDiT:
     return model.eval()
 
 
-def inputs(batch: int = 2, frames: int = 3, side: int = 8) -> tuple[torch.Tensor, ...]:
+def inputs(batch: int = 2, frames: int = 3, side: int = 12) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(1)
     latents = torch.randn(batch, 16, frames, side, side, generator=generator)
     timestep = 1000 * torch.rand(batch, generator=generator)
@@ -77,7 +77,10 @@ def test_timesteps_of_frames(model: LinearDiT) -> None:
     latents, timestep, text, mask = inputs()
     repeated = timestep[:, None].expand(-1, 3)
     with torch.no_grad():
-        torch.testing.assert_close(model(latents, timestep, text, mask), model(latents, repeated, text, mask))
+        expected = model(latents, timestep, text, mask)
+        # One row and three rows of the same numbers go through a matrix product in different orders.
+        atol = 1e-4 * float(expected.abs().max())
+        torch.testing.assert_close(model(latents, repeated, text, mask), expected, rtol=0, atol=atol)
         other = repeated.clone()
         other[:, 0] = 0
         assert not torch.allclose(model(latents, repeated, text, mask), model(latents, other, text, mask))

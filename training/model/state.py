@@ -1,0 +1,75 @@
+"""What a block-causal model remembers of the video so far: as much after one block as after a thousand.
+
+Shapes: B batch, h heads, d width of a head, D width of the model, S tokens of a frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from framemill.platform.errors import RequestError
+from framemill.training.model.attention import Sums
+
+
+class BlockMemory(NamedTuple):
+    """What one transformer block remembers."""
+
+    sums: Sums  # of the linear attention, float32
+    last: Tensor  # (B, 1, S, D), the last frame that its temporal convolution saw
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """The state between two calls of `LinearDiT.step`; a step returns a new one and leaves this as it is."""
+
+    frame: int  # latent frames folded in: where the next block stands
+    memories: tuple[BlockMemory, ...]  # one for each transformer block
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By the names they have in a file."""
+        return {
+            f"{number}.{name}": tensor
+            for number, (sums, last) in enumerate(self.memories)
+            for name, tensor in (("kv", sums.kv), ("k", sums.k), ("last", last))
+        }
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors().values())
+
+    def to(self, device: torch.device | str) -> StreamState:
+        memories = (
+            BlockMemory(Sums(m.sums.kv.to(device), m.sums.k.to(device)), m.last.to(device)) for m in self.memories
+        )
+        return StreamState(self.frame, tuple(memories))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes a safetensors file, from which another process goes on with the video."""
+        save_file(self.tensors(), path, metadata={"frame": str(self.frame)})
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> StreamState:
+        """Reads what `save` wrote.
+
+        Raises:
+            RequestError: no such file, or not the state of a stream.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                frame = int(file.metadata()["frame"])
+                names = file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
+            memories = tuple(
+                BlockMemory(Sums(tensors[f"{number}.kv"], tensors[f"{number}.k"]), tensors[f"{number}.last"])
+                for number in range(len(tensors) // 3)
+            )
+        except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
+            raise RequestError(f"{path}: is not the state of a stream ({error})") from error
+        return cls(frame, memories)
