@@ -28,6 +28,12 @@ class ModelConfig:
     mlp_ratio: float = key(3.0, "hidden width of the feed-forward, in model widths")
     patch_size: List[int] = key(lambda: [1, 2, 2], "latent frames, rows and columns of a token")
     sample_size: int = key(30, "marks the resolution for diffusers' pipeline: 30 is 480p, 22 is 720p")
+    linear_attention_eps: float = key(
+        1e-15, "added to the linear attention's denominator: 1e-15 in diffusers, 1e-8 where SANA was trained"
+    )
+    null_caption_tokens: int = key(
+        0, "tokens of a learned caption for what guidance drops; 0: the text encoder's, of no text, as diffusers has it"
+    )
 
     def shape(self) -> LinearDiTConfig:
         """The model's own config.

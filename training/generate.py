@@ -208,6 +208,9 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
         picture = read_picture(storage.read_bytes(video.prompt.image), bucket)
         first = torch.from_numpy(codec.encode(picture))[None]
     texts = [torch.from_numpy(part) for words in (caption, config.negative_prompt) for part in encoder.encode([words])]
+    if model.config.null_caption_tokens and not config.negative_prompt:
+        learned = model.null_caption.embedding.detach()[None]
+        texts[2:] = learned, torch.ones(learned.shape[:2])
     settings = {
         "steps": config.steps,
         "cfg": config.cfg,

@@ -24,6 +24,7 @@ from framemill.platform.errors import RequestError
 
 if TYPE_CHECKING:
     from framemill.training.model import LinearDiT
+    from framemill.training.model.caption import Caption
 
 Scheduler = Any  # a scheduler of diffusers, whose methods it does not type
 Velocity = Callable[[Tensor, Tensor], list[Tensor]]
@@ -53,9 +54,7 @@ def sample(
     the guidance moves away from: v = v_null + cfg (v_text - v_null). A cfg of 1 or less asks the text alone. `first`
     (B, C, 1, H, W) is the clean latent of a picture that the video begins with.
     """
-    captions = [model.read_caption(*to_device(model, text, mask))]
-    if cfg > 1:
-        captions.append(model.read_caption(*to_device(model, null_text, null_mask)))
+    captions = read_captions(model, (text, mask), (null_text, null_mask) if cfg > 1 else None)
 
     def velocities(x: Tensor, timestep: Tensor) -> list[Tensor]:
         return [model(x, timestep, caption) for caption in captions]
@@ -84,9 +83,7 @@ def stream(
     `blocks` are the blocks' first frames, rising from 0. Each block is denoised on the state of those before it; then
     one more call at timestep 0 folds it, clean, into that state.
     """
-    captions = [model.read_caption(*to_device(model, text, mask))]
-    if cfg > 1:
-        captions.append(model.read_caption(*to_device(model, null_text, null_mask)))
+    captions = read_captions(model, (text, mask), (null_text, null_mask) if cfg > 1 else None)
     batch, channels, frames, height, width = shape
     states = [model.new_state(batch, height, width) for _ in captions]
 
@@ -129,15 +126,16 @@ def denoise(
     return torch.cat((given, x), dim=2)
 
 
+def read_captions(model: LinearDiT, given: tuple[Tensor, Tensor], null: tuple[Tensor, Tensor] | None) -> list[Caption]:
+    """The texts, each (text, mask), as the model's blocks read them: once for all steps and blocks."""
+    device = next(model.parameters()).device
+    return [model.read_caption(text.to(device), mask.to(device)) for text, mask in filter(None, (given, null))]
+
+
 def draw_noise(model: LinearDiT, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
     """Noise from the generator's device, brought to the model's: the same whichever that is."""
     noise = torch.randn(shape, generator=generator, device=generator.device if generator else "cpu")
     return noise.to(next(model.parameters()).device)
-
-
-def to_device(model: LinearDiT, *parts: Tensor) -> list[Tensor]:
-    device = next(model.parameters()).device
-    return [part.to(device) for part in parts]
 
 
 def flow_scheduler(flow_shift: float, solver: str = "dpm") -> Scheduler:

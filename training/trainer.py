@@ -105,7 +105,7 @@ def absolute(path: str) -> str:
 
 
 def check_fit(config: TrainConfig, dataset: LatentDataset) -> None:
-    """Raises RequestError where the model's inputs are not what the dataset holds."""
+    """Raises RequestError where the model's inputs or the stages' blocks do not fit what the dataset holds."""
     channels, width = dataset.index["latent_channels"], dataset.index["text_width"]
     if channels != config.model.in_channels:
         raise RequestError(
@@ -116,6 +116,14 @@ def check_fit(config: TrainConfig, dataset: LatentDataset) -> None:
             f"model.caption_channels={config.model.caption_channels}: the text embeddings of "
             f"data={config.data} are {width} wide"
         )
+    for name, stage in config.curriculum.stages.items():
+        frames = dataset.latent_frames(stage)
+        blocks = stage.blocks(frames)
+        if blocks and len(blocks) == 1:
+            raise RequestError(
+                f"curriculum.stages.{name}.block_frames={stage.block_frames}: its {frames} latent frames are one block "
+                f"then; may be at most {frames // 2}"
+            )
 
 
 def check_shares(config: TrainConfig, workers: int) -> None:

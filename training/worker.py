@@ -157,8 +157,10 @@ class Worker:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for part in clips.split(passes):
             x = flow.interpolate(part.x0, part.noise, part.sigma)
-            blocks = stage.blocks(x.shape[2])
-            velocity = self.engine(x, flow.timestep(part.sigma), part.text, part.text_mask, blocks)
+            dropped = part.dropped if self.shape.null_caption_tokens else None
+            velocity = self.engine(
+                x, flow.timestep(part.sigma), part.text, part.text_mask, stage.blocks(x.shape[2]), dropped
+            )
             loss = flow.losses(velocity, flow.velocity(part.x0, part.noise), part.sigma).mean() / passes
             self.engine.backward(loss)
             total += loss.detach()

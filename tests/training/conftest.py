@@ -64,6 +64,7 @@ def latent_dataset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
             extra={
                 "codec": "dct",
                 "latent_channels": 16,
+                "latent_stride": [4, 8, 8],
                 "text": "hashed",
                 "text_width": text.width,
                 "text_max_tokens": text.max_tokens,

@@ -127,6 +127,7 @@ class LinearDiT(nn.Module):
         text: Tensor | Caption,
         text_mask: Tensor | None = None,
         blocks: Sequence[int] | None = None,
+        dropped: Tensor | None = None,
     ) -> Tensor:
         """The velocity (B, C, T, H, W) at noisy latents.
 
@@ -137,10 +138,13 @@ class LinearDiT(nn.Module):
             text_mask: (B, L), true or 1 at tokens that are there; None with a Caption.
             blocks: the first frames of blocks, rising from 0: a frame sees its block and those before it. None: all
                 frames see each other.
+            dropped: (B,), true where the learned null caption takes the text's place; only where the config has one.
 
         Raises:
             ValueError: shapes that do not fit, or an axis beyond rope_max_seq_len tokens.
         """
+        if dropped is not None:
+            text, text_mask = self.null_caption(text, text_mask, dropped)
         return self._run(latents, timestep, self._caption(text, text_mask), blocks, None)[0]
 
     def new_state(self, batch: int, height: int, width: int) -> StreamState:
