@@ -63,7 +63,8 @@ def draw_losses(lines: list[Line], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    train = [line for line in lines if line["kind"] == "train"]
+    # A still picture's loss is another number than a video's: the two would zigzag.
+    train = [line for line in lines if line["kind"] == "train" and line["task"] == "video"]
     held = [line for line in lines if line["kind"] == "eval"]
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     axes.plot([line["step"] for line in train], [line["loss"] for line in train], color="0.8", lw=0.8, label="training")

@@ -128,7 +128,8 @@ def test_blocks_have_sigmas_that_rise(dataset: LatentDataset) -> None:
 
 
 def test_images_are_the_first_latent_frames(dataset: LatentDataset) -> None:
-    loader = mixed(dataset, images=0.5, image_batch_size=6, block_frames=2, image_to_video=1.0)
+    changes = {"images": 0.5, "image_batch_size": 6, "block_frames": 2, "image_to_video": 1.0}
+    loader = mixed(dataset, **changes)
     kinds = [loader.plan.batch(step).images for step in range(4)]
     assert kinds == [False, True, False, True]
     images, batch = loader.load(1), loader.plan.batch(1)
@@ -136,7 +137,7 @@ def test_images_are_the_first_latent_frames(dataset: LatentDataset) -> None:
     assert images.sigma.min() > 0, "an image is never given: there would be nothing to learn"
     whole = torch.from_numpy(dataset.latent(batch.rows[2], batch.bucket))
     assert torch.equal(images.x0[2], whole[:, :1])
-    parts = [mixed(dataset, rank, 2, images=0.5, image_batch_size=6).load(1) for rank in range(2)]
+    parts = [mixed(dataset, rank, 2, **changes).load(1) for rank in range(2)]
     assert torch.equal(torch.cat([part.noise for part in parts]), images.noise)
 
 

@@ -49,7 +49,7 @@ def test_paths_and_workers_are_no_part_of_the_result() -> None:
         ("zero_stage=4", "zero_stage=4: may be 0, 1, 2, 3"),
         ("precision=fp16", "precision=fp16: may be fp32, bf16"),
         ("curriculum.stages.low.steps=0", "steps=0"),
-        ("curriculum=giant", "curriculum=giant: may be sana_480p, tiny"),
+        ("curriculum=giant", "curriculum=giant: may be sana_480p, sana_stream, tiny"),
         ("eval.minimum=1", "eval.minimum=1"),
         ("model.patch_size=[2,2,2]", "patch_size"),
         ("caption_dropout=1", "caption_dropout=1"),
