@@ -98,7 +98,12 @@ class TrainConfig:
     zero_stage: int = key(
         1, "what DeepSpeed splits over workers: 1 moments, 2 gradients too, 3 weights too", choices=("0", "1", "2", "3")
     )
-    activation_checkpointing: bool = key(False, "recompute activations in the backward pass, to save memory")
+    activation_checkpointing: str = key(
+        "selective",
+        "what the backward pass computes again, to save memory: nothing, what is cheap, or whole blocks",
+        choices=("none", "selective", "full"),
+    )
+    compile: bool = key(False, "compile the model's blocks: minutes at first, and a C++ compiler on a CPU")
     caption_dropout: float = key(0.1, "share of captions replaced by the empty one, for classifier-free guidance")
     checkpoint_every: int = key(500, "steps between checkpoints; also at the end of each stage", result=False)
     keep_checkpoints: int = key(2, "checkpoints kept, the newest", result=False)

@@ -27,6 +27,7 @@ from framemill.training.evaluation import Evaluation
 from framemill.training.latents import LatentDataset
 from framemill.training.loader import Clips, Loader
 from framemill.training.model import LinearDiT
+from framemill.training.model.compilation import compile_blocks
 from framemill.training.record import Record
 
 
@@ -68,6 +69,8 @@ class Worker:
         torch.manual_seed(config.seed)
         model = LinearDiT(self.shape)
         model.checkpointing = config.activation_checkpointing
+        if config.compile:
+            compile_blocks(model.transformer_blocks, device)
         self.engine = Engine(model, config, device)
         self.step = self._resume()
         self.record = Record(config.output, self.step) if rank == 0 else None

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framemill.training.model.layout import Layout
+from framemill.training.model.recompute import Recomputing
 from framemill.training.model.rope import rotate
 
 QK_NORM_EPS = 1e-5
@@ -52,7 +53,7 @@ def linear_attention(
         return out.flatten(1, 2), Sums(kv[:, -1], k_sum[:, -1])
 
 
-class Attention(nn.Module):
+class Attention(Recomputing):
     """Projections that both attentions share. Queries and keys are normalised across all heads, before the split."""
 
     def __init__(self, width: int, inner: int, heads: int, bias: bool) -> None:
@@ -65,14 +66,9 @@ class Attention(nn.Module):
         self.norm_k = nn.RMSNorm(inner, eps=QK_NORM_EPS)
         self.to_out = nn.Sequential(nn.Linear(inner, width))  # "to_out.0" in the checkpoint format
 
-    def queries(self, x: Tensor) -> Tensor:
+    def split(self, x: Tensor) -> Tensor:
         """(B, tokens, D) -> (B, tokens, h, d)."""
-        return self.norm_q(self.to_q(x)).unflatten(-1, (self.heads, -1))
-
-    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, tokens, D) -> keys and values, each (B, tokens, h, d)."""
-        k, v = self.norm_k(self.to_k(x)), self.to_v(x)
-        return k.unflatten(-1, (self.heads, -1)), v.unflatten(-1, (self.heads, -1))
+        return x.unflatten(-1, (self.heads, -1))
 
 
 class LinearSelfAttention(Attention):
@@ -82,14 +78,23 @@ class LinearSelfAttention(Attention):
 
     def forward(self, x: Tensor, layout: Layout, past: Sums | None) -> tuple[Tensor, Sums]:
         """x (B, N, D) -> (B, N, D), and the sums with x's tokens added."""
-        k, v = self.keys_values(x)
-        out, sums = linear_attention(self.queries(x), k, v, layout, self.eps, past)
-        return self.to_out(out.flatten(-2).to(x.dtype)), sums
+        out, sums = self.chain(self.attend, self.to_q(x), self.to_k(x), self.to_v(x), layout, past)
+        return self.to_out(out), sums
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout, past: Sums | None) -> tuple[Tensor, Sums]:
+        q, k = self.norm_q(q), self.norm_k(k)
+        out, sums = linear_attention(self.split(q), self.split(k), self.split(v), layout, self.eps, past)
+        return out.flatten(-2).to(v.dtype), sums
 
 
 class TextCrossAttention(Attention):
+    def read(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of a caption (B, L, D), each (B, L, h, d)."""
+        return self.split(self.norm_k(self.to_k(text))), self.split(self.to_v(text))
+
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """x (B, N, D), keys and values (B, L, h, d), mask (B, 1, 1, L): bool, or added to the scores -> (B, N, D)."""
-        q, k, v = (part.transpose(1, 2) for part in (self.queries(x), keys, values))
+        q = self.split(self.chain(self.norm_q, self.to_q(x)))
+        q, k, v = (part.transpose(1, 2) for part in (q, keys, values))
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.to_out(out.transpose(1, 2).flatten(-2))

@@ -11,79 +11,27 @@ from os import PathLike
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from framemill.training.model import weights
-from framemill.training.model.attention import LinearSelfAttention, Sums, TextCrossAttention
+from framemill.training.model.block import Block, BlockMemory, modulate
 from framemill.training.model.caption import Caption, NullCaption, trim
 from framemill.training.model.config import LinearDiTConfig
 from framemill.training.model.embeddings import TimeEmbedding, TwoLinears
 from framemill.training.model.layout import Layout
-from framemill.training.model.mix_ffn import MixFFN
-from framemill.training.model.state import BlockMemory, StreamState
+from framemill.training.model.recompute import POLICIES, Recomputing, recomputed
+from framemill.training.model.state import StreamState
 
 CAPTION_NORM_EPS = 1e-5
 OUT_NORM_EPS = 1e-6
 ZERO_AT_START = ("ff.conv_temp.weight", "attn2.to_out.0.weight", "proj_out.weight")
 
 
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """x (B, T, S, D) under a shift and a scale (B, F, 1, D): one for a frame, never one for a token."""
-    return x * (1 + scale) + shift
-
-
-def copy(x: Tensor) -> Tensor:
-    return x.detach().clone(memory_format=torch.contiguous_format)
-
-
-class Block(nn.Module):
-    """Self-attention, cross-attention, feed-forward; the first and the last modulated and gated by the timestep."""
-
-    def __init__(self, config: LinearDiTConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.norm1 = nn.LayerNorm(width, eps=config.norm_eps, elementwise_affine=False)
-        self.attn1 = LinearSelfAttention(
-            width, config.num_attention_heads, config.attention_bias, config.linear_attention_eps
-        )
-        self.attn2 = TextCrossAttention(width, config.cross_width, config.num_cross_attention_heads, bias=True)
-        self.norm2 = nn.LayerNorm(width, eps=config.norm_eps, elementwise_affine=config.norm_elementwise_affine)
-        self.ff = MixFFN(width, int(config.mlp_ratio * width))
-        self.scale_shift_table = nn.Parameter(torch.randn(6, width) / width**0.5)
-
-    def forward(
-        self,
-        x: Tensor,
-        modulation: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        mask: Tensor | None,
-        layout: Layout,
-        past: BlockMemory | None = None,
-    ) -> tuple[Tensor, BlockMemory]:
-        """x (B, T, S, D), modulation (B, F, 6, D), the caption's keys, values and mask, and what came before x.
-
-        Returns the new x, and what is to be remembered of it and of all before.
-        """
-        frame = x.shape[1:3]
-        shift1, scale1, gate1, shift2, scale2, gate2 = (self.scale_shift_table + modulation).unsqueeze(2).unbind(3)
-        h = modulate(self.norm1(x), shift1, scale1).flatten(1, 2)
-        h, sums = self.attn1(h, layout, past and past.sums)
-        x = x + gate1 * h.unflatten(1, frame)
-        # The text is read by the stream itself: no norm, no modulation, no gate.
-        x = x + self.attn2(x.flatten(1, 2), keys, values, mask).unflatten(1, frame)
-        h = modulate(self.norm2(x), shift2, scale2).unflatten(2, (layout.rows, -1))
-        h, last = self.ff(h, layout.starts, past and past.last)
-        return x + gate2 * h.flatten(2, 3), BlockMemory(sums, last)
-
-
 class LinearDiT(nn.Module):
-    """Predicts the flow velocity noise - x0 of video latents. `checkpointing` trades compute for memory in training."""
+    """Predicts the flow velocity noise - x0 of video latents."""
 
     def __init__(self, config: LinearDiTConfig) -> None:
         super().__init__()
         self.config = config
-        self.checkpointing = False
         width = config.width
         self.patch_embedding = nn.Conv3d(config.in_channels, width, config.patch_size, stride=config.patch_size)
         self.time_embed = TimeEmbedding(width)
@@ -96,7 +44,22 @@ class LinearDiT(nn.Module):
         self.norm_out = nn.LayerNorm(width, eps=OUT_NORM_EPS, elementwise_affine=False)
         _, rows, columns = config.patch_size
         self.proj_out = nn.Linear(width, rows * columns * config.out_channels)
+        self.checkpointing = "none"
         self.init_weights()
+
+    @property
+    def checkpointing(self) -> str:
+        """What the backward pass computes again to save memory: "none", "selective" (what is cheap) or "full"."""
+        return self._checkpointing
+
+    @checkpointing.setter
+    def checkpointing(self, policy: str) -> None:
+        if policy not in POLICIES:
+            raise ValueError(f"checkpointing={policy}: is one of {', '.join(POLICIES)}")
+        self._checkpointing = policy
+        for module in self.modules():
+            if isinstance(module, Recomputing):
+                module.recomputes = policy != "none"
 
     @torch.no_grad()
     def init_weights(self) -> None:
@@ -145,25 +108,12 @@ class LinearDiT(nn.Module):
         """
         if dropped is not None:
             text, text_mask = self.null_caption(text, text_mask, dropped)
-        return self._run(latents, timestep, self._caption(text, text_mask), blocks, None)[0]
+        return self._run(latents, timestep, self._caption(text, text_mask), blocks)[0]
 
     def new_state(self, batch: int, height: int, width: int) -> StreamState:
         """The state before the first block of videos with latents (batch, C, any, height, width)."""
-        config, like = self.config, self.proj_out.weight
         _, rows, columns = self.token_grid((1, height, width))
-        head = config.attention_head_dim
-        shape = (batch, config.num_attention_heads, head)
-        memories = tuple(
-            BlockMemory(
-                Sums(
-                    torch.zeros(*shape, head, dtype=torch.float32, device=like.device),
-                    torch.zeros(*shape, dtype=torch.float32, device=like.device),
-                ),
-                like.new_zeros(batch, 1, rows * columns, config.width),
-            )
-            for _ in self.transformer_blocks
-        )
-        return StreamState(0, memories)
+        return StreamState.empty(self.config, batch, rows * columns, self.proj_out.weight)
 
     def step(
         self,
@@ -188,21 +138,15 @@ class LinearDiT(nn.Module):
         found = [tuple(memory.last.shape) for memory in state.memories]
         if found != [expected] * len(self.transformer_blocks):
             raise ValueError(f"state of {len(found)} blocks with frames {found[:1]}: the model's are {expected}")
-        velocity, memories = self._run(block, timestep, self._caption(text, text_mask), None, state)
-        if commit:
-            # Copied: a view would keep alive the whole activation that it is the last frame of.
-            kept = (
-                BlockMemory(Sums(*(copy(part) for part in sums)), copy(last).to(old.last.dtype))
-                for (sums, last), old in zip(memories, state.memories, strict=True)
-            )
-            state = StreamState(state.frame + block.shape[2], tuple(kept))
-        return velocity, state
+        caption = self._caption(text, text_mask)
+        velocity, memories = self._run(block, timestep, caption, None, state, commit)
+        return velocity, StreamState(state.frame + block.shape[2], tuple(memories)) if commit else state
 
     def read_caption(self, text: Tensor, text_mask: Tensor) -> Caption:
         """What every block takes of a caption (B, L, caption_channels); give it to `forward` in place of the text."""
         text, mask = trim(text.to(self.proj_out.weight.dtype), text_mask)
         text = self.caption_norm(self.caption_projection(text))
-        pairs = [block.attn2.keys_values(text) for block in self.transformer_blocks]
+        pairs = [block.attn2.read(text) for block in self.transformer_blocks]
         return Caption(tuple(k for k, _ in pairs), tuple(v for _, v in pairs), mask)
 
     def _caption(self, text: Tensor | Caption, text_mask: Tensor | None) -> Caption:
@@ -218,9 +162,10 @@ class LinearDiT(nn.Module):
         timestep: Tensor,
         caption: Caption,
         blocks: Sequence[int] | None,
-        state: StreamState | None,
+        state: StreamState | None = None,
+        commit: bool = False,
     ) -> tuple[Tensor, list[BlockMemory]]:
-        """The velocity and, where there is a state, what each block is to remember."""
+        """The velocity and, with `commit`, what each block is to remember."""
         frames, rows, columns = grid = self.token_grid(latents.shape[2:])
         timestep = timestep.reshape(len(latents), -1)
         if timestep.shape[1] not in (1, frames):
@@ -231,18 +176,16 @@ class LinearDiT(nn.Module):
         layout = Layout.of(
             grid, blocks, config.attention_head_dim, config.rope_max_seq_len, x.device, state.frame if state else 0
         )
-        memories = []
+        memories: list[BlockMemory] = []
         for number, block in enumerate(self.transformer_blocks):
-            inputs = (x, modulation, caption.keys[number], caption.values[number], caption.mask, layout)
-            if state is not None:
-                x, memory = block(*inputs, state.memories[number])
-                memories.append(memory)
-            elif self.checkpointing and self.training:
-                x, _ = checkpoint(block, *inputs, use_reentrant=False)
-            else:
-                x, _ = block(*inputs)
+            past = state.memories[number] if state else None
+            inputs = (x, modulation, caption.keys[number], caption.values[number], caption.mask, layout, past)
+            x, memory = recomputed(block, *inputs) if self.checkpointing == "full" else block(*inputs)
+            if commit:
+                memories.append(memory.kept(self.proj_out.weight.dtype))
+            del memory  # a view of an activation
         shift, scale = (self.scale_shift_table + time.unsqueeze(2)).unsqueeze(2).unbind(3)
-        patches = self.proj_out(modulate(self.norm_out(x), shift, scale))
+        patches = self.proj_out(modulate(self.norm_out, x, shift, scale))
         return self.unpatchify(patches, rows, columns).to(latents.dtype), memories
 
     def token_grid(self, size: Sequence[int]) -> tuple[int, int, int]:

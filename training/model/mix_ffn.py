@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framemill.training.model.recompute import Recomputing
 
-class MixFFN(nn.Module):
+
+class MixFFN(Recomputing):
     """SANA's gated convolution with SANA-Video's temporal convolution as a shortcut around it.
 
     u = W_point(a * silu(g)), where (a, g) are the halves of depthwise3x3(silu(W_inverted x)); the result is
@@ -34,11 +36,15 @@ class MixFFN(nn.Module):
         """
         batch, frames = x.shape[:2]
         # Tokens lie channel-last in memory: the permutes are views that convolutions take as they are.
-        u = F.silu(self.conv_inverted(x.flatten(0, 1).permute(0, 3, 1, 2)))
-        value, gate = self.conv_depth(u).chunk(2, dim=1)
-        u = self.conv_point(value * F.silu(gate))
+        u = self.conv_inverted(x.flatten(0, 1).permute(0, 3, 1, 2))
+        u = self.conv_point(self.chain(self.gated, u))
         u = u.permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batch, frames))  # (B, T, S, D)
         return (u + self.temporal(u, starts, previous)).view_as(x), u[:, -1:]
+
+    def gated(self, u: Tensor) -> Tensor:
+        """(B*T, 2 hidden, H, W) -> (B*T, hidden, H, W)."""
+        value, gate = self.conv_depth(F.silu(u)).chunk(2, dim=1)
+        return value * F.silu(gate)
 
     def temporal(self, u: Tensor, starts: Sequence[int], previous: Tensor | None) -> Tensor:
         """The convolution over frames of u (B, T, S, D), block by block, each with the frame before it."""

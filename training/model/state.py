@@ -1,13 +1,9 @@
-"""What a block-causal model remembers of the video so far: as much after one block as after a thousand.
-
-Shapes: B batch, h heads, d width of a head, D width of the model, S tokens of a frame.
-"""
+"""What a block-causal model remembers of the video so far: as much after one block as after a thousand."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from os import PathLike
-from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,13 +12,8 @@ from torch import Tensor
 
 from framemill.platform.errors import RequestError
 from framemill.training.model.attention import Sums
-
-
-class BlockMemory(NamedTuple):
-    """What one transformer block remembers."""
-
-    sums: Sums  # of the linear attention, float32
-    last: Tensor  # (B, 1, S, D), the last frame that its temporal convolution saw
+from framemill.training.model.block import BlockMemory
+from framemill.training.model.config import LinearDiTConfig
 
 
 @dataclass(frozen=True)
@@ -31,6 +22,22 @@ class StreamState:
 
     frame: int  # latent frames folded in: where the next block stands
     memories: tuple[BlockMemory, ...]  # one for each transformer block
+
+    @classmethod
+    def empty(cls, config: LinearDiTConfig, batch: int, tokens: int, like: Tensor) -> StreamState:
+        """Before the first block of videos with that many tokens a frame, in the type and place of `like`."""
+        sums = (batch, config.num_attention_heads, config.attention_head_dim)
+        memories = (
+            BlockMemory(
+                Sums(
+                    like.new_zeros(*sums, config.attention_head_dim, dtype=torch.float32),
+                    like.new_zeros(*sums, dtype=torch.float32),
+                ),
+                like.new_zeros(batch, 1, tokens, config.width),
+            )
+            for _ in range(config.num_layers)
+        )
+        return cls(0, tuple(memories))
 
     def tensors(self) -> dict[str, Tensor]:
         """By the names they have in a file."""
