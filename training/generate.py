@@ -109,11 +109,8 @@ def size_of(config: GenerateConfig, card: ModelCard, export: str) -> Bucket:
     Raises:
         RequestError: codec or model cannot make it, or not in the blocks asked for.
     """
-    own, codec, shape = (
-        Bucket.parse(card.bucket),
-        get_codec(card.codec),
-        load_config(storage.join(export, "transformer")),
-    )
+    own, codec = Bucket.parse(card.bucket), get_codec(card.codec)
+    shape = load_config(storage.join(export, "transformer"))
     bucket = Bucket(config.frames or own.frames, config.height or own.height, config.width or own.width)
     try:
         _, frames, rows, columns = codec.latent_shape(bucket.frames, bucket.height, bucket.width)

@@ -111,19 +111,22 @@ def denoise(
     # A scheduler counts its steps: each video and each block takes its own.
     scheduler = copy.deepcopy(scheduler) if scheduler is not None else flow_scheduler(FLOW_SHIFT)
     scheduler.set_timesteps(steps, device="cpu")
-    given = x[:, :, :0] if first is None else first.to(x)
-    x = x[:, :, given.shape[2] :]
-    for t in scheduler.timesteps if x.shape[2] else ():
-        timestep = x.new_full((len(x), x.shape[2]), float(t))
-        timestep = torch.cat((timestep.new_zeros(len(x), given.shape[2]), timestep), dim=1)
-        v, *v_null = (
-            found[:, :, given.shape[2] :]
-            for found in velocities(torch.cat((given, x), dim=2), timestep[:, :1] if first is None else timestep)
-        )
+    noisy = x.new_ones(len(x), 1)  # 0 at frames that are given
+    given = 0
+    if first is not None:
+        given = first.shape[2]
+        x = torch.cat((first.to(x), x[:, :, given:]), dim=2)
+        noisy = x.new_ones(len(x), x.shape[2])
+        noisy[:, :given] = 0
+        if given == x.shape[2]:
+            return x
+    for t in scheduler.timesteps:
+        v, *v_null = velocities(x, float(t) * noisy)
         if v_null:
             v = v_null[0] + cfg * (v - v_null[0])
-        x = scheduler.step(v.float(), t, x, return_dict=False)[0]
-    return torch.cat((given, x), dim=2)
+        moved = scheduler.step(v[:, :, given:].float(), t, x[:, :, given:], return_dict=False)[0]
+        x = torch.cat((x[:, :, :given], moved), dim=2)
+    return x
 
 
 def read_captions(model: LinearDiT, given: tuple[Tensor, Tensor], null: tuple[Tensor, Tensor] | None) -> list[Caption]:

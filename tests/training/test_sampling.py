@@ -185,6 +185,17 @@ def test_a_stream_is_what_the_whole_model_says_of_each_block(begins) -> None:
     assert (torch.cat(found, 2) - done).abs().max() < 1e-4 * done.abs().max()
 
 
+def test_a_first_block_may_be_the_picture_alone() -> None:
+    model, first = tiny_model(), torch.randn(1, 16, 1, 4, 4)
+    blocks = list(stream(model, *texts(), SHAPE, [0, 1, 2], steps=2, first=first))
+    assert torch.equal(blocks[0], first) and [block.shape[2] for block in blocks] == [1, 1, 1]
+    others = list(stream(model, *texts(), SHAPE, [0, 1, 2], steps=2, generator=torch.Generator().manual_seed(1)))
+    again = list(
+        stream(model, *texts(), SHAPE, [0, 1, 2], steps=2, generator=torch.Generator().manual_seed(1), first=first)
+    )
+    assert not torch.equal(others[1], again[1]), "the blocks behind see it"
+
+
 def test_a_stream_of_one_block_is_a_sample() -> None:
     model = tiny_model()
     settings = {"steps": 4, "cfg": 3.0}
