@@ -25,10 +25,11 @@ from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
 from framemill.training.job_configs import GenerateConfig
 from framemill.training.model import LinearDiT
-from framemill.training.model_card import ModelCard, find_export, read_card
-from framemill.training.parallel import in_parallel
+from framemill.training.model_card import ModelCard, check_networks, find_export, read_card
+from framemill.training.parallel import has_gpus, in_parallel
 from framemill.training.sampling import load_scheduler, sample
 from framemill.training.text import get_text_encoder
+from framemill.training.text.base import pad
 from framemill.training.text.motion import with_motion
 
 LISTING = "videos.jsonl"
@@ -74,6 +75,7 @@ def generate(config: GenerateConfig) -> GenerateResult:
     """
     export = find_export(config.model)
     card = read_card(export)
+    check_networks(card, config.codec_path, config.text_path)
     bucket = size_of(config, card)
     videos = plan(read_prompts(config.prompts), config.samples_per_prompt, config.seed)
     claim_output(config, config.output)
@@ -153,7 +155,7 @@ def size_of(config: GenerateConfig, card: ModelCard) -> Bucket:
     own = Bucket.parse(card.bucket)
     bucket = Bucket(config.frames or own.frames, config.height or own.height, config.width or own.width)
     try:
-        get_codec(card.codec).latent_shape(bucket.frames, bucket.height, bucket.width)
+        get_codec(card.codec, config.codec_path).latent_shape(bucket.frames, bucket.height, bucket.width)
     except ValueError as error:
         raise RequestError(f"frames, height, width: {error}") from error
     return bucket
@@ -178,12 +180,6 @@ def claim_inputs(config: GenerateConfig, export: str, videos: list[Video]) -> No
     storage.write_atomic(target, json.dumps(inputs, sort_keys=True).encode())
 
 
-def has_gpus() -> bool:
-    import ray
-
-    return ray.cluster_resources().get("GPU", 0) > 0
-
-
 # ---------------------------------------------------------------------------------------------------- in a worker
 
 
@@ -200,10 +196,11 @@ def make_video(job: VideoJob) -> str:
 def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, video: Video) -> np.ndarray:
     """The frames of one video, uint8 (T, H, W, 3)."""
     model = load_model(export)
-    codec, encoder = get_codec(card.codec), get_text_encoder(card.text)
+    codec = get_codec(card.codec, config.codec_path)
+    encoder = get_text_encoder(card.text, config.text_path)
     caption = with_motion(video.prompt, config.motion_score if config.motion_score >= 0 else None)
     text, mask = (torch.from_numpy(part) for part in encoder.encode([caption]))
-    null_text, null_mask = (torch.from_numpy(part) for part in encoder.encode([config.negative_prompt]))
+    null_text, null_mask = (torch.from_numpy(part) for part in pad([encoder.encode_null(config.negative_prompt)]))
     latents = sample(
         model,
         text,

@@ -28,6 +28,7 @@ from framemill.training.latents import LatentDataset
 from framemill.training.loader import Clips, Loader
 from framemill.training.model import LinearDiT
 from framemill.training.record import Record
+from framemill.training.weight_source import start_from
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Worker:
         self.shape = config.model.shape()
         torch.manual_seed(config.seed)
         model = LinearDiT(self.shape)
+        if config.init and checkpoints.latest(config.output) is None:
+            start_from(model, config.init)
         model.checkpointing = config.activation_checkpointing
         self.engine = Engine(model, config, device)
         self.step = self._resume()

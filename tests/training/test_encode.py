@@ -154,16 +154,16 @@ def test_goes_on_with_what_is_missing(dataset: str, encoded: Path, tmp_path: Pat
     output = tmp_path / "out"
     calls: list[int] = []
 
-    def stopped(function, jobs, workers):
+    def stopped(function, jobs, workers, gpus):
         for job in jobs:
             calls.append(job.number)
             if len(calls) == 2:
                 raise FramemillError("stopped")
             yield function(job)
 
-    def plain(function, jobs, workers):
+    def plain(function, jobs, workers, gpus):
         for job in jobs:
-            calls.append(job.number)
+            calls.extend([job.number] if function is encoding.encode_shard else [])
             yield function(job)
 
     monkeypatch.setattr(encoding, "in_parallel", stopped)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from framemill.platform.errors import RequestError
 from framemill.training.codecs.base import Codec
 
 FRAMES, SIDE = 4, 8
@@ -70,6 +71,10 @@ class DctCodec(Codec):
     name = "dct"
     channels = len(CHANNELS)
     stride = (FRAMES, SIDE, SIDE)
+
+    def __init__(self, path: str = "") -> None:
+        if path:
+            raise RequestError(f"codec_path={path}: dct has no weights")
 
     def encode(self, video: np.ndarray) -> np.ndarray:
         _, time, rows, columns = self.latent_shape(*video.shape[:3])
