@@ -74,10 +74,12 @@ def test_text_behind_the_mask_is_not_read(model: LinearDiT) -> None:
 
 
 def test_timesteps_of_frames(model: LinearDiT) -> None:
-    latents, timestep, text, mask = inputs()
+    # The denominator of linear attention is a sum over tokens: of few it may be next to nothing, and rounding large.
+    latents, timestep, text, mask = inputs(side=24)
     repeated = timestep[:, None].expand(-1, 3)
     with torch.no_grad():
-        torch.testing.assert_close(model(latents, timestep, text, mask), model(latents, repeated, text, mask))
+        one = model(latents, timestep, text, mask)
+        assert (one - model(latents, repeated, text, mask)).abs().max() < 2e-5 * one.abs().max()
         other = repeated.clone()
         other[:, 0] = 0
         assert not torch.allclose(model(latents, repeated, text, mask), model(latents, other, text, mask))
