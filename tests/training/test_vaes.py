@@ -96,6 +96,38 @@ def test_blocks_are_decoded_as_the_whole_is(tiny_networks: dict[str, str]) -> No
     assert np.array_equal(tiled, codec.decode(latents))
 
 
+def test_wan_22_with_its_patches(tmp_path: Path) -> None:
+    """Its frames are folded in patches of 2x2 before and after; 16 pixels make a latent."""
+    torch.manual_seed(0)
+    vae = AutoencoderKLWan(
+        base_dim=4,
+        z_dim=6,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        latents_mean=[0.1] * 6,
+        latents_std=[2.0] * 6,
+        is_residual=True,
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        scale_factor_spatial=16,
+    )
+    vae.save_pretrained(tmp_path)
+    codec, video = WanCodec(str(tmp_path)), drifting()
+    assert (codec.channels, codec.stride) == (6, (4, 16, 16))
+    latents = codec.encode(video)
+    assert latents.shape == codec.latent_shape(*video.shape[:3])
+    pixels = torch.from_numpy(video / 255 * 2 - 1).permute(3, 0, 1, 2)[None].float()
+    with torch.no_grad():
+        z = vae.eval().encode(pixels).latent_dist.mode()[0]
+    assert np.abs(latents - ((z - 0.1) / 2).numpy()).max() < 1e-4
+    shown = codec.decode(latents)
+    assert shown.shape == video.shape
+    parts = np.concatenate(list(codec.decode_blocks([latents[:, :1], latents[:, 1:]])))
+    assert np.abs(parts.astype(int) - shown).max() <= 1
+
+
 def test_wrong_folders(tiny_networks: dict[str, str], tmp_path: Path) -> None:
     def refused(message: str, name: str, path: object) -> None:
         with pytest.raises(RequestError, match=message):

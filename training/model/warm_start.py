@@ -49,7 +49,7 @@ def differs(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], name: str)
 
 def grow(name: str, old: Tensor, new: Tensor) -> Tensor:
     """`old` in the shape of `new`, where that has a wider feed-forward; `old` as it is everywhere else."""
-    if name.endswith(OUT) and old.shape[1] < new.shape[1]:
+    if name.endswith(OUT) and len(old) == len(new) and old.shape[1] < new.shape[1]:
         grown = torch.zeros_like(new)
         grown[:, : old.shape[1]] = old
         return grown
