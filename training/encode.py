@@ -121,8 +121,8 @@ def finished(
     index = read_index(config.output)
     if index["stages"] != stages:
         raise RequestError(
-            f"output={config.output}: holds latents for stages of [resolution, frames, fps] {index['stages']}, the "
-            f"curriculum has {stages}; choose another output"
+            f"output={config.output}: holds latents for stages of [resolution, frames, fps, side] {index['stages']}, "
+            f"the curriculum has {stages}; choose another output"
         )
     for name, path in (("codec_weights", config.codec_path), ("text_weights", config.text_path)):
         if index.get(name, "") != networks[name]:

@@ -27,7 +27,7 @@ from framemill.training.codecs import get_codec
 from framemill.training.config import TrainConfig
 from framemill.training.convert import save_checkpoint
 from framemill.training.curriculum import CurriculumConfig, StageConfig
-from framemill.training.encode import encode
+from framemill.training.encode import check_sizes, encode
 from framemill.training.export import export_model
 from framemill.training.job_configs import EncodeConfig
 from framemill.training.latents import LatentDataset
@@ -229,6 +229,8 @@ def test_other_weights_are_refused(
     with pytest.raises(RequestError, match=r"curriculum\.stages\.only: 9x\d+x\d+: ltx2 takes 1 \+ 8k frames"):
         config = config_of(dataset, tmp_path / "none", tiny_networks, codec="ltx2", codec_path=tiny_networks["ltx2"])
         encode(config)
+    config.curriculum.stages["only"].side = 32
+    check_sizes(config.curriculum, get_codec("ltx2", tiny_networks["ltx2"]))
     assert not (tmp_path / "none").exists()
 
 
