@@ -67,7 +67,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
         folder,
         kind="curate",
         config_digest="0" * 16,
-        shards=[write_shard(storage.join(folder, "shards"), "train", 0, samples, "0" * 8)],
+        shards=[write_shard(storage.join(folder, "shards"), "train", n, samples[n::2], "0" * 8) for n in range(2)],
         samples=pa.Table.from_pylist(rows),
         ledger={"sources": pa.table({"path": ["a"]}), "clips": pa.table({"key": ["clip0"]})},
         totals={"kept": 3},
@@ -160,6 +160,14 @@ def test_encoding_keeps_what_the_networks_give(encoded: Path, tiny_networks: dic
     latent = np.load(io.BytesIO(found.read(0, f"{bucket}.latent.npy"))).astype(np.float32)
     shown = get_codec("wan", tiny_networks["wan"]).decode(latent)
     assert latent.shape[:2] == (16, 3) and shown.shape[0] == 9
+
+
+def test_two_workers_write_the_same(encoded: Path, dataset: str, tiny_networks: dict[str, str], tmp_path: Path) -> None:
+    config = config_of(dataset, tmp_path / "two", tiny_networks)
+    config.workers = 2
+    encode(config)
+    for name in ("index.json", *(f"shards/{path.name}" for path in (encoded / "shards").iterdir())):
+        assert (tmp_path / "two" / name).read_bytes() == (encoded / name).read_bytes(), name
 
 
 def test_both_schedulers_have_the_shift(export: Path) -> None:
