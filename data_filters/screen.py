@@ -38,8 +38,9 @@ STILL_KEY_FRAMES = 3
 EMPTY_BYTES, EMPTY_BITS_PER_PIXEL = 32, 0.0006
 """A packet that says "as before" takes no more than this on average: 101 bytes at 720p, where those of stills took 42
 to 70 (x264, crf 18 to 28). 200 kbit/s of moving 720p are 830."""
-LONGEST_EMPTY, REFINING = 12, 4
-"""None takes more than so many times as much; so many empty packets' worth more a group may refine its key frame."""
+SAVED, LENT, REFINING = 12, 4, 0.04
+"""What packets save of that later ones may take, up to so many packets' worth. Each group begins with so many, and with
+what refines its key frame, so large a share of this: 0.02 to 0.035 in stills (x264, crf 28 to 18)."""
 CELLS = (20, 12)
 """Cells across and down whose means are compared: key frames of one still differed by up to 0.75."""
 GOLDEN = 0.618034
@@ -100,7 +101,7 @@ def key_stamps(container: InputContainer, stream: VideoStream, info: VideoInfo, 
     empty = EMPTY_BYTES + EMPTY_BITS_PER_PIXEL * info.width * info.height / 8
     keys: list[int] = []
     stamps: list[int] = []
-    group = count = 0
+    spare = 0.0
     try:
         for packet in container.demux(stream):
             if not packet.size or packet.is_discard:
@@ -110,10 +111,10 @@ def key_stamps(container: InputContainer, stream: VideoStream, info: VideoInfo, 
             stamps.append(packet.pts)
             if packet.is_keyframe:
                 keys.append(packet.pts)
-                group = count = 0
+                spare = LENT * empty + REFINING * packet.size
                 continue
-            group, count = group + packet.size, count + 1
-            if not busy_too and (packet.size > LONGEST_EMPTY * empty or group > (count + REFINING) * empty):
+            spare = max(spare, min(spare + empty, SAVED * empty)) - packet.size
+            if not busy_too and spare < 0:
                 return []
     except av.FFmpegError as error:
         raise VideoError(reason_of(error)) from error

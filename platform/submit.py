@@ -37,8 +37,10 @@ RECONNECT_S = 1.0
 LOST_AFTER_S = 120.0
 # Keys that hold paths; relative ones mean this machine's working folder, which the cluster does not know.
 PATH_KEYS = (
+    "codec_path",
     "data",
     "from_",
+    "init",
     "input",
     "model",
     "output",
@@ -46,6 +48,7 @@ PATH_KEYS = (
     "prompts",
     "prompts_json",
     "results",
+    "text_path",
     "videos",
     "weights",
 )

@@ -35,8 +35,9 @@ def targets(curriculum: CurriculumConfig, width: int, height: int, duration: flo
 
 
 def asked(curriculum: CurriculumConfig) -> list[list[float]]:
-    """[resolution, frames, fps] of the stages, each once and in order: all that clips take from a curriculum."""
-    return [list(kind) for kind in sorted({(s.resolution, s.frames, s.fps) for s in curriculum.stages.values()})]
+    """[resolution, frames, fps, side] of the stages, each once and in order: all that clips take from a curriculum."""
+    kinds = {(s.resolution, s.frames, s.fps, s.side) for s in curriculum.stages.values()}
+    return [list(kind) for kind in sorted(kinds)]
 
 
 def covering_size(bucket: Bucket, width: int, height: int) -> tuple[int, int]:

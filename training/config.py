@@ -91,6 +91,12 @@ class TrainConfig:
     output: str = key(help="run directory: metrics, checkpoints, export; a path that every worker sees", result=False)
     curriculum: CurriculumConfig = key(CurriculumConfig, "stages of resolution and length")
     model: ModelConfig = key(ModelConfig, "the Linear DiT")
+    init: str = key(
+        "",
+        "weights to begin with: a run, checkpoint, diffusers folder or original .pth, of SANA-Video or of SANA's image "
+        "models; empty: new ones",
+        result=bool,
+    )
     optimizer: OptimizerConfig = key(OptimizerConfig, "AdamW")
     eval: EvalConfig = key(EvalConfig, "the loss on held-out clips")
     seed: int = key(0, "of weights, order, noise, timesteps and dropped captions")

@@ -21,6 +21,7 @@ class StageConfig:
     resolution: int = key(help="height of the 16:9 picture in pixels; the other aspect ratios have about its area")
     frames: int = key(help="frames of a clip: 4k + 1")
     fps: float = key(16.0, "frames per second that clips are resampled to")
+    side: int = key(16, "heights and widths are multiples of it: the codec's stride (ltx2, dcae: 32) times the patch")
     steps: int = key(help="optimiser steps")
     batch_size: int = key(help="clips in a step, over all workers")
     block_frames: int = key(
@@ -36,7 +37,7 @@ class StageConfig:
     flow_shift: float = key(3.0, "timesteps are moved towards noise: s' = shift s / (1 + (shift - 1) s)")
 
     def validate(self) -> None:
-        bucket_table(self.resolution, self.frames)
+        bucket_table(self.resolution, self.frames, self.side)
         for name in ("fps", "steps", "batch_size", "lr", "flow_shift"):
             if getattr(self, name) <= 0:
                 raise RequestError(f"{name}={getattr(self, name)}: is more than 0")
@@ -128,4 +129,4 @@ class CurriculumConfig:
 
 def stage_buckets(stage: StageConfig) -> list[Bucket]:
     """The buckets of a stage's resolution and length."""
-    return bucket_table(stage.resolution, stage.frames)
+    return bucket_table(stage.resolution, stage.frames, stage.side)

@@ -31,11 +31,12 @@ from framemill.training.curriculum import block_starts
 from framemill.training.job_configs import GenerateConfig
 from framemill.training.model import LinearDiT
 from framemill.training.model.weights import load_config
-from framemill.training.model_card import ModelCard, find_export, read_card
-from framemill.training.parallel import in_parallel
+from framemill.training.model_card import ModelCard, check_networks, find_export, read_card
+from framemill.training.parallel import has_gpus, in_parallel
 from framemill.training.prompts import Video, plan, read_prompts
 from framemill.training.sampling import load_scheduler, sample, stream
 from framemill.training.text import get_text_encoder
+from framemill.training.text.base import pad
 from framemill.training.text.motion import with_motion
 
 LISTING = "videos.jsonl"
@@ -70,6 +71,7 @@ def generate(config: GenerateConfig) -> GenerateResult:
     """
     export = find_export(config.model)
     card = read_card(export)
+    check_networks(card, config.codec_path, config.text_path)
     bucket = size_of(config, card, export)
     prompts = read_prompts(config.prompts)
     pictures = check_pictures(config, bucket, [prompt.image for prompt in prompts if prompt.image])
@@ -109,7 +111,7 @@ def size_of(config: GenerateConfig, card: ModelCard, export: str) -> Bucket:
     Raises:
         RequestError: codec or model cannot make it, or not in the blocks asked for.
     """
-    own, codec = Bucket.parse(card.bucket), get_codec(card.codec)
+    own, codec = Bucket.parse(card.bucket), get_codec(card.codec, config.codec_path)
     shape = load_config(storage.join(export, "transformer"))
     bucket = Bucket(config.frames or own.frames, config.height or own.height, config.width or own.width)
     try:
@@ -176,12 +178,6 @@ def claim_inputs(config: GenerateConfig, export: str, videos: list[Video], pictu
     storage.write_atomic(target, json.dumps(inputs, sort_keys=True).encode())
 
 
-def has_gpus() -> bool:
-    import ray
-
-    return ray.cluster_resources().get("GPU", 0) > 0
-
-
 # ---------------------------------------------------------------------------------------------------- in a worker
 
 
@@ -198,14 +194,15 @@ def make_video(job: VideoJob) -> str:
 def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, video: Video) -> Iterator[np.ndarray]:
     """The frames of one video in parts, uint8 (T, H, W, 3): all of them, or those of one block after the other."""
     model = load_model(export)
-    codec, encoder = get_codec(card.codec), get_text_encoder(card.text)
+    codec, encoder = get_codec(card.codec, config.codec_path), get_text_encoder(card.text, config.text_path)
     caption = with_motion(video.prompt.text, config.motion_score if config.motion_score >= 0 else None)
     shape = (1, *codec.latent_shape(bucket.frames, bucket.height, bucket.width))
     first = None
     if video.prompt.image:
         picture = read_picture(storage.read_bytes(video.prompt.image), bucket)
         first = torch.from_numpy(codec.encode(picture))[None]
-    texts = [torch.from_numpy(part) for words in (caption, config.negative_prompt) for part in encoder.encode([words])]
+    embedded = (encoder.encode_one(caption), encoder.encode_null(config.negative_prompt))
+    texts = [torch.from_numpy(part) for text in embedded for part in pad([text])]
     if model.config.null_caption_tokens and not config.negative_prompt:
         learned = model.null_caption.embedding.detach()[None]
         texts[2:] = learned, torch.ones(learned.shape[:2])

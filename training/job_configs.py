@@ -21,7 +21,13 @@ class EncodeConfig:
         CurriculumConfig, "each stage's size, length and rate gives a clip one latent", result=False
     )
     codec: str = key("dct", "video codec", choices=tuple(CODECS))
+    codec_path: str = key(
+        "", "folder of the codec's weights (diffusers), or a pipeline's with vae/ in it; dct has none", result=False
+    )
     text: str = key("hashed", "text encoder", choices=tuple(TEXT_ENCODERS))
+    text_path: str = key(
+        "", "folder of Gemma and its tokenizer, or a pipeline's with text_encoder/ in it; hashed has none", result=False
+    )
     keep_video: bool = key(False, "carry the mp4s over into the new dataset")
     workers: int = key(0, "shards encoded at once; 0: one a core", result=False)
     cluster: ClusterConfig = key(ClusterConfig, "Ray", result=False)
@@ -45,6 +51,8 @@ class GenerateConfig:
         help="text file, one prompt a line; a line `text<image>path` begins from that picture", result=False
     )
     output: str = key(help="folder for the mp4s", result=False)
+    codec_path: str = key("", "folder of the codec that the model's data was encoded with; dct has none", result=False)
+    text_path: str = key("", "folder of the text encoder of the model's data; hashed has none", result=False)
     samples_per_prompt: int = key(1, "videos of each prompt")
     steps: int = key(50, "solver steps")
     cfg: float = key(6.0, "classifier-free guidance; 1 is none")
@@ -77,5 +85,15 @@ class GenerateConfig:
 
 @dataclass
 class ConvertConfig:
-    input: str = key(help="run directory, one of its checkpoints, or a diffusers folder (or its transformer/)")
-    output: str = key(help="folder to write: a diffusers transformer from a checkpoint, a checkpoint from diffusers")
+    input: str = key(help="run directory, checkpoint, diffusers folder, or an original .pth of SANA-Video")
+    output: str = key(help="folder to write, or a file named .pth")
+    to: str = key(
+        "auto",
+        "what to write; auto: an original to a .pth, else a checkpoint from diffusers and diffusers from the others",
+        choices=("auto", "checkpoint", "diffusers", "original"),
+    )
+    heads: int = key(0, "attention heads of an original .pth, which does not say; 0: SANA-Video's at its width")
+
+    def validate(self) -> None:
+        if self.heads < 0:
+            raise RequestError(f"heads={self.heads}: is at least 0")

@@ -29,6 +29,7 @@ from framemill.training.loader import Clips, Loader
 from framemill.training.model import LinearDiT
 from framemill.training.model.compilation import compile_blocks
 from framemill.training.record import Record
+from framemill.training.weight_source import start_from
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Worker:
         self.shape = config.model.shape()
         torch.manual_seed(config.seed)
         model = LinearDiT(self.shape)
+        if config.init and checkpoints.latest(config.output) is None:
+            start_from(model, config.init)
         model.checkpointing = config.activation_checkpointing
         if config.compile:
             compile_blocks(model.transformer_blocks, device)

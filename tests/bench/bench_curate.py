@@ -26,6 +26,7 @@ from framemill.data_filters.filters import FILTERS
 from framemill.data_filters.measure import measure_source
 from framemill.data_filters.measure_types import MeasuredClip, MeasureSettings
 from framemill.data_filters.pack import plan_clip
+from framemill.data_filters.sidecars import provenance
 from framemill.platform.vision.video import encode_mp4
 
 WIDTH, HEIGHT, FPS, SECONDS = 1280, 720, 30, 20
@@ -87,7 +88,7 @@ def pack(path: str, clips: list[MeasuredClip], mode: str) -> tuple[float, float]
     seconds = size = 0.0
     for clip in clips:
         facts = {name: getattr(clip, name) for name in ("start_s", "end_s", "frames", "width", "height", "fps")}
-        named = {"key": "clip", "path": path, "source_id": "", "caption": "", "provenance": None}
+        named = {"key": "clip", "path": path, "source_id": "", "caption": "", "provenance": provenance()}
         mp4, cut = cut_clip(path, plan_clip({**facts, **named}, path, "", PackConfig(mode=mode), []))
         seconds, size = seconds + cut.duration, size + len(mp4) / 1e6
     return seconds, size

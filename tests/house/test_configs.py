@@ -14,7 +14,7 @@ from framemill.platform.submit import PATH_KEYS
 # Text keys that hold no path; those that do are in PATH_KEYS, and are made absolute when a job goes to a cluster.
 NO_PATHS = {
     *("address", "backend", "codec", "experiment", "job", "mode", "negative_prompt", "precision", "sha256", "suite"),
-    *("text", "uri", "activation_checkpointing"),
+    *("text", "to", "uri", "activation_checkpointing"),
 }
 CONF = Path(__file__).resolve().parents[2] / "conf"
 

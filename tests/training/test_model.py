@@ -81,7 +81,8 @@ def test_text_behind_the_mask_is_not_read(model: LinearDiT) -> None:
 
 
 def test_timesteps_of_frames(model: LinearDiT) -> None:
-    latents, timestep, text, mask = inputs()
+    # The denominator of linear attention is a sum over tokens: of few it may be next to nothing, and rounding large.
+    latents, timestep, text, mask = inputs(side=24)
     repeated = timestep[:, None].expand(-1, 3)
     with torch.no_grad():
         expected = model(latents, timestep, text, mask)

@@ -293,3 +293,17 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(killed: tuple[Path, int], data
             train(config_of(data, output))
     finally:
         weights.write_bytes(whole)
+
+
+def test_begins_with_the_weights_of_another_run(whole: Path, data: Path, tmp_path: Path) -> None:
+    """Before its first step it is as good as the other was after its last."""
+    steps = ["curriculum.stages.low.steps=1", "curriculum.stages.high.steps=1"]
+    assert main(["train", *words(data, tmp_path / "run"), *steps, f"init={whole}"]) == 0
+    before, after = lines_of(whole, "eval")[-1], lines_of(tmp_path / "run", "eval")[0]
+    assert after["step"] == 0 and after["loss"] == pytest.approx(before["loss"], rel=1e-5)
+    earlier = whole / "checkpoints" / "high-000015"
+    with pytest.raises(RequestError, match="this run has init"):
+        train(config_of(data, tmp_path / "run", *steps, f"init={earlier}"))
+    with pytest.raises(RequestError, match=r"has no tensor transformer_blocks\.1\."):
+        train(config_of(data, tmp_path / "deeper", f"init={whole}", "model.num_layers=2"))
+    assert not (tmp_path / "deeper").exists()

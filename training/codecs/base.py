@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -16,8 +17,14 @@ class Codec(ABC):
     """A causal video codec: the first frame is a latent frame of its own, each `stride[0]` that follow are another."""
 
     name: ClassVar[str]
-    channels: ClassVar[int]
-    stride: ClassVar[tuple[int, int, int]]
+    channels: int
+    stride: tuple[int, int, int]
+    folders: tuple[Path, ...] = ()
+    """Where its weights lie; none for a codec without."""
+
+    @abstractmethod
+    def __init__(self, path: str) -> None:
+        """`path`: the folder of its weights; "" for a codec without."""
 
     def latent_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """(C, T', H', W') of a video of that many frames and pixels.
