@@ -109,9 +109,10 @@ def draw(
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     if sys.argv[1:2] == ["child"]:
         return child(sys.argv[2], int(sys.argv[3]))
-    print(f"width {CONFIG.width}, {CONFIG.num_layers} layers, {torch.get_num_threads()} threads, float32, batch 1\n")
+    print(f"width {CONFIG.width}, {CONFIG.num_layers} layers, one thread, float32, batch 1\n")
     times = forward_seconds()
     print(f"{'tokens':>8} {'CPU s':>8} {'us a token':>12}")
     for tokens, seconds in times.items():

@@ -2,8 +2,9 @@
 
 usage: python tests/bench/bench_model.py [latent frames, rows, columns; default: 21 30 26]
 
-Times are CPU seconds, the least of three runs that take turns with the peer's. Memory is taken in a process for each:
-how far a first training step raises it above the model alone, gradients included, at four times the tokens.
+Times are CPU seconds of one thread, the least of three runs that take turns with the peer's. Memory is taken in a
+process for each: how far a first training step raises it above the model alone, gradients included, at four times the
+tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def times(title: str, grid: tuple[int, int, int], caption: int, frames: bool, po
     least = {}
     steps = {}
     for name, make in MODELS.items():
-        model, step = make(SMALL, policy if policy is None or name == "framemill" else POLICIES[policy])
+        own = policy or "none"
+        model, step = make(SMALL, own if name == "framemill" else POLICIES[own])
         given = inputs(SMALL, grid, caption=caption)
         if frames:
             given = per_frame(given, name == "framemill", SMALL.patch_size)
@@ -70,13 +72,14 @@ def child(name: str, policy: str, frames: str, *grid: str) -> None:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     if sys.argv[1:2] == ["child"]:
         return child(*sys.argv[2:])
     frames, rows, columns = map(int, sys.argv[1:] or (21, 30, 26))
     grid, large = (frames, rows, columns), (frames, 2 * rows, 2 * columns)
     parameters = sum(p.numel() for p in MODELS["framemill"](SMALL)[0].parameters())
     print(
-        f"torch {version('torch')}, {torch.get_num_threads()} threads, float32; width {SMALL.width}, "
+        f"torch {version('torch')}, one thread, float32; width {SMALL.width}, "
         f"{SMALL.num_layers} layers, {parameters / 1e6:.1f}M parameters; batch 1"
     )
     print(f"{'':<52} {'framemill':>10} {'diffusers ' + version('diffusers'):>10}  ratio")

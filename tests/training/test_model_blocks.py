@@ -122,9 +122,7 @@ def test_linear_attention_is_attention_under_a_block_mask() -> None:
     block = torch.bucketize(torch.arange(80) // 20, torch.tensor(starts), right=True)
     seen = (block[:, None] >= block[None, :]).double()
     q, k = q.relu(), k.relu()
-    turned = torch.einsum(
-        "bnhd,bmhd->bhnm", rotate(q, layout.cos, layout.sin).double(), rotate(k, layout.cos, layout.sin).double()
-    )
+    turned = torch.einsum("bnhd,bmhd->bhnm", rotate(q, layout.turns).double(), rotate(k, layout.turns).double())
     plain = torch.einsum("bnhd,bmhd->bhnm", q.double(), k.double())
     weights = turned * seen / (plain * seen).sum(-1, keepdim=True)
     expected = torch.einsum("bhnm,bmhd->bnhd", weights, v.double())

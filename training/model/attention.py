@@ -38,19 +38,19 @@ def linear_attention(
     """
     with torch.autocast(q.device.type, enabled=False):
         q, k, v = F.relu(q).float(), F.relu(k).float(), v.float()
+        turned_q, turned_k = rotate(q, layout.turns), rotate(k, layout.turns)
         groups = (1 if layout.last is None else len(layout.last), -1)
-        turned_q = rotate(q, layout.cos, layout.sin).unflatten(1, groups)
-        turned_k = rotate(k, layout.cos, layout.sin).unflatten(1, groups)
-        kv = torch.einsum("bgnhd,bgnhe->bghde", turned_k, v.unflatten(1, groups))
-        k_sum = k.unflatten(1, groups).sum(dim=2)
+        q, k, v, turned_q, turned_k = (
+            part.unflatten(1, groups).transpose(2, 3) for part in (q, k, v, turned_q, turned_k)
+        )  # (B, G, h, tokens, d)
+        kv = turned_k.transpose(-2, -1) @ v
+        k_sum = k.sum(dim=3)
         if layout.last is not None:
             kv, k_sum = kv.cumsum(1)[:, layout.last], k_sum.cumsum(1)[:, layout.last]
         if past is not None:
             kv, k_sum = kv + past.kv.unsqueeze(1), k_sum + past.k.unsqueeze(1)
-        numerator = torch.einsum("bgnhd,bghde->bgnhe", turned_q, kv)
-        denominator = torch.einsum("bgnhd,bghd->bgnh", q.unflatten(1, groups), k_sum)
-        out = numerator / (denominator + eps).unsqueeze(-1)
-        return out.flatten(1, 2), Sums(kv[:, -1], k_sum[:, -1])
+        out = (turned_q @ kv) / (q @ k_sum.unsqueeze(-1) + eps)
+        return out.transpose(2, 3).flatten(1, 2), Sums(kv[:, -1], k_sum[:, -1])
 
 
 class Attention(Recomputing):

@@ -19,8 +19,7 @@ class Layout:
     """Frames fall into blocks: inside one all tokens see each other, and none sees a later block."""
 
     rows: int
-    cos: Tensor  # (N, 1, d/2), the rotary embedding's
-    sin: Tensor
+    turns: Tensor  # (N, 1, d/2, 2), the rotary embedding's
     starts: tuple[int, ...]  # first frame of each block
     last: Tensor | None  # (T,) last frame of the block that a frame is in; None where one block is all
 
@@ -52,4 +51,4 @@ class Layout:
             last = torch.cat([torch.full((end - start,), end - 1) for start, end in zip(starts, ends, strict=True)]).to(
                 device
             )
-        return cls(rows, *rotation(grid, head_dim, longest, device, first_frame), starts, last)
+        return cls(rows, rotation(grid, head_dim, longest, device, first_frame), starts, last)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -146,7 +147,7 @@ class LinearDiT(nn.Module):
         """What every block takes of a caption (B, L, caption_channels); give it to `forward` in place of the text."""
         text, mask = trim(text.to(self.proj_out.weight.dtype), text_mask)
         text = self.caption_norm(self.caption_projection(text))
-        pairs = [block.attn2.read(text) for block in self.transformer_blocks]
+        pairs = [cast(Block, block).attn2.read(text) for block in self.transformer_blocks]
         return Caption(tuple(k for k, _ in pairs), tuple(v for _, v in pairs), mask)
 
     def _caption(self, text: Tensor | Caption, text_mask: Tensor | None) -> Caption:
