@@ -37,9 +37,11 @@ RECONNECT_S = 1.0
 LOST_AFTER_S = 120.0
 # Keys that hold paths; relative ones mean this machine's working folder, which the cluster does not know.
 PATH_KEYS = (
+    "codec_path",
     "data",
     "from_",
     "head",
+    "init",
     "input",
     "model",
     "output",
@@ -48,6 +50,7 @@ PATH_KEYS = (
     "prompts_json",
     "results",
     "scores",
+    "text_path",
     "videos",
     "vlm",
     "weights",

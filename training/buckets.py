@@ -45,7 +45,7 @@ PUBLISHED: dict[int, tuple[tuple[int, int], ...]] = {
 RATIOS = tuple(ASPECTS.values())
 """Height / width of the published tables' rows, used for every other resolution."""
 SIDE = 16
-"""Sides are multiples of it: a codec's stride of 8 times the model's patch of 2."""
+"""Sides are multiples of it, where no other is asked for: a codec's stride of 8 times the model's patch of 2."""
 TIME_STRIDE = 4
 """Frame counts are 1 + a multiple of it: causal video codecs keep the first frame alone and fold the rest in fours."""
 
@@ -81,31 +81,36 @@ class Bucket:
         return Bucket(*(int(number) for number in match.groups()))
 
 
-def bucket_table(resolution: int, frames: int) -> list[Bucket]:
+def bucket_table(resolution: int, frames: int, side: int = SIDE) -> list[Bucket]:
     """The buckets of a resolution, from wide to tall, for clips of `frames` frames.
 
-    480 and 720 are SANA-Video's published tables. Another resolution R has the same aspect ratios at the area of
-    R x 16R/9 pixels (as 720p is 720x1280), sides rounded to multiples of 16; small ones have fewer, as sizes coincide.
+    480 and 720 are SANA-Video's published tables, where their sides are multiples of `side`. Another resolution R has
+    the same aspect ratios at the area of R x 16R/9 pixels (as 720p is 720x1280), sides rounded to multiples of `side`;
+    small ones have fewer, as sizes coincide.
 
     Raises:
-        RequestError: a frame count that is not 4k + 1, or a resolution below 16.
+        RequestError: a frame count that is not 4k + 1, or a resolution below `side`.
     """
     if frames < 1 or frames % TIME_STRIDE != 1:
         raise RequestError(f"frames={frames}: is 1 more than a multiple of {TIME_STRIDE}, as 1, 9, 17 or 81")
-    if resolution < SIDE:
-        raise RequestError(f"resolution={resolution}: is at least {SIDE}")
-    sizes = PUBLISHED.get(resolution) or computed_sizes(resolution)
+    if side < 1:
+        raise RequestError(f"side={side}: is at least 1")
+    if resolution < side:
+        raise RequestError(f"resolution={resolution}: is at least {side}")
+    sizes = PUBLISHED.get(resolution, ())
+    if not sizes or any(length % side for size in sizes for length in size):
+        sizes = computed_sizes(resolution, side)
     return [Bucket(frames, height, width) for height, width in sizes]
 
 
-def computed_sizes(resolution: int) -> tuple[tuple[int, int], ...]:
-    """(height, width) for each distinct aspect ratio at the area of `resolution`."""
+def computed_sizes(resolution: int, side: int) -> tuple[tuple[int, int], ...]:
+    """(height, width) for each distinct aspect ratio at the area of `resolution`, in multiples of `side`."""
     area = resolution * resolution * 16 / 9
 
-    def side(length: float) -> int:
-        return max(SIDE, round(length / SIDE) * SIDE)
+    def rounded(length: float) -> int:
+        return max(side, round(length / side) * side)
 
-    sizes = [(side(math.sqrt(area * ratio)), side(math.sqrt(area / ratio))) for ratio in RATIOS]
+    sizes = [(rounded(math.sqrt(area * ratio)), rounded(math.sqrt(area / ratio))) for ratio in RATIOS]
     return tuple(dict.fromkeys(sizes))
 
 

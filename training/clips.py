@@ -1,10 +1,11 @@
-"""Clips as a curriculum wants them: for each stage, the right bucket, rate and length."""
+"""Clips as a curriculum wants them: for each stage, the right bucket, rate and length; and pictures to begin from."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from framemill.platform.vision.video import iter_frames, retime
@@ -34,8 +35,9 @@ def targets(curriculum: CurriculumConfig, width: int, height: int, duration: flo
 
 
 def asked(curriculum: CurriculumConfig) -> list[list[float]]:
-    """[resolution, frames, fps] of the stages, each once and in order: all that clips take from a curriculum."""
-    return [list(kind) for kind in sorted({(s.resolution, s.frames, s.fps) for s in curriculum.stages.values()})]
+    """[resolution, frames, fps, side] of the stages, each once and in order: all that clips take from a curriculum."""
+    kinds = {(s.resolution, s.frames, s.fps, s.side) for s in curriculum.stages.values()}
+    return [list(kind) for kind in sorted(kinds)]
 
 
 def covering_size(bucket: Bucket, width: int, height: int) -> tuple[int, int]:
@@ -67,3 +69,19 @@ def read_clip(
         frame[top : top + bucket.height, left : left + bucket.width] for frame in itertools.islice(ticks, bucket.frames)
     ]
     return np.stack(frames)
+
+
+def read_picture(data: bytes, bucket: Bucket) -> np.ndarray:
+    """A picture file's content as the first frame of a bucket, framed as clips are: uint8 (1, H, W, 3) RGB.
+
+    Raises:
+        ValueError: it is no picture.
+    """
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    if picture is None:
+        raise ValueError("is no picture that can be read")
+    height, width = picture.shape[:2]
+    wide, high = covering_size(bucket, width, height)
+    left, top = (wide - bucket.width) // 2, (high - bucket.height) // 2
+    scaled = cv2.resize(picture, (wide, high), interpolation=cv2.INTER_AREA if wide < width else cv2.INTER_CUBIC)
+    return np.ascontiguousarray(scaled[None, top : top + bucket.height, left : left + bucket.width])

@@ -28,6 +28,12 @@ class ModelConfig:
     mlp_ratio: float = key(3.0, "hidden width of the feed-forward, in model widths")
     patch_size: List[int] = key(lambda: [1, 2, 2], "latent frames, rows and columns of a token")
     sample_size: int = key(30, "marks the resolution for diffusers' pipeline: 30 is 480p, 22 is 720p")
+    linear_attention_eps: float = key(
+        1e-15, "added to the linear attention's denominator: 1e-15 in diffusers, 1e-8 where SANA was trained"
+    )
+    null_caption_tokens: int = key(
+        0, "tokens of a learned caption for what guidance drops; 0: the text encoder's, of no text, as diffusers has it"
+    )
 
     def shape(self) -> LinearDiTConfig:
         """The model's own config.
@@ -85,6 +91,12 @@ class TrainConfig:
     output: str = key(help="run directory: metrics, checkpoints, export; a path that every worker sees", result=False)
     curriculum: CurriculumConfig = key(CurriculumConfig, "stages of resolution and length")
     model: ModelConfig = key(ModelConfig, "the Linear DiT")
+    init: str = key(
+        "",
+        "weights to begin with: a run, checkpoint, diffusers folder or original .pth, of SANA-Video or of SANA's image "
+        "models; empty: new ones",
+        result=bool,
+    )
     optimizer: OptimizerConfig = key(OptimizerConfig, "AdamW")
     eval: EvalConfig = key(EvalConfig, "the loss on held-out clips")
     seed: int = key(0, "of weights, order, noise, timesteps and dropped captions")
@@ -92,7 +104,12 @@ class TrainConfig:
     zero_stage: int = key(
         1, "what DeepSpeed splits over workers: 1 moments, 2 gradients too, 3 weights too", choices=("0", "1", "2", "3")
     )
-    activation_checkpointing: bool = key(False, "recompute activations in the backward pass, to save memory")
+    activation_checkpointing: str = key(
+        "selective",
+        "what the backward pass computes again, to save memory: nothing, what is cheap, or whole blocks",
+        choices=("none", "selective", "full"),
+    )
+    compile: bool = key(False, "compile the model's blocks: minutes at first, and a C++ compiler on a CPU")
     caption_dropout: float = key(0.1, "share of captions replaced by the empty one, for classifier-free guidance")
     checkpoint_every: int = key(500, "steps between checkpoints; also at the end of each stage", result=False)
     keep_checkpoints: int = key(2, "checkpoints kept, the newest", result=False)

@@ -1,7 +1,9 @@
-"""`framemill convert`: weights between run checkpoints and diffusers transformer folders, every tensor checked.
+"""`framemill convert`: weights between run checkpoints, diffusers transformer folders and original checkpoints.
 
-A checkpoint's weights are `model.json` and `model.safetensors`; a transformer folder's are `config.json` and
-`diffusion_pytorch_model.safetensors`, whole or in shards. Names and shapes are the same in both.
+Every tensor's name and shape is checked against the model before anything is written. A checkpoint's weights are
+`model.json` and `model.safetensors`; a transformer folder's are `config.json` and
+`diffusion_pytorch_model.safetensors`, whole or in shards; names and shapes are the same in both. An original is one
+`.pth` in the layout of NVlabs/Sana.
 """
 
 from __future__ import annotations
@@ -17,9 +19,8 @@ from torch import Tensor
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from framemill.training.job_configs import ConvertConfig
-from framemill.training.model import LinearDiT, LinearDiTConfig, weights
-
-MODEL, TENSORS = "model.json", "model.safetensors"
+from framemill.training.model import LinearDiTConfig, original, weights
+from framemill.training.weight_source import MODEL, TENSORS, find_weights
 
 
 @dataclass(frozen=True)
@@ -38,58 +39,43 @@ class ConvertResult:
 
 
 def convert(config: ConvertConfig) -> ConvertResult:
-    """Writes the weights at `input` to `output` in the other form.
+    """Writes the weights at `input` to `output` in another form.
 
     Raises:
-        RequestError: neither form is at `input`, `output` is not free, or tensors are missing, extra or misshapen.
+        RequestError: no form is at `input`, `output` is not free, or tensors are missing, extra or misshapen.
     """
-    source, output = find_weights(Path(config.input)), Path(config.output)
-    if storage.list_dir(str(output)):
+    source, output = find_weights(config.input, "input"), Path(config.output)
+    kind = config.to
+    if kind == "auto":
+        kind = "original" if output.suffix == ".pth" else "checkpoint" if source.kind == "diffusers" else "diffusers"
+    if output.is_file() or storage.list_dir(str(output)):
         raise RequestError(f"output={output}: is not empty; choose another output")
-    if (source / MODEL).exists():
-        shape = LinearDiTConfig.from_diffusers(weights.read_json(source / MODEL))
-        tensors = weights.read_safetensors(source / TENSORS)
-        check(shape, tensors, source)
+    if (kind == "original") != (output.suffix == ".pth"):
+        raise RequestError(f"output={output}: an original is a file named .pth, anything else a folder")
+    shape, tensors = source.read_video(config.heads)
+    if kind == "diffusers":
         weights.save(output, shape, tensors)
-        kind = "diffusers transformer"
-    else:
-        shape, tensors = weights.load_config(source), weights.load_tensors(source)
-        check(shape, tensors, source)
+    elif kind == "checkpoint":
         save_checkpoint(output, shape, tensors)
-        kind = "checkpoint"
-    return ConvertResult(source, output, kind, len(tensors), sum(tensor.numel() for tensor in tensors.values()))
-
-
-def find_weights(given: Path) -> Path:
-    """The folder with weights that `given` is or points to: a run's newest checkpoint, a pipeline's transformer.
-
-    Raises:
-        RequestError: there is none.
-    """
-    candidates = [given, given / "transformer"]
-    if (given / "latest").exists():
-        candidates.insert(0, given / "checkpoints" / (given / "latest").read_text().strip())
-    for folder in candidates:
-        if (folder / MODEL).exists() or (folder / weights.CONFIG).exists():
-            return folder
-    raise RequestError(
-        f"input={given}: may be a run directory, a checkpoint (with {MODEL}) or a diffusers folder (with "
-        f"{weights.CONFIG})"
-    )
-
-
-def check(shape: LinearDiTConfig, tensors: dict[str, Tensor], source: Path) -> None:
-    """Raises RequestError unless the tensors are those of a model of that shape."""
-    with torch.device("meta"):
-        expected = LinearDiT(shape).state_dict()
-    weights.check(expected, tensors, source)
+    else:
+        save_original(output, original.to_original(tensors))
+    return ConvertResult(source.path, output, kind, len(tensors), sum(tensor.numel() for tensor in tensors.values()))
 
 
 def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
     """Writes a checkpoint's weights; `model.json` comes last, so that a folder with one is whole."""
     output.mkdir(parents=True, exist_ok=True)
     temporary = storage.temporary_beside(str(output / TENSORS))
-    save_file(tensors, temporary)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
     storage.commit_file(temporary, str(output / TENSORS))
     text = json.dumps(shape.to_diffusers(), indent=1, sort_keys=True) + "\n"
     storage.write_atomic(str(output / MODEL), text.encode())
+
+
+def save_original(output: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes tensors in the original layout, whole or not at all."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = storage.temporary_beside(str(output))
+    with open(temporary, "wb") as file:  # torch opens no file whose name begins with a dot
+        torch.save({"state_dict": tensors}, file)
+    storage.commit_file(temporary, str(output))

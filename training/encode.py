@@ -36,9 +36,11 @@ from framemill.platform.storage import LockToken, WriterLock
 from framemill.platform.vision.video import VideoError
 from framemill.training.captions import text_member, texts_of
 from framemill.training.clips import asked, read_clip, targets
-from framemill.training.codecs import get_codec
+from framemill.training.codecs import Codec, get_codec
+from framemill.training.curriculum import CurriculumConfig, stage_buckets
 from framemill.training.job_configs import EncodeConfig
-from framemill.training.parallel import in_parallel
+from framemill.training.network_files import files_digest
+from framemill.training.parallel import has_gpus, in_parallel
 from framemill.training.text import get_text_encoder
 from framemill.training.text.motion import with_motion
 
@@ -85,30 +87,64 @@ def encode(config: EncodeConfig) -> EncodeResult:
         raise RequestError(
             f"motion={config.motion}: the dataset at input has no such score; motion= tells the model none"
         )
+    codec, text = get_codec(config.codec, config.codec_path), get_text_encoder(config.text, config.text_path)
+    check_sizes(config.curriculum, codec)
+    networks = {"codec_weights": files_digest(codec.folders), "text_weights": files_digest(text.folders)}
     claim_output(config, config.output)
     stages = asked(config.curriculum)
-    if storage.exists(storage.join(config.output, "index.json")):
-        index = read_index(config.output)
-        if index["stages"] != stages:
-            raise RequestError(
-                f"output={config.output}: holds latents for stages of [resolution, frames, fps] {index['stages']}, the "
-                f"curriculum has {stages}; choose another output"
-            )
-        if index["source"] == source.digest:
-            return EncodeResult(config.output, index["digest"], index["totals"])
-    identity = hashlib.sha256(f"{digest(config)} {stages} {source.digest}".encode()).hexdigest()[:8]
+    if (done := finished(config, source, stages, networks)) is not None:
+        return done
+    named = f"{digest(config)} {stages} {source.digest} {' '.join(networks.values())}"
+    identity = hashlib.sha256(named.strip().encode()).hexdigest()[:8]
     with WriterLock(config.output) as lock, session(config.cluster, config.workers):
         jobs = [
             ShardJob(config, number, shard["name"], identity, lock.token())
             for number, shard in enumerate(source.index["shards"])
         ]
         left = [job for job in jobs if not storage.exists(manifest_uri(job))]
+        gpus = 1.0 if any(networks.values()) and has_gpus() else 0.0
         with progress("encode", total=len(jobs), unit="shards") as bar:
             bar.advance(len(jobs) - len(left))
-            for _ in in_parallel(encode_shard, left, worker_count(config.workers)):
+            for _ in in_parallel(encode_shard, left, worker_count(config.workers), gpus):
                 bar.advance()
+        # By a worker too: the driver may have neither a GPU nor the memory for a network.
+        (null_text,) = in_parallel(encode_null, [config], 1, gpus)
         lock.token().check()
-        return commit(config, source, [ShardInfo.from_json(storage.read_bytes(manifest_uri(job))) for job in jobs])
+        shards = [ShardInfo.from_json(storage.read_bytes(manifest_uri(job))) for job in jobs]
+        return commit(config, source, shards, {**networks, "null_text": null_text})
+
+
+def finished(
+    config: EncodeConfig, source: Dataset, stages: list[list[float]], networks: dict[str, str]
+) -> EncodeResult | None:
+    """What the output holds, where that is the result already.
+
+    Raises:
+        RequestError: it holds latents of other sizes or networks.
+    """
+    if not storage.exists(storage.join(config.output, "index.json")):
+        return None
+    index = read_index(config.output)
+    if index["stages"] != stages:
+        raise RequestError(
+            f"output={config.output}: holds latents for stages of [resolution, frames, fps, side] {index['stages']}, "
+            f"the curriculum has {stages}; choose another output"
+        )
+    for name, path in (("codec_weights", config.codec_path), ("text_weights", config.text_path)):
+        if index.get(name, "") != networks[name]:
+            key = name.replace("weights", "path")
+            raise RequestError(f"{key}={path}: output={config.output} holds another network's; choose another output")
+    return EncodeResult(config.output, index["digest"], index["totals"]) if index["source"] == source.digest else None
+
+
+def check_sizes(curriculum: CurriculumConfig, codec: Codec) -> None:
+    """Raises RequestError where a stage's sizes or lengths are not what the codec takes."""
+    for name, stage in curriculum.stages.items():
+        for bucket in stage_buckets(stage):
+            try:
+                codec.latent_shape(bucket.frames, bucket.height, bucket.width)
+            except ValueError as error:
+                raise RequestError(f"curriculum.stages.{name}: {error}") from error
 
 
 def manifest_uri(job: ShardJob) -> str:
@@ -140,10 +176,10 @@ def encode_sample(source: Dataset, row: dict[str, Any], config: EncodeConfig) ->
     number = source.row_of(row["key"])
     carried = [*CARRIED, "mp4"] if config.keep_video else CARRIED
     members = {name: source.read(number, name) for name in carried if name in source.extensions(number)}
-    text = get_text_encoder(config.text)
+    text = get_text_encoder(config.text, config.text_path)
     for place, (caption, _) in enumerate(texts_of(row)):
         members[text_member(place)] = npy(text.encode_one(with_motion(caption, row.get(config.motion))))
-    codec = get_codec(config.codec)
+    codec = get_codec(config.codec, config.codec_path)
     wanted = targets(config.curriculum, row["width"], row["height"], row["duration"])
     # A dataset from before clips were copied has no in and out points: each file is just the clip.
     cut = (row.get("in_s", 0.0), row.get("out_s"))
@@ -161,6 +197,11 @@ def encode_sample(source: Dataset, row: dict[str, Any], config: EncodeConfig) ->
     return Sample(row["key"], members)
 
 
+def encode_null(config: EncodeConfig) -> list[list[float]]:
+    """The empty caption's embedding, (L, D)."""
+    return get_text_encoder(config.text, config.text_path).encode_null().tolist()
+
+
 def npy(array: np.ndarray) -> bytes:
     """The array as a float16 .npy file."""
     buffer = io.BytesIO()
@@ -171,8 +212,8 @@ def npy(array: np.ndarray) -> bytes:
 # ---------------------------------------------------------------------------------------------------- committing
 
 
-def commit(config: EncodeConfig, source: Dataset, shards: list[ShardInfo]) -> EncodeResult:
-    """Makes the encoded shards a dataset, with the input's rows and ledger."""
+def commit(config: EncodeConfig, source: Dataset, shards: list[ShardInfo], networks: dict[str, Any]) -> EncodeResult:
+    """Makes the encoded shards a dataset, with the input's rows and ledger, and what `networks` says of itself."""
     names = {key: latent_buckets(members) for shard in shards for key, members in shard.members.items()}
     buckets = [names[key] for key in source.samples["key"].to_pylist()]
     table = source.samples.drop_columns(
@@ -181,8 +222,8 @@ def commit(config: EncodeConfig, source: Dataset, shards: list[ShardInfo]) -> En
     table = table.append_column("bucket", pa.array([found[0] if found else "" for found in buckets], pa.string()))
     table = table.append_column("buckets", pa.array(buckets, pa.list_(pa.string())))
     counts = Counter(name for found in buckets for name in found)
-    text = get_text_encoder(config.text)
-    codec = get_codec(config.codec)
+    text = get_text_encoder(config.text, config.text_path)
+    codec = get_codec(config.codec, config.codec_path)
     index = commit_dataset(
         config.output,
         kind="encode",
@@ -205,7 +246,7 @@ def commit(config: EncodeConfig, source: Dataset, shards: list[ShardInfo]) -> En
             "text": text.name,
             "text_width": text.width,
             "text_max_tokens": text.max_tokens,
-            "null_text": text.encode_one("").tolist(),
+            **networks,
         },
     )
     return EncodeResult(config.output, index["digest"], index["totals"])

@@ -92,7 +92,7 @@ class Engine:
     def zero_stage(self) -> int:
         return int(self._engine.zero_optimization_stage())
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
+    def __call__(self, *inputs: Any) -> Tensor:
         return self._engine(*inputs)
 
     def train(self, mode: bool) -> None:

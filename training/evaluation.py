@@ -3,7 +3,8 @@
 It is taken at fixed quantiles of the last stage's training timesteps, with noise that is fixed for each clip, on the
 last stage's buckets, whichever stage is training. Beside it stand the loss with captions exchanged among the clips (a
 model that reads its captions does worse) and that of the best linear predictor (a model that sees more than single
-values does better).
+values does better); and, where the last stage trains on them, the losses of image to video and of images. A
+block-causal stage is evaluated in its blocks, all at one sigma.
 
 Shapes: B batch (here the quantiles of one clip), C channels, T, H, W latent frames, rows and columns.
 """
@@ -11,7 +12,7 @@ Shapes: B batch (here the quantiles of one clip), C channels, T, H, W latent fra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,8 +23,8 @@ from framemill.training.curriculum import StageConfig
 from framemill.training.latents import LatentDataset
 from framemill.training.loader import Clips, generator, text_batch
 
-Predictor = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""(latents, timestep, text, text_mask) -> velocity, as LinearDiT."""
+Predictor = Callable[[Tensor, Tensor, Tensor, Tensor, list[int] | None], Tensor]
+"""(latents, timestep, text, text_mask, blocks) -> velocity, as LinearDiT."""
 
 
 @dataclass(frozen=True)
@@ -45,46 +46,62 @@ class Evaluation:
         normal = torch.special.ndtri(torch.tensor(quantiles, dtype=torch.float64))
         self.sigma = flow.shift_sigma(torch.sigmoid(normal), stage.flow_shift).float()
         self._captions = other_captions([dataset.text(row) for row in rows])
+        more = {"image_to_video": stage.image_to_video, "images": stage.images}
+        self.kinds = ["text_to_video", "other_captions", *(name for name, share in more.items() if share)]
 
     def clip(self, number: int) -> Clips:
         """The held-out clip of that number, once for each quantile, with its own caption."""
         row = self.rows[number]
         bucket = self.dataset.bucket_of(row, self.stage)
         assert bucket is not None
-        x0 = torch.from_numpy(self.dataset.latent(row, bucket)).expand(len(self.sigma), -1, -1, -1, -1)
+        count = len(self.sigma)
+        x0 = torch.from_numpy(self.dataset.latent(row, bucket)).expand(count, -1, -1, -1, -1)
         noise = torch.randn(x0.shape, generator=generator(self.seed, "evaluation", self.dataset.keys[row]))
-        return Clips(x0, noise, self.sigma, *self.text(row))
+        sigma = self.sigma[:, None].expand(-1, x0.shape[2])
+        return Clips(x0, noise, sigma, *self.text(row), torch.zeros(count, dtype=torch.bool))
 
     def text(self, row: int) -> tuple[Tensor, Tensor]:
         """The clip's caption and mask, repeated for each quantile."""
         text, mask = text_batch([self.dataset.text(row)])
         return text.expand(len(self.sigma), -1, -1), mask.expand(len(self.sigma), -1)
 
+    def view(self, number: int, kind: str) -> Clips:
+        """The clip as one of `kinds` has it."""
+        clip = self.clip(number)
+        if kind == "other_captions":
+            text, mask = self.text(self.rows[self._captions[number]])
+            return replace(clip, text=text, text_mask=mask)
+        if kind == "image_to_video":
+            return replace(clip, sigma=torch.cat((torch.zeros_like(clip.sigma[:, :1]), clip.sigma[:, 1:]), dim=1))
+        if kind == "images":
+            return replace(clip, x0=clip.x0[:, :, :1], noise=clip.noise[:, :, :1], sigma=clip.sigma[:, :1])
+        return clip
+
     def losses(self, predict: Predictor, device: torch.device, rank: int, workers: int) -> Tensor:
-        """A rank's sums over its clips, float64 (2, Q): with true and with exchanged captions, at each quantile.
+        """A rank's sums over its clips, float64 (kinds, Q): the loss of each kind at each quantile.
 
         Every rank calls the model equally often (ZeRO 3 gathers weights in each call); surplus calls count for nothing.
         """
-        total = torch.zeros(2, len(self.sigma), dtype=torch.float64)
+        total = torch.zeros(len(self.kinds), len(self.sigma), dtype=torch.float64)
         for first in range(0, len(self.rows), workers):
             number = first + rank
             counts = number < len(self.rows)
-            number = number if counts else first
-            clip = self.clip(number).to(device)
-            x = flow.interpolate(clip.x0, clip.noise, clip.sigma)
-            target = flow.velocity(clip.x0, clip.noise)
-            other = tuple(part.to(device) for part in self.text(self.rows[self._captions[number]]))
-            for kind, (text, mask) in enumerate(((clip.text, clip.text_mask), other)):
+            for row, kind in enumerate(self.kinds):
+                clip = self.view(number if counts else first, kind).to(device)
+                x = flow.interpolate(clip.x0, clip.noise, clip.sigma)
+                target = flow.velocity(clip.x0, clip.noise)
                 with torch.no_grad():
-                    error = predict(x, flow.timestep(clip.sigma), text, mask) - target
-                total[kind] += error.double().square().mean(dim=(1, 2, 3, 4)).cpu() * counts
+                    blocks = self.stage.blocks(x.shape[2])
+                    found = predict(x, flow.timestep(clip.sigma), clip.text, clip.text_mask, blocks)
+                total[row] += flow.losses(found.double(), target.double(), clip.sigma).cpu() * counts
         return total
 
     def summary(self, total: Tensor) -> dict[str, float]:
-        """Mean losses from the sums of all ranks, (2, Q)."""
-        true, exchanged = total / len(self.rows)
+        """Mean losses from the sums of all ranks, (kinds, Q): `loss` is text to video's, `loss_<kind>` another's."""
+        true, *others = total / len(self.rows)
+        by_kind = {f"loss_{kind}": float(loss.mean()) for kind, loss in zip(self.kinds[1:], others, strict=True)}
         by_quantile = {f"loss_sigma_{sigma:.2f}": float(loss) for sigma, loss in zip(self.sigma, true, strict=True)}
-        return {"loss": float(true.mean()), "loss_other_captions": float(exchanged.mean()), **by_quantile}
+        return {"loss": float(true.mean()), **by_kind, **by_quantile}
 
     def baseline(self) -> Baseline:
         """The best linear predictor's loss, in closed form: Var(v) - Cov(x, v)^2 / Var(x) in each channel."""

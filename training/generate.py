@@ -1,7 +1,8 @@
 """`framemill generate`: an exported model and a file of prompts in, one mp4 a prompt and sample out.
 
 A video's noise follows from the seed, the prompt's place in the file and the sample's number alone, so neither the
-number of workers nor a stop in between can change it. Files are named as VBench names them, `<prompt>-<sample>.mp4`.
+number of workers nor a stop in between can change it. A bidirectional model makes all frames at once, a block-causal
+one block by block, each decoded and written before the next is begun.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,28 +25,21 @@ from framemill.platform.progress import progress
 from framemill.platform.storage import LockToken, WriterLock
 from framemill.platform.vision.video import encode_mp4
 from framemill.training.buckets import Bucket
+from framemill.training.clips import read_picture
 from framemill.training.codecs import get_codec
+from framemill.training.curriculum import block_starts
 from framemill.training.job_configs import GenerateConfig
 from framemill.training.model import LinearDiT
-from framemill.training.model_card import ModelCard, find_export, read_card
-from framemill.training.parallel import in_parallel
-from framemill.training.sampling import load_scheduler, sample
+from framemill.training.model.weights import load_config
+from framemill.training.model_card import ModelCard, check_networks, find_export, read_card
+from framemill.training.parallel import has_gpus, in_parallel
+from framemill.training.prompts import Video, plan, read_prompts
+from framemill.training.sampling import load_scheduler, sample, stream
 from framemill.training.text import get_text_encoder
+from framemill.training.text.base import pad
 from framemill.training.text.motion import with_motion
 
 LISTING = "videos.jsonl"
-LONGEST_NAME = 240  # bytes of a prompt that names its video: VBench has one of 210, file systems end at 255
-IMAGE = "<image>"
-
-
-@dataclass(frozen=True)
-class Video:
-    """One video to make. `name` is its file's; `seed` its noise's."""
-
-    name: str
-    prompt: str
-    index: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -70,24 +66,25 @@ def generate(config: GenerateConfig) -> GenerateResult:
     """Makes what is not there yet of the prompts' videos, and lists all of them in `videos.jsonl`.
 
     Raises:
-        RequestError: no model, no prompts, a size the model cannot make, or an output that holds other videos.
+        RequestError: no model, no prompts, a picture that cannot be read, a size or blocks that the model cannot make,
+            or an output that holds other videos.
     """
     export = find_export(config.model)
     card = read_card(export)
-    bucket = size_of(config, card)
-    videos = plan(read_prompts(config.prompts), config.samples_per_prompt, config.seed)
+    check_networks(card, config.codec_path, config.text_path)
+    bucket = size_of(config, card, export)
+    prompts = read_prompts(config.prompts)
+    pictures = check_pictures(config, bucket, [prompt.image for prompt in prompts if prompt.image])
+    videos = plan(prompts, config.samples_per_prompt, config.seed)
     claim_output(config, config.output)
     with WriterLock(config.output) as lock:
-        claim_inputs(config, export, videos)
+        claim_inputs(config, export, videos, pictures)
         jobs = [VideoJob(config, export, bucket, video, lock.token()) for video in videos]
         left = [job for job in jobs if not storage.exists(storage.join(config.output, job.video.name))]
         if left:
             make_videos(config, left, done=len(jobs) - len(left))
-        lines = [
-            json.dumps({"video": video.name, "prompt": video.prompt, "index": video.index, "seed": video.seed})
-            for video in videos
-        ]
-        storage.write_atomic(storage.join(config.output, LISTING), ("\n".join(lines) + "\n").encode())
+        listing = "".join(json.dumps(listed(video)) + "\n" for video in videos)
+        storage.write_atomic(storage.join(config.output, LISTING), listing.encode())
     return GenerateResult(config.output, len(videos), bucket.name, card.fps)
 
 
@@ -99,75 +96,78 @@ def make_videos(config: GenerateConfig, jobs: list[VideoJob], done: int) -> None
             bar.advance(note=name)
 
 
-# ---------------------------------------------------------------------------------------------------- planning
+def listed(video: Video) -> dict[str, str | int]:
+    """A video's line in the listing."""
+    image = {"image": video.prompt.image} if video.prompt.image else {}
+    return {"video": video.name, "prompt": video.prompt.text, "index": video.index, "seed": video.seed, **image}
 
 
-def read_prompts(path: str) -> list[str]:
-    """The prompts of a text file, one a line; blank lines do not count.
-
-    Raises:
-        RequestError: no such file, no prompt in it, or a prompt with an image.
-    """
-    try:
-        text = storage.read_bytes(path).decode()
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
-        raise RequestError(f"prompts={path}: a text file with one prompt a line ({type(error).__name__})") from error
-    prompts = [line.strip() for line in text.splitlines() if line.strip()]
-    if not prompts:
-        raise RequestError(f"prompts={path}: holds no prompt")
-    for prompt in prompts:
-        if IMAGE in prompt:
-            raise RequestError(f"prompts={path}: {prompt!r} begins from an image; this version makes videos from text")
-    return prompts
+# ---------------------------------------------------------------------------------------------------- checking
 
 
-def plan(prompts: list[str], samples: int, seed: int) -> list[Video]:
-    """The videos of some prompts, in their order. A prompt that comes again is named by its place in the file."""
-    videos: list[Video] = []
-    taken: set[str] = set()
-    for index, prompt in enumerate(prompts):
-        stem = prompt if is_file_name(prompt) and prompt not in taken else f"{index:06d}"
-        taken.add(prompt)
-        videos.extend(Video(f"{stem}-{n}.mp4", prompt, n, noise_seed(seed, index, n)) for n in range(samples))
-    return videos
-
-
-def is_file_name(prompt: str) -> bool:
-    """Whether a prompt can name a file on every common file system, and is none of this folder's own names."""
-    printable = prompt.isprintable() and not set(prompt) & set('/\\<>:"|?*')
-    return printable and not prompt.startswith(".") and len(prompt.encode()) <= LONGEST_NAME
-
-
-def noise_seed(seed: int, prompt: int, sample: int) -> int:
-    """63 bits from the run's seed, the prompt's place and the sample's number."""
-    text = f"{seed} {prompt} {sample}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
-
-
-def size_of(config: GenerateConfig, card: ModelCard) -> Bucket:
+def size_of(config: GenerateConfig, card: ModelCard, export: str) -> Bucket:
     """The size asked for, the model's own where nothing was.
 
     Raises:
-        RequestError: the codec cannot make it.
+        RequestError: codec or model cannot make it, or not in the blocks asked for.
     """
-    own = Bucket.parse(card.bucket)
+    own, codec = Bucket.parse(card.bucket), get_codec(card.codec, config.codec_path)
+    shape = load_config(storage.join(export, "transformer"))
     bucket = Bucket(config.frames or own.frames, config.height or own.height, config.width or own.width)
     try:
-        get_codec(card.codec).latent_shape(bucket.frames, bucket.height, bucket.width)
+        _, frames, rows, columns = codec.latent_shape(bucket.frames, bucket.height, bucket.width)
     except ValueError as error:
         raise RequestError(f"frames, height, width: {error}") from error
+    for name, latents, stride, patch in (
+        ("height", rows, codec.stride[1], shape.patch_size[1]),
+        ("width", columns, codec.stride[2], shape.patch_size[2]),
+    ):
+        if latents % patch:
+            raise RequestError(f"{name}={latents * stride}: is a multiple of {stride * patch} with this model")
+    if frames > shape.rope_max_seq_len:
+        longest = codec.frames(shape.rope_max_seq_len)
+        raise RequestError(f"frames={bucket.frames}: the model counts {longest} at most")
+    if config.block_frames and not card.block_frames:
+        raise RequestError(
+            f"block_frames={config.block_frames}: the model is bidirectional and makes all frames at once; train it on "
+            "with a stage that has block_frames, or leave the key out"
+        )
     return bucket
 
 
-def claim_inputs(config: GenerateConfig, export: str, videos: list[Video]) -> None:
-    """Binds the output to this model and these prompts: finished videos of others must not be taken for theirs.
+def check_pictures(config: GenerateConfig, bucket: Bucket, images: list[str]) -> dict[str, str]:
+    """The pictures' hashes, by path or URI.
+
+    Raises:
+        RequestError: one of them cannot be read, or leaves nothing to be made.
+    """
+    if images and bucket.frames == 1:
+        raise RequestError(f"prompts={config.prompts}: begins from a picture, and with frames=1 nothing follows it")
+    hashes = {}
+    for image in dict.fromkeys(images):
+        try:
+            data = storage.read_bytes(image)
+            read_picture(data, bucket)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise RequestError(f"prompts={config.prompts}: {image}: no such picture") from error
+        except ValueError as error:
+            raise RequestError(f"prompts={config.prompts}: {image}: {error}") from error
+        hashes[image] = hashlib.sha256(data).hexdigest()
+    return hashes
+
+
+def claim_inputs(config: GenerateConfig, export: str, videos: list[Video], pictures: dict[str, str]) -> None:
+    """Binds the output to this model, these prompts and pictures: finished videos must not be taken for others'.
 
     Raises:
         RequestError: the output holds videos of others.
     """
     weights = storage.join(export, "transformer")
     model = {name: storage.sha256_file(storage.join(weights, name)) for name in storage.list_dir(weights)}
-    names = [[video.name, video.prompt] for video in videos]
+    names = [
+        [video.name, video.prompt.text, *([pictures[video.prompt.image]] if video.prompt.image else [])]
+        for video in videos
+    ]
     inputs = {"model": model, "videos": names}
     target = storage.join(config.output, "work", "inputs.json")
     if storage.exists(target):
@@ -178,45 +178,46 @@ def claim_inputs(config: GenerateConfig, export: str, videos: list[Video]) -> No
     storage.write_atomic(target, json.dumps(inputs, sort_keys=True).encode())
 
 
-def has_gpus() -> bool:
-    import ray
-
-    return ray.cluster_resources().get("GPU", 0) > 0
-
-
 # ---------------------------------------------------------------------------------------------------- in a worker
 
 
 def make_video(job: VideoJob) -> str:
     """Makes one video and puts it in its place. Returns its name."""
     card = read_card(job.export)
-    frames = draw(job.config, job.export, card, job.bucket, job.video)
+    frames = (frame for part in draw(job.config, job.export, card, job.bucket, job.video) for frame in part)
     data = encode_mp4(frames, card.fps)
     job.token.check()
     storage.write_atomic(storage.join(job.config.output, job.video.name), data)
     return job.video.name
 
 
-def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, video: Video) -> np.ndarray:
-    """The frames of one video, uint8 (T, H, W, 3)."""
+def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, video: Video) -> Iterator[np.ndarray]:
+    """The frames of one video in parts, uint8 (T, H, W, 3): all of them, or those of one block after the other."""
     model = load_model(export)
-    codec, encoder = get_codec(card.codec), get_text_encoder(card.text)
-    caption = with_motion(video.prompt, config.motion_score if config.motion_score >= 0 else None)
-    text, mask = (torch.from_numpy(part) for part in encoder.encode([caption]))
-    null_text, null_mask = (torch.from_numpy(part) for part in encoder.encode([config.negative_prompt]))
-    latents = sample(
-        model,
-        text,
-        mask,
-        null_text,
-        null_mask,
-        shape=(1, *codec.latent_shape(bucket.frames, bucket.height, bucket.width)),
-        steps=config.steps,
-        cfg=config.cfg,
-        scheduler=load_scheduler(storage.join(export, "scheduler")),
-        generator=torch.Generator().manual_seed(video.seed),
-    )
-    return codec.decode(latents[0].cpu().numpy())
+    codec, encoder = get_codec(card.codec, config.codec_path), get_text_encoder(card.text, config.text_path)
+    caption = with_motion(video.prompt.text, config.motion_score if config.motion_score >= 0 else None)
+    shape = (1, *codec.latent_shape(bucket.frames, bucket.height, bucket.width))
+    first = None
+    if video.prompt.image:
+        picture = read_picture(storage.read_bytes(video.prompt.image), bucket)
+        first = torch.from_numpy(codec.encode(picture))[None]
+    embedded = (encoder.encode_one(caption), encoder.encode_null(config.negative_prompt))
+    texts = [torch.from_numpy(part) for text in embedded for part in pad([text])]
+    if model.config.null_caption_tokens and not config.negative_prompt:
+        learned = model.null_caption.embedding.detach()[None]
+        texts[2:] = learned, torch.ones(learned.shape[:2])
+    settings: dict[str, Any] = {
+        "steps": config.steps,
+        "cfg": config.cfg,
+        "scheduler": load_scheduler(storage.join(export, "scheduler")),
+        "generator": torch.Generator().manual_seed(video.seed),
+        "first": first,
+    }
+    if length := config.block_frames or card.block_frames:
+        blocks = stream(model, *texts, shape, block_starts(shape[2], length), **settings)
+    else:
+        blocks = iter([sample(model, *texts, shape, **settings)])
+    yield from codec.decode_blocks(block[0].cpu().numpy() for block in blocks)
 
 
 @functools.lru_cache(maxsize=1)

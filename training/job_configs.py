@@ -21,7 +21,13 @@ class EncodeConfig:
         CurriculumConfig, "each stage's size, length and rate gives a clip one latent", result=False
     )
     codec: str = key("dct", "video codec", choices=tuple(CODECS))
+    codec_path: str = key(
+        "", "folder of the codec's weights (diffusers), or a pipeline's with vae/ in it; dct has none", result=False
+    )
     text: str = key("hashed", "text encoder", choices=tuple(TEXT_ENCODERS))
+    text_path: str = key(
+        "", "folder of Gemma and its tokenizer, or a pipeline's with text_encoder/ in it; hashed has none", result=False
+    )
     motion: str = key("motion", "score told to the model behind each caption, as ` motion score: 4.`; empty: none")
     keep_video: bool = key(False, "carry the mp4s over into the new dataset")
     workers: int = key(0, "shards encoded at once; 0: one a core", result=False)
@@ -42,14 +48,21 @@ class EncodeConfig:
 @dataclass
 class GenerateConfig:
     model: str = key(help="export folder of a run, or the run directory", result=False)
-    prompts: str = key(help="text file, one prompt a line", result=False)
+    prompts: str = key(
+        help="text file, one prompt a line; a line `text<image>path` begins from that picture", result=False
+    )
     output: str = key(help="folder for the mp4s", result=False)
+    codec_path: str = key("", "folder of the codec that the model's data was encoded with; dct has none", result=False)
+    text_path: str = key("", "folder of the text encoder of the model's data; hashed has none", result=False)
     samples_per_prompt: int = key(1, "videos of each prompt")
     steps: int = key(50, "solver steps")
     cfg: float = key(6.0, "classifier-free guidance; 1 is none")
     negative_prompt: str = key("", "what guidance moves away from")
     motion_score: int = key(10, "told to the model as ` motion score: 10.`; -1: nothing is said")
-    frames: int = key(0, "length, 4k + 1; 0: the model's own size and length")
+    frames: int = key(
+        0, "length, 4k + 1; 0: the model's own; a block-causal model goes on as long as asked, in constant memory"
+    )
+    block_frames: int = key(0, "latent frames made at once by a block-causal model; 0: as many as it was trained on")
     height: int = key(0, "pixels; 0: the model's own")
     width: int = key(0, "pixels; 0: the model's own")
     seed: int = key(0, "each video's noise follows from it, the prompt's line and the sample's number")
@@ -63,6 +76,7 @@ class GenerateConfig:
             ("motion_score", -1),
             ("seed", 0),
             ("frames", 0),
+            ("block_frames", 0),
             ("height", 0),
             ("width", 0),
         ):
@@ -72,5 +86,15 @@ class GenerateConfig:
 
 @dataclass
 class ConvertConfig:
-    input: str = key(help="run directory, one of its checkpoints, or a diffusers folder (or its transformer/)")
-    output: str = key(help="folder to write: a diffusers transformer from a checkpoint, a checkpoint from diffusers")
+    input: str = key(help="run directory, checkpoint, diffusers folder, or an original .pth of SANA-Video")
+    output: str = key(help="folder to write, or a file named .pth")
+    to: str = key(
+        "auto",
+        "what to write; auto: an original to a .pth, else a checkpoint from diffusers and diffusers from the others",
+        choices=("auto", "checkpoint", "diffusers", "original"),
+    )
+    heads: int = key(0, "attention heads of an original .pth, which does not say; 0: SANA-Video's at its width")
+
+    def validate(self) -> None:
+        if self.heads < 0:
+            raise RequestError(f"heads={self.heads}: is at least 0")

@@ -53,6 +53,10 @@ class LatentDataset:
         names = (bucket.name for bucket in stage_buckets(stage))
         return next((name for name in names if latent_extension(name) in self._extensions[row]), None)
 
+    def latent_frames(self, stage: StageConfig) -> int:
+        """T of a stage's latents."""
+        return 1 + (stage.frames - 1) // int(self.index["latent_stride"][0])
+
     def latent(self, row: int, bucket: str) -> np.ndarray:
         """Float32 (C, T, H, W), about unit variance in each channel."""
         return np.load(io.BytesIO(self.dataset.read(row, latent_extension(bucket)))).astype(np.float32)
@@ -117,5 +121,5 @@ class LatentDataset:
                     f"curriculum.stages.{name}: no clip of the data has a latent of {wanted}; "
                     "encode it with this curriculum"
                 )
-            plans[name] = StagePlan(name, rows, stage.batch_size, seed)
+            plans[name] = StagePlan(name, rows, stage.batch_size, seed, stage.images, stage.image_batch_size)
         return plans

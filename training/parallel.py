@@ -6,6 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 
+def has_gpus() -> bool:
+    """Whether the cluster has any GPU, and so one for each task that runs a network."""
+    import ray
+
+    return ray.cluster_resources().get("GPU", 0) > 0
+
+
 def in_parallel(function: Callable[..., Any], jobs: Iterable[Any], workers: int, gpus: float = 0.0) -> Iterator[Any]:
     """`function(job)` for each job, at most `workers` at once, on one CPU each; results come as they are ready.
 

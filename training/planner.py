@@ -4,14 +4,17 @@ A stage sees its clips epoch by epoch. In an epoch each bucket gives ceil(clips 
 filled up with the bucket's first clips of that epoch (the wrap); within an epoch the batches of all buckets come
 mixed. Both orders are keyed permutations, so that the batch of any step is found in O(1): resuming costs nothing and
 needs no state but the step. A rank takes its slice of the global batch, which no number of ranks changes.
+
+Steps on images come at even distances among those on video, and go through the clips in an order of their own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -61,6 +64,7 @@ class Batch:
 
     bucket: str
     rows: tuple[int, ...]
+    images: bool = False  # of each clip the first latent frame alone
 
     def share(self, rank: int, workers: int) -> range:
         """The positions that a rank takes: an equal, contiguous slice."""
@@ -68,35 +72,73 @@ class Batch:
         return range(rank * size, (rank + 1) * size)
 
 
-class StagePlan:
-    """The batches of one stage over the rows of each bucket, as an endless sequence indexed by the stage's step."""
+class Order:
+    """Batches over the rows of each bucket, as an endless sequence indexed by their number."""
 
-    def __init__(self, stage: str, rows: dict[str, list[int]], batch_size: int, seed: int) -> None:
-        """`rows`: the dataset's row numbers by bucket name; buckets without rows take no part."""
-        self.stage, self.batch_size, self.seed = stage, batch_size, seed
-        self.rows = {bucket: list(rows[bucket]) for bucket in sorted(rows) if rows[bucket]}
-        if not self.rows:
-            raise ValueError(f"stage {stage}: no rows to plan")
-        self.buckets = list(self.rows)
-        self._ends = list(accumulate(-(-len(found) // batch_size) for found in self.rows.values()))
+    def __init__(self, name: str, rows: dict[str, list[int]], batch_size: int, seed: int) -> None:
+        self.name, self.rows, self.batch_size, self.seed = name, rows, batch_size, seed
+        self.buckets = list(rows)
+        self._ends = list(accumulate(-(-len(found) // batch_size) for found in rows.values()))
 
     @property
     def epoch_batches(self) -> int:
         """Batches in an epoch."""
         return self._ends[-1]
 
-    def batch(self, step: int) -> Batch:
-        """The global batch of the stage's step, counted from 0."""
-        epoch, place = divmod(step, self.epoch_batches)
-        slot = permute(place, self.epoch_batches, key64(self.seed, self.stage, epoch))
+    def batch(self, index: int) -> Batch:
+        """The batch of that number, counted from 0."""
+        epoch, place = divmod(index, self.epoch_batches)
+        slot = permute(place, self.epoch_batches, key64(self.seed, self.name, epoch))
         number = bisect_right(self._ends, slot)
         bucket = self.buckets[number]
         first = (slot - (self._ends[number - 1] if number else 0)) * self.batch_size
-        rows, key = self.rows[bucket], key64(self.seed, self.stage, epoch, bucket)
+        rows, key = self.rows[bucket], key64(self.seed, self.name, epoch, bucket)
         places = ((first + offset) % len(rows) for offset in range(self.batch_size))
         return Batch(bucket, tuple(rows[permute(place, len(rows), key)] for place in places))
 
     @property
+    def key(self) -> int:
+        """Over everything the order follows from."""
+        return key64(self.name, self.batch_size, self.seed, self.rows)
+
+
+class StagePlan:
+    """The batches of one stage over the rows of each bucket, as an endless sequence indexed by the stage's step."""
+
+    def __init__(
+        self,
+        stage: str,
+        rows: dict[str, list[int]],
+        batch_size: int,
+        seed: int,
+        images: float = 0.0,
+        image_batch_size: int = 0,
+    ) -> None:
+        """`rows`: the dataset's row numbers by bucket name; buckets without rows take no part.
+
+        `images` is the share of steps on images, `image_batch_size` how many such a step has, 0 for batch_size.
+        """
+        self.stage, self.images = stage, images
+        self.rows = {bucket: list(rows[bucket]) for bucket in sorted(rows) if rows[bucket]}
+        if not self.rows:
+            raise ValueError(f"stage {stage}: no rows to plan")
+        self._videos = Order(stage, self.rows, batch_size, seed)
+        self._images = Order(f"{stage} images", self.rows, image_batch_size or batch_size, seed)
+
+    @property
+    def epoch_batches(self) -> int:
+        """Batches of video in an epoch."""
+        return self._videos.epoch_batches
+
+    def batch(self, step: int) -> Batch:
+        """The global batch of the stage's step, counted from 0."""
+        before = math.floor(step * self.images)  # steps on images so far
+        if math.floor((step + 1) * self.images) > before:
+            return replace(self._images.batch(before), images=True)
+        return self._videos.batch(step - before)
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits over everything the order follows from: two plans with the same one give the same batches."""
-        return f"{key64(self.stage, self.batch_size, self.seed, self.rows):016x}"
+        key = key64(self._videos.key, self._images.key, self.images) if self.images else self._videos.key
+        return f"{key:016x}"

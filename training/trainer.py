@@ -79,9 +79,13 @@ def train(config: TrainConfig) -> Summary:
     if not storage.is_local(config.output):
         raise RequestError(f"output={config.output}: is a path that every worker sees, not an object store")
     # Workers run in another folder: what is relative here would be another place there.
-    config = replace(config, data=absolute(config.data), output=absolute(config.output))
+    config = replace(
+        config, data=absolute(config.data), output=absolute(config.output), init=config.init and absolute(config.init)
+    )
     dataset = LatentDataset.open(config.data)
     check_fit(config, dataset)
+    if config.init:
+        check_init(config)
     if config.workers:
         check_shares(config, config.workers)
     held_out = dataset.held_out(config.curriculum, config.seed, config.eval.fraction, config.eval.minimum)
@@ -105,7 +109,7 @@ def absolute(path: str) -> str:
 
 
 def check_fit(config: TrainConfig, dataset: LatentDataset) -> None:
-    """Raises RequestError where the model's inputs are not what the dataset holds."""
+    """Raises RequestError where the model's inputs or the stages' blocks do not fit what the dataset holds."""
     channels, width = dataset.index["latent_channels"], dataset.index["text_width"]
     if channels != config.model.in_channels:
         raise RequestError(
@@ -116,6 +120,28 @@ def check_fit(config: TrainConfig, dataset: LatentDataset) -> None:
             f"model.caption_channels={config.model.caption_channels}: the text embeddings of "
             f"data={config.data} are {width} wide"
         )
+    for name, stage in config.curriculum.stages.items():
+        frames = dataset.latent_frames(stage)
+        blocks = stage.blocks(frames)
+        if blocks and len(blocks) == 1:
+            raise RequestError(
+                f"curriculum.stages.{name}.block_frames={stage.block_frames}: its {frames} latent frames are one block "
+                f"then; may be at most {frames // 2}"
+            )
+
+
+def check_init(config: TrainConfig) -> None:
+    """Says what is new in a model that begins with other weights; raises RequestError where they do not fit it."""
+    import torch
+
+    from framemill.training.model import LinearDiT
+    from framemill.training.weight_source import start_from
+
+    with torch.device("meta"):
+        model = LinearDiT(config.model.shape())
+    modules = [name.removesuffix(".weight").removesuffix(".bias") for name in start_from(model, config.init)]
+    kinds = sorted({module.rpartition(".")[2] for module in modules})
+    say(f"train: begins with the weights of {config.init}; new: {', '.join(kinds) or 'nothing'}")
 
 
 def check_shares(config: TrainConfig, workers: int) -> None:
@@ -151,7 +177,12 @@ def worker_kind(config: TrainConfig) -> tuple[int, bool]:
 def identify(config: TrainConfig, dataset: LatentDataset, plans: dict[str, StagePlan], workers: int) -> dict[str, Any]:
     """What a run cannot change between two starts and still be the same run."""
     order = {name: plan.fingerprint for name, plan in plans.items()}
-    return {"config": digest(config), "data": dataset.digest, "workers": workers, "order": order}
+    identity = {"config": digest(config), "data": dataset.digest, "workers": workers, "order": order}
+    if config.init:
+        from framemill.training.weight_source import find_weights
+
+        identity["init"] = find_weights(config.init, "init").digest()
+    return identity
 
 
 def claim_identity(output: str, identity: dict[str, Any]) -> None:

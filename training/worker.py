@@ -27,7 +27,9 @@ from framemill.training.evaluation import Evaluation
 from framemill.training.latents import LatentDataset
 from framemill.training.loader import Clips, Loader
 from framemill.training.model import LinearDiT
+from framemill.training.model.compilation import compile_blocks
 from framemill.training.record import Record
+from framemill.training.weight_source import start_from
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,11 @@ class Worker:
         self.shape = config.model.shape()
         torch.manual_seed(config.seed)
         model = LinearDiT(self.shape)
+        if config.init and checkpoints.latest(config.output) is None:
+            start_from(model, config.init)
         model.checkpointing = config.activation_checkpointing
+        if config.compile:
+            compile_blocks(model.transformer_blocks, device)
         self.engine = Engine(model, config, device)
         self.step = self._resume()
         self.record = Record(config.output, self.step) if rank == 0 else None
@@ -128,16 +134,18 @@ class Worker:
             self.step += 1
             if self.record:
                 seconds, tokens = time.perf_counter() - began, self._tokens(clips) * self.workers
+                batch = self.plans[name].batch(stage_step)
                 self.record.write(
                     "train",
                     self.step,
                     stage=name,
                     stage_step=stage_step + 1,
-                    bucket=self.plans[name].batch(stage_step).bucket,
+                    task="images" if batch.images else "video",
+                    bucket=batch.bucket,
                     loss=loss,
                     grad_norm=grad_norm,
                     lr=stage.lr_at(stage_step),
-                    samples=stage.batch_size,
+                    samples=len(batch.rows),
                     tokens=tokens,
                     step_s=round(seconds, 4),
                     tokens_per_s=round(tokens / seconds, 1),
@@ -155,8 +163,11 @@ class Worker:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for part in clips.split(passes):
             x = flow.interpolate(part.x0, part.noise, part.sigma)
-            velocity = self.engine(x, flow.timestep(part.sigma), part.text, part.text_mask)
-            loss = (velocity - flow.velocity(part.x0, part.noise)).square().mean() / passes
+            dropped = part.dropped if self.shape.null_caption_tokens else None
+            velocity = self.engine(
+                x, flow.timestep(part.sigma), part.text, part.text_mask, stage.blocks(x.shape[2]), dropped
+            )
+            loss = flow.losses(velocity, flow.velocity(part.x0, part.noise), part.sigma).mean() / passes
             self.engine.backward(loss)
             total += loss.detach()
         grad_norm = self.engine.step(stage.lr_at(stage_step))

@@ -16,6 +16,7 @@ NO_PATHS = {
     *("address", "backend", "codec", "experiment", "job", "mode", "negative_prompt", "precision", "sha256", "suite"),
     *("activation", "head_sha256", "network"),
     *("api_key_env", "by", "caption", "key_", "motion", "prompt", "rejected", "served_model", "text", "uri", "url"),
+    *("to", "activation_checkpointing"),
 }
 CONF = Path(__file__).resolve().parents[2] / "conf"
 

@@ -64,6 +64,7 @@ def latent_dataset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
             extra={
                 "codec": "dct",
                 "latent_channels": 16,
+                "latent_stride": [4, 8, 8],
                 "text": "hashed",
                 "text_width": text.width,
                 "text_max_tokens": text.max_tokens,
@@ -73,3 +74,59 @@ def latent_dataset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def tiny_networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Folders of small networks with random weights, by the config names of what runs them."""
+    import torch
+    from diffusers import AutoencoderDC, AutoencoderKLLTX2Video, AutoencoderKLWan
+    from tokenizers.processors import TemplateProcessing
+    from transformers import Gemma2Config, Gemma2Model, GemmaTokenizer
+
+    folder = tmp_path_factory.mktemp("networks")
+    torch.manual_seed(0)
+    wan = AutoencoderKLWan(
+        base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
+    )
+    ltx2 = AutoencoderKLLTX2Video(
+        latent_channels=8,
+        block_out_channels=(8, 8, 16, 16),
+        decoder_block_out_channels=(8, 16, 32),
+        layers_per_block=(1, 1, 1, 1, 1),
+        decoder_layers_per_block=(1, 1, 1, 1),
+        scaling_factor=1.5,
+    )
+    ltx2.latents_mean.normal_()
+    ltx2.latents_std.uniform_(0.5, 2)
+    blocks = ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3
+    dcae = AutoencoderDC(
+        latent_channels=4,
+        attention_head_dim=8,
+        encoder_block_types=blocks,
+        decoder_block_types=blocks,
+        encoder_block_out_channels=(8,) * 6,
+        decoder_block_out_channels=(8,) * 6,
+        encoder_layers_per_block=(1,) * 6,
+        decoder_layers_per_block=(1,) * 6,
+        scaling_factor=0.41407,
+    )
+    wan.save_pretrained(folder / "wan" / "vae")
+    ltx2.save_pretrained(folder / "ltx2")
+    dcae.save_pretrained(folder / "dcae", max_shard_size="20KB")
+    words = dict.fromkeys("▁abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'.,:->\n")
+    vocab = {name: number for number, name in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *words])}
+    tokenizer = GemmaTokenizer(vocab=vocab, merges=[])
+    tokenizer._tokenizer.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 2)])
+    tokenizer.save_pretrained(folder / "gemma" / "tokenizer")
+    gemma = Gemma2Config(
+        vocab_size=len(vocab),
+        hidden_size=8,
+        head_dim=16,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        num_hidden_layers=2,
+        intermediate_size=16,
+    )
+    Gemma2Model(gemma).save_pretrained(folder / "gemma" / "text_encoder")
+    return {"dct": "", "hashed": "", **{name: str(folder / name) for name in ("wan", "ltx2", "dcae", "gemma")}}

@@ -21,15 +21,21 @@ def test_published_tables_are_used_as_they_are() -> None:
     assert Bucket(81, 704, 1280) in bucket_table(720, 81)
 
 
-@given(st.integers(32, 1080))
-def test_computed_tables_keep_area_and_ratio(resolution: int) -> None:
-    table = bucket_table(resolution, 9)
+@given(st.integers(32, 1080), st.sampled_from([SIDE, 32]))
+def test_computed_tables_keep_area_and_ratio(resolution: int, side: int) -> None:
+    table = bucket_table(resolution, 9, side)
     assert len(set(table)) == len(table)
     for bucket in table:
-        assert bucket.height % SIDE == bucket.width % SIDE == 0
-        if resolution >= 192:
+        assert bucket.height % side == bucket.width % side == 0
+        if resolution >= 12 * side:
             assert bucket.height * bucket.width == pytest.approx(resolution**2 * 16 / 9, rel=0.15)
     assert nearest_bucket(table, 100, 100).ratio == 1
+
+
+def test_a_codec_of_stride_32_gets_sides_that_divide() -> None:
+    assert bucket_table(720, 81, 32) == bucket_table(720, 81)
+    assert all(b.height % 32 == b.width % 32 == 0 for b in stage_buckets(stage(resolution=480, side=32)))
+    assert any(b.width % 32 for b in bucket_table(480, 81))
 
 
 def test_nearest_bucket_follows_the_picture() -> None:

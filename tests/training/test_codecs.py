@@ -27,9 +27,9 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", sorted(CODECS))
-def test_every_codec_has_the_shape_it_states(name: str) -> None:
-    codec = get_codec(name)
-    video = natural()
+def test_every_codec_has_the_shape_it_states(name: str, tiny_networks: dict[str, str]) -> None:
+    codec = get_codec(name, tiny_networks[name])
+    video = natural(width=96)
     latents = codec.encode(video)
     assert latents.shape == codec.latent_shape(*video.shape[:3])
     assert latents.dtype == np.float32
@@ -40,14 +40,17 @@ def test_every_codec_has_the_shape_it_states(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CODECS))
-def test_every_codec_is_causal(name: str) -> None:
-    codec = get_codec(name)
-    video, other = natural(), natural()
-    other[1:] = natural(seed=1)[1:]
+def test_every_codec_is_causal(name: str, tiny_networks: dict[str, str]) -> None:
+    codec = get_codec(name, tiny_networks[name])
+    video, other = natural(width=96), natural(width=96)
+    other[1:] = natural(width=96, seed=1)[1:]
     latents = codec.encode(video)
-    assert np.array_equal(latents[:, :1], codec.encode(other)[:, :1])
-    assert np.array_equal(latents[:, :1], codec.encode(video[:1]))
-    assert np.array_equal(codec.decode(latents)[:1], codec.decode(latents[:, :1]))
+    # A network's sums may be taken in another order where there are more of them.
+    nearest = 1e-5 if codec.folders else 0
+    assert np.abs(latents[:, :1] - codec.encode(other)[:, :1]).max() <= nearest
+    assert np.abs(latents[:, :1] - codec.encode(video[:1])).max() <= nearest
+    shown, alone = codec.decode(latents)[:1], codec.decode(latents[:, :1])
+    assert np.abs(shown.astype(int) - alone).max() <= (1 if codec.folders else 0)
 
 
 def test_coefficients_are_scipys() -> None:
@@ -103,5 +106,33 @@ def test_refuses_what_does_not_fit() -> None:
     for shape in ((8, 64, 64, 3), (9, 60, 64, 3), (9, 64, 60, 3), (0, 64, 64, 3)):
         with pytest.raises(ValueError, match="1 \\+ 4k frames"):
             codec.encode(np.zeros(shape, np.uint8))
-    with pytest.raises(RequestError, match="codec=mp3: may be dct"):
+    with pytest.raises(RequestError, match="codec=mp3: may be dct, wan, ltx2, dcae"):
         get_codec("mp3")
+    with pytest.raises(RequestError, match="codec_path=x: dct has no weights"):
+        get_codec("dct", "x")
+
+
+@pytest.mark.parametrize("name", sorted(CODECS))
+def test_blocks_decode_to_the_whole_video(name: str, tiny_networks: dict[str, str]) -> None:
+    codec = get_codec(name, tiny_networks[name])
+    latents = codec.encode(natural(17, width=96))
+    parts = list(
+        codec.decode_blocks(
+            latents[:, start:end] for start, end in ((0, 1), (1, 3), (3, 5)) if start < latents.shape[1]
+        )
+    )
+    assert np.array_equal(np.concatenate(parts), codec.decode(latents))
+
+
+def test_dct_decodes_a_block_as_soon_as_it_is_there() -> None:
+    codec = get_codec("dct")
+    latents = codec.encode(natural(17))
+    asked: list[int] = []
+
+    def blocks():
+        for start in range(0, 4, 2):
+            asked.append(start)
+            yield latents[:, start : start + 2]
+
+    parts = codec.decode_blocks(blocks())
+    assert len(next(parts)) == 5 and asked == [0]

@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> Path:
 
 def test_there_and_back(run: Path, tmp_path: Path) -> None:
     result = convert(ConvertConfig(str(run), str(tmp_path / "transformer")))
-    assert "diffusers transformer" in result.line()
+    assert "-> diffusers " in result.line()
     first = load_file(run / "checkpoints" / "low-000020" / "model.safetensors")
     theirs, report = SanaVideoTransformer3DModel.from_pretrained(tmp_path / "transformer", output_loading_info=True)
     assert not any(report.values())

@@ -154,16 +154,16 @@ def test_goes_on_with_what_is_missing(dataset: str, encoded: Path, tmp_path: Pat
     output = tmp_path / "out"
     calls: list[int] = []
 
-    def stopped(function, jobs, workers):
+    def stopped(function, jobs, workers, gpus):
         for job in jobs:
             calls.append(job.number)
             if len(calls) == 2:
                 raise FramemillError("stopped")
             yield function(job)
 
-    def plain(function, jobs, workers):
+    def plain(function, jobs, workers, gpus):
         for job in jobs:
-            calls.append(job.number)
+            calls.extend([job.number] if function is encoding.encode_shard else [])
             yield function(job)
 
     monkeypatch.setattr(encoding, "in_parallel", stopped)
@@ -198,7 +198,7 @@ def test_wrong_requests(dataset: str, encoded: Path, tmp_path: Path) -> None:
         encode(settings(str(encoded), tmp_path / "out"))
     with pytest.raises(RequestError, match="keep_video was False, is True"):
         encode(settings(dataset, encoded, keep_video=True))
-    with pytest.raises(RequestError, match=r"\[\[32, 9, 16\.0\], \[48, 17, 16\.0\]\], the curriculum has \[\[32"):
+    with pytest.raises(RequestError, match=r"\[\[32, 9, 16\.0, 16\], \[48, 17, 16\.0, 16\]\], the curriculum has"):
         encode(EncodeConfig(dataset, str(encoded), CurriculumConfig({"only": stage(32, 9)})))
     with pytest.raises(RequestError, match="one rate"):
         EncodeConfig("in", "out", CurriculumConfig({"a": stage(32, 9), "b": stage(32, 9, fps=8.0)})).validate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,26 @@ def test_captions_are_exchanged_for_different_ones() -> None:
     assert other_captions([a, b, c]) == [1, 2, 0]
     assert other_captions([a, a, b]) == [2, 2, 0]
     assert other_captions([a, a]) == [0, 1]
+
+
+def test_image_to_video_and_images_are_evaluated_where_they_are_trained(evaluation: Evaluation) -> None:
+    stage = replace(STAGE, image_to_video=0.5, images=0.5, block_frames=2)
+    mixed = Evaluation(evaluation.dataset, evaluation.rows, stage, QUANTILES, seed=0)
+    seen: list[tuple[int, bool, list[int] | None]] = []
+
+    def listen(x: Tensor, timestep: Tensor, text: Tensor, mask: Tensor, blocks: list[int] | None) -> Tensor:
+        seen.append((x.shape[2], bool((timestep[:, 0] == 0).all()), blocks))
+        return torch.zeros_like(x)
+
+    summary = mixed.summary(mixed.losses(listen, CPU, 0, 1))
+    video = (5, False, [0, 3])
+    assert seen == [video, video, (5, True, [0, 3]), (1, False, [0])] * len(mixed.rows)
+    plain = evaluation.summary(evaluation.losses(zero, CPU, 0, 1))
+    assert {name: summary[name] for name in plain} == plain
+    power = torch.zeros(2, dtype=torch.float64)
+    for number in range(len(mixed.rows)):
+        clip = evaluation.clip(number)
+        target = flow.velocity(clip.x0, clip.noise).double().square()
+        power += torch.stack([target[:, :, 1:].mean(), target[:, :, :1].mean()]) / len(mixed.rows)
+    assert summary["loss_image_to_video"] == pytest.approx(float(power[0]))
+    assert summary["loss_images"] == pytest.approx(float(power[1]))

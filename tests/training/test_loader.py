@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from framemill.platform.errors import RequestError
-from framemill.training.curriculum import CurriculumConfig, StageConfig
+from framemill.training import flow
+from framemill.training.curriculum import CurriculumConfig, StageConfig, block_starts
 from framemill.training.latents import LatentDataset
 from framemill.training.loader import Clips, Loader
 
@@ -26,6 +28,13 @@ def dataset(latent_dataset: Callable[..., Path]) -> LatentDataset:
 def loader(dataset: LatentDataset, rank: int = 0, workers: int = 1, seed: int = 0, dropout: float = 0.1) -> Loader:
     plan = dataset.plans(CURRICULUM, dataset.held_out(CURRICULUM, 0, 0.1, 4), 0)["low"]
     return Loader(dataset, plan, LOW, seed=seed, caption_dropout=dropout, rank=rank, workers=workers)
+
+
+def mixed(dataset: LatentDataset, rank: int = 0, workers: int = 1, **changes: object) -> Loader:
+    """A loader of the second stage, five latent frames long, with changes to that stage."""
+    stage = replace(HIGH, batch_size=12, steps=16, **changes)
+    plan = dataset.plans(CurriculumConfig({"high": stage}), [], 0)["high"]
+    return Loader(dataset, plan, stage, seed=0, caption_dropout=0.1, rank=rank, workers=workers)
 
 
 def same(one: Clips, other: Clips) -> bool:
@@ -54,7 +63,9 @@ def test_captions_are_dropped_for_the_empty_one(dataset: LatentDataset) -> None:
     assert kept.text.shape[1] > len(null) and kept.text_mask.any(1).all()
     assert dropped.text.shape[1] == len(null)
     assert torch.equal(dropped.text, null.expand(6, -1, -1))
-    assert same(kept, dropped), "dropping a caption changes nothing else"
+    assert kept.dropped.tolist() == [False] * 6 and dropped.dropped.all()
+    assert torch.equal(kept.sigma, dropped.sigma) and torch.equal(kept.noise, dropped.noise)
+    assert torch.equal(kept.x0, dropped.x0), "dropping a caption changes nothing else"
 
 
 def test_clips_split_into_equal_parts(dataset: LatentDataset) -> None:
@@ -84,3 +95,55 @@ def test_too_little_data_is_refused_by_name(latent_dataset: Callable[..., Path])
     other = CurriculumConfig({"huge": StageConfig(resolution=96, frames=9, steps=1, batch_size=1, lr=1), "high": HIGH})
     with pytest.raises(RequestError, match=r"curriculum\.stages\.huge"):
         tiny.plans(other, [], 0)
+
+
+def test_text_to_video_has_one_sigma_for_all_frames(dataset: LatentDataset) -> None:
+    sigma = mixed(dataset).load(0).sigma
+    assert sigma.shape == (12, 5) and (sigma == sigma[:, :1]).all() and sigma.min() > 0
+
+
+def test_image_to_video_gives_the_first_frame_of_a_share_of_clips(dataset: LatentDataset) -> None:
+    plain, some = mixed(dataset), mixed(dataset, image_to_video=0.25)
+    given = 0
+    for step in range(16):
+        whole, clips = plain.load(step), some.load(step)
+        first, rest = clips.sigma[:, 0], clips.sigma[:, 1:]
+        given += int((first == 0).sum())
+        assert torch.equal(rest, whole.sigma[:, 1:]) and torch.equal(clips.noise, whole.noise)
+        assert torch.equal(first[first > 0], whole.sigma[first > 0, 0])
+        noisy = flow.interpolate(clips.x0, clips.noise, clips.sigma)
+        assert torch.equal(noisy[first == 0, :, 0], clips.x0[first == 0, :, 0])
+    assert 0.25 * 192 - 4 * 6 < given < 0.25 * 192 + 4 * 6  # 4 standard deviations of 192 clips
+    assert (mixed(dataset, image_to_video=1.0).load(0).sigma[:, 0] == 0).all()
+
+
+def test_blocks_have_sigmas_that_rise(dataset: LatentDataset) -> None:
+    loader = mixed(dataset, block_frames=2, image_to_video=0.5)
+    starts = loader.stage.blocks(5)
+    assert starts == [0, 3]
+    sigma = torch.cat([loader.load(step).sigma for step in range(4)])
+    assert (sigma[:, 1] == sigma[:, 2]).all() and (sigma[:, 3] == sigma[:, 4]).all()
+    assert (sigma[:, 1] <= sigma[:, 3]).all() and not (sigma[:, 1] == sigma[:, 3]).all()
+    assert ((sigma[:, 0] == 0) | (sigma[:, 0] == sigma[:, 1])).all()
+
+
+def test_images_are_the_first_latent_frames(dataset: LatentDataset) -> None:
+    changes = {"images": 0.5, "image_batch_size": 6, "block_frames": 2, "image_to_video": 1.0}
+    loader = mixed(dataset, **changes)
+    kinds = [loader.plan.batch(step).images for step in range(4)]
+    assert kinds == [False, True, False, True]
+    images, batch = loader.load(1), loader.plan.batch(1)
+    assert images.x0.shape[:3] == (6, 16, 1) and images.sigma.shape == (6, 1)
+    assert images.sigma.min() > 0, "an image is never given: there would be nothing to learn"
+    whole = torch.from_numpy(dataset.latent(batch.rows[2], batch.bucket))
+    assert torch.equal(images.x0[2], whole[:, :1])
+    parts = [mixed(dataset, rank, 2, **changes).load(1) for rank in range(2)]
+    assert torch.equal(torch.cat([part.noise for part in parts]), images.noise)
+
+
+def test_blocks_are_of_equal_length_but_for_the_first() -> None:
+    assert block_starts(21, 10) == [0, 11]
+    assert block_starts(261, 10) == [0, *range(11, 261, 10)]
+    assert block_starts(20, 10) == [0, 10]
+    assert block_starts(3, 10) == block_starts(1, 1) == [0]
+    assert block_starts(4, 1) == [0, 1, 2, 3]

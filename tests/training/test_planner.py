@@ -80,3 +80,26 @@ def test_order_changes_with_epoch_seed_and_fingerprint_with_content() -> None:
     other = plan({"9x48x80": 64}, 8, seed=1)
     assert stage.batch(0) != other.batch(0)
     assert len({stage.fingerprint, other.fingerprint, plan({"9x48x80": 65}, 8).fingerprint}) == 3
+
+
+@given(st.floats(0, 1), st.integers(1, 60), st.integers(1, 6))
+def test_steps_on_images_come_evenly_and_in_an_order_of_their_own(share: float, steps: int, size: int) -> None:
+    rows = {"9x48x80": list(range(31)), "9x64x64": list(range(31, 38))}
+    mixed = StagePlan("low", rows, 4, 0, share, size)
+    batches = [mixed.batch(step) for step in range(steps)]
+    for count in range(steps + 1):
+        assert abs(sum(batch.images for batch in batches[:count]) - share * count) < 1
+    alone = StagePlan("low", rows, 4, 0)
+    videos = [batch for batch in batches if not batch.images]
+    assert videos == [alone.batch(step) for step in range(len(videos))], "the videos' own order is not touched"
+    images = [batch for batch in batches if batch.images]
+    assert all(len(batch.rows) == size and set(batch.rows) <= set(rows[batch.bucket]) for batch in images)
+    assert mixed.batch(steps - 1) == StagePlan("low", rows, 4, 0, share, size).batch(steps - 1)
+
+
+def test_images_are_part_of_the_fingerprint() -> None:
+    rows = {"9x48x80": list(range(31))}
+    plans = [StagePlan("low", rows, 4, 0, *more) for more in ((), (0.5,), (0.25,), (0.5, 8))]
+    assert len({plan.fingerprint for plan in plans}) == 4
+    seen = Counter(row for step in range(0, 62, 2) for row in plans[1].batch(step + 1).rows)
+    assert set(seen) == set(range(31)), "31 steps on 4 images go through all clips"

@@ -9,14 +9,15 @@ from framemill.training.text.hashed import pieces
 
 
 @pytest.mark.parametrize("name", sorted(TEXT_ENCODERS))
-def test_every_encoder_keeps_its_limits(name: str) -> None:
-    encoder = get_text_encoder(name)
+def test_every_encoder_keeps_its_limits(name: str, tiny_networks: dict[str, str]) -> None:
+    encoder = get_text_encoder(name, tiny_networks[name])
     text, mask = encoder.encode(["", "a red ball", "word " * 1000])
     assert text.shape == (3, encoder.max_tokens, encoder.width) and text.dtype == np.float32
     assert mask.sum(1)[0] >= 1 and mask.sum(1)[2] == encoder.max_tokens
     assert not text[~mask].any()
     assert np.array_equal(text[1][mask[1]], encoder.encode_one("a red ball"))
     assert 0.5 < np.sqrt(np.square(text[mask]).mean()) < 2
+    assert 1 <= len(encoder.encode_null()) < encoder.max_tokens
 
 
 def test_hashed_pieces() -> None:
@@ -46,5 +47,7 @@ def test_hashed_vectors_are_the_same_everywhere() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(RequestError, match="text=gemini: may be hashed"):
+    with pytest.raises(RequestError, match="text=gemini: may be hashed, gemma"):
         get_text_encoder("gemini")
+    with pytest.raises(RequestError, match="text_path=x: hashed has no weights"):
+        get_text_encoder("hashed", "x")

@@ -38,6 +38,11 @@ KEYS = [
     "curriculum.stages.low.micro_batch=1",
     "curriculum.stages.high.steps=10",
     "curriculum.stages.high.batch_size=4",
+    "curriculum.stages.high.block_frames=2",
+    "curriculum.stages.high.image_to_video=0.5",
+    "curriculum.stages.high.images=0.3",
+    "curriculum.stages.high.image_batch_size=8",
+    "model.null_caption_tokens=3",
     "curriculum.stages.low.warmup=3",
     "model.num_layers=1",
     "model.num_attention_heads=2",
@@ -129,7 +134,7 @@ def config_of(data: Path, output: Path, *more: str) -> TrainConfig:
 
 def test_a_killed_run_ends_with_the_same_losses_to_the_last_digit(whole: Path, killed: tuple[Path, int]) -> None:
     output, resumed = killed
-    names = ("step", "stage", "stage_step", "bucket", "loss", "grad_norm", "lr")
+    names = ("step", "stage", "stage_step", "task", "bucket", "loss", "grad_norm", "lr")
     for kind in ("train", "eval", "baseline"):
         undisturbed, other = lines_of(whole, kind), lines_of(output, kind)
         if kind == "train":
@@ -197,6 +202,27 @@ def test_both_ranks_see_their_own_samples(whole: Path, data: Path) -> None:
     assert abs(powers[0] - powers[1]) > 1e-3
 
 
+def test_a_stage_in_blocks_mixes_its_tasks(whole: Path) -> None:
+    """Steps on images come where 0.3 of the stage's ten steps leave them, and each task is evaluated on its own."""
+    lines = [line for line in lines_of(whole, "train") if line["stage"] == "high"]
+    tasks = [(line["task"], line["samples"]) for line in lines]
+    assert tasks == [("images", 8) if step in (4, 7, 10) else ("video", 4) for step in range(1, 11)]
+    for line in lines:
+        tokens = {"17x64x112": 4 * 7, "17x80x80": 5 * 5}[line["bucket"]] * {"video": 5, "images": 1}[line["task"]]
+        assert line["tokens"] == line["samples"] * tokens
+    first, *_, last = lines_of(whole, "eval")
+    for name in ("loss", "loss_image_to_video", "loss_images"):
+        assert last[name] < first[name]
+
+
+def test_a_stage_of_one_block_is_refused(data: Path, tmp_path: Path) -> None:
+    config = config_of(data, tmp_path / "run", "curriculum.stages.low.block_frames=2")
+    with pytest.raises(
+        RequestError, match=r"low\.block_frames=2: its 3 latent frames are one block then; may be at most 1"
+    ):
+        train(config)
+
+
 def test_each_rank_holds_its_half_of_the_optimiser(whole: Path) -> None:
     """ZeRO's promise: ceil(parameters / workers), up to its alignment of a few numbers."""
     newest = latest(str(whole))
@@ -220,6 +246,7 @@ def test_what_a_run_leaves(whole: Path) -> None:
     assert audit(str(whole)) == []
     info = json.loads((whole / "export" / "framemill.json").read_text())
     assert (info["codec"], info["text"], info["step"], info["bucket"]) == ("dct", "hashed", STEPS, "17x64x112")
+    assert info["block_frames"] == 2
     assert (whole / "export" / "scheduler" / "scheduler_config.json").exists()
     assert (whole / "loss.png").stat().st_size > 5000
 
@@ -266,3 +293,17 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(killed: tuple[Path, int], data
             train(config_of(data, output))
     finally:
         weights.write_bytes(whole)
+
+
+def test_begins_with_the_weights_of_another_run(whole: Path, data: Path, tmp_path: Path) -> None:
+    """Before its first step it is as good as the other was after its last."""
+    steps = ["curriculum.stages.low.steps=1", "curriculum.stages.high.steps=1"]
+    assert main(["train", *words(data, tmp_path / "run"), *steps, f"init={whole}"]) == 0
+    before, after = lines_of(whole, "eval")[-1], lines_of(tmp_path / "run", "eval")[0]
+    assert after["step"] == 0 and after["loss"] == pytest.approx(before["loss"], rel=1e-5)
+    earlier = whole / "checkpoints" / "high-000015"
+    with pytest.raises(RequestError, match="this run has init"):
+        train(config_of(data, tmp_path / "run", *steps, f"init={earlier}"))
+    with pytest.raises(RequestError, match=r"has no tensor transformer_blocks\.1\."):
+        train(config_of(data, tmp_path / "deeper", f"init={whole}", "model.num_layers=2"))
+    assert not (tmp_path / "deeper").exists()

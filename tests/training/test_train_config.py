@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from framemill.platform.config import compose, config_groups
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen import digest
 from framemill.training.config import TrainConfig
-from framemill.training.curriculum import stage_buckets
+from framemill.training.curriculum import StageConfig, stage_buckets
 from framemill.training.trainer import train
 
 WORDS = ["data=here", "output=there"]
@@ -48,10 +49,13 @@ def test_paths_and_workers_are_no_part_of_the_result() -> None:
         ("zero_stage=4", "zero_stage=4: may be 0, 1, 2, 3"),
         ("precision=fp16", "precision=fp16: may be fp32, bf16"),
         ("curriculum.stages.low.steps=0", "steps=0"),
-        ("curriculum=giant", "curriculum=giant: may be sana_480p, tiny"),
+        ("curriculum=giant", "curriculum=giant: may be sana_480p, sana_stream, tiny"),
         ("eval.minimum=1", "eval.minimum=1"),
         ("model.patch_size=[2,2,2]", "patch_size"),
         ("caption_dropout=1", "caption_dropout=1"),
+        ("curriculum.stages.low.images=1.5", "images=1.5: is a share, from 0 to 1"),
+        ("curriculum.stages.low.image_batch_size=8", "image_batch_size=8: the stage has no images"),
+        ("curriculum.stages.low.block_frames=-1", "block_frames=-1: is at least 0"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(word: str, message: str) -> None:
@@ -67,3 +71,12 @@ def test_no_data_is_refused_by_name(tmp_path: Path) -> None:
 def test_the_config_needs_no_torch() -> None:
     code = "import sys, framemill.training.config; sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_images_are_shared_out_over_the_passes_of_a_step() -> None:
+    stage = StageConfig(resolution=64, frames=17, steps=1, batch_size=8, micro_batch=2, lr=1.0, images=0.5)
+    assert replace(stage, image_batch_size=16).micro_batches(2) == 2
+    with pytest.raises(RequestError, match="image_batch_size=6: has to be a multiple of the 2 workers x 2 passes"):
+        replace(stage, image_batch_size=6).micro_batches(2)
+    with pytest.raises(RequestError, match=r"images=0\.5: with frames=1 the stage is of images alone"):
+        replace(stage, frames=1).validate()

@@ -6,6 +6,8 @@ Shapes: T frames, H and W pixels; C channels; T', H', W' the latent grid.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,8 +17,14 @@ class Codec(ABC):
     """A causal video codec: the first frame is a latent frame of its own, each `stride[0]` that follow are another."""
 
     name: ClassVar[str]
-    channels: ClassVar[int]
-    stride: ClassVar[tuple[int, int, int]]
+    channels: int
+    stride: tuple[int, int, int]
+    folders: tuple[Path, ...] = ()
+    """Where its weights lie; none for a codec without."""
+
+    @abstractmethod
+    def __init__(self, path: str) -> None:
+        """`path`: the folder of its weights; "" for a codec without."""
 
     def latent_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """(C, T', H', W') of a video of that many frames and pixels.
@@ -43,3 +51,10 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Float32 (C, T', H', W') -> RGB uint8 (T, H, W, 3)."""
+
+    def decode_blocks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The frames of one video, part by part, from its latents in blocks along T'.
+
+        A codec that cannot go on from a block decodes all of them together at the end.
+        """
+        yield self.decode(np.concatenate(list(blocks), axis=1))

@@ -1,36 +1,59 @@
 """The two attentions of a block: linear over the video's tokens, softmax over the text's.
 
-Shapes: B batch, N video tokens, L text tokens, D width, h heads, d width of a head.
+Shapes: B batch, N video tokens, L text tokens, D width, h heads, d width of a head, G groups of tokens that see the
+same past (the frames of a block-causal call, or all tokens as one).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framemill.training.model.layout import Layout
+from framemill.training.model.recompute import Recomputing
 from framemill.training.model.rope import rotate
 
 QK_NORM_EPS = 1e-5
-DENOMINATOR_EPS = 1e-15
 
 
-def linear_attention(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Attention with a ReLU kernel, linear in N (SANA-Video, equation 2). q, k, v and the result are (B, N, h, d).
+class Sums(NamedTuple):
+    """All that linear attention remembers of the tokens it has seen, float32."""
 
-    o_n = R(q_n) . sum_m R(k_m) v_m^T / (q_n . sum_m k_m), where R is the rotary embedding and q, k are not negative.
-    R stays out of the denominator: rotated products can cancel to zero, and the loss then diverges. All sums run in
-    float32, autocast or not: they run over the whole video.
+    kv: Tensor  # (B, h, d, d), sum of R(k) v^T
+    k: Tensor  # (B, h, d), sum of k
+
+
+def linear_attention(
+    q: Tensor, k: Tensor, v: Tensor, layout: Layout, eps: float, past: Sums | None = None
+) -> tuple[Tensor, Sums]:
+    """Attention with a ReLU kernel, linear in N (SANA-Video, equations 2 and 3). q, k, v and the result (B, N, h, d).
+
+    o_n = R(q_n) . sum_m R(k_m) v_m^T / (q_n . sum_m k_m + eps), where R is the rotary embedding, q and k are not
+    negative, and m goes over `past`, all earlier blocks and the token's own block. R stays out of the denominator:
+    rotated products can cancel to zero, and the loss then diverges. Everything runs in float32, autocast or not: the
+    sums go over the whole video. Returns the sums over all tokens and the past as well.
     """
     with torch.autocast(q.device.type, enabled=False):
         q, k, v = F.relu(q).float(), F.relu(k).float(), v.float()
-        state = torch.einsum("bnhd,bnhe->bhde", rotate(k, cos, sin), v)
-        numerator = torch.einsum("bnhd,bhde->bnhe", rotate(q, cos, sin), state)
-        denominator = torch.einsum("bnhd,bhd->bnh", q, k.sum(dim=1))
-        return numerator / (denominator + DENOMINATOR_EPS).unsqueeze(-1)
+        turned_q, turned_k = rotate(q, layout.turns), rotate(k, layout.turns)
+        groups = (1 if layout.last is None else len(layout.last), -1)
+        q, k, v, turned_q, turned_k = (
+            part.unflatten(1, groups).transpose(2, 3) for part in (q, k, v, turned_q, turned_k)
+        )  # (B, G, h, tokens, d)
+        kv = turned_k.transpose(-2, -1) @ v
+        k_sum = k.sum(dim=3)
+        if layout.last is not None:
+            kv, k_sum = kv.cumsum(1)[:, layout.last], k_sum.cumsum(1)[:, layout.last]
+        if past is not None:
+            kv, k_sum = kv + past.kv.unsqueeze(1), k_sum + past.k.unsqueeze(1)
+        out = (turned_q @ kv) / (q @ k_sum.unsqueeze(-1) + eps)
+        return out.transpose(2, 3).flatten(1, 2), Sums(kv[:, -1], k_sum[:, -1])
 
 
-class Attention(nn.Module):
+class Attention(Recomputing):
     """Projections that both attentions share. Queries and keys are normalised across all heads, before the split."""
 
     def __init__(self, width: int, inner: int, heads: int, bias: bool) -> None:
@@ -43,22 +66,35 @@ class Attention(nn.Module):
         self.norm_k = nn.RMSNorm(inner, eps=QK_NORM_EPS)
         self.to_out = nn.Sequential(nn.Linear(inner, width))  # "to_out.0" in the checkpoint format
 
-    def project(self, x: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """q of x and k, v of source, each (B, tokens, h, d)."""
-        q, k, v = self.norm_q(self.to_q(x)), self.norm_k(self.to_k(source)), self.to_v(source)
-        return (q.unflatten(-1, (self.heads, -1)), k.unflatten(-1, (self.heads, -1)), v.unflatten(-1, (self.heads, -1)))
+    def split(self, x: Tensor) -> Tensor:
+        """(B, tokens, D) -> (B, tokens, h, d)."""
+        return x.unflatten(-1, (self.heads, -1))
 
 
 class LinearSelfAttention(Attention):
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """x (B, N, D) -> (B, N, D)."""
-        out = linear_attention(*self.project(x, x), cos, sin)
-        return self.to_out(out.flatten(-2).to(x.dtype))
+    def __init__(self, width: int, heads: int, bias: bool, eps: float) -> None:
+        super().__init__(width, width, heads, bias)
+        self.eps = eps
+
+    def forward(self, x: Tensor, layout: Layout, past: Sums | None) -> tuple[Tensor, Sums]:
+        """x (B, N, D) -> (B, N, D), and the sums with x's tokens added."""
+        out, sums = self.chain(self.attend, self.to_q(x), self.to_k(x), self.to_v(x), layout, past)
+        return self.to_out(out), sums
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout, past: Sums | None) -> tuple[Tensor, Sums]:
+        q, k = self.norm_q(q), self.norm_k(k)
+        out, sums = linear_attention(self.split(q), self.split(k), self.split(v), layout, self.eps, past)
+        return out.flatten(-2).to(v.dtype), sums
 
 
 class TextCrossAttention(Attention):
-    def forward(self, x: Tensor, text: Tensor, bias: Tensor) -> Tensor:
-        """x (B, N, D), text (B, L, D), bias (B, 1, 1, L) added to the scores -> (B, N, D)."""
-        q, k, v = (part.transpose(1, 2) for part in self.project(x, text))
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    def read(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of a caption (B, L, D), each (B, L, h, d)."""
+        return self.split(self.norm_k(self.to_k(text))), self.split(self.to_v(text))
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """x (B, N, D), keys and values (B, L, h, d), mask (B, 1, 1, L): bool, or added to the scores -> (B, N, D)."""
+        q = self.split(self.chain(self.norm_q, self.to_q(x)))
+        q, k, v = (part.transpose(1, 2) for part in (q, keys, values))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.to_out(out.transpose(1, 2).flatten(-2))

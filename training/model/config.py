@@ -11,6 +11,9 @@ from framemill.platform.errors import RequestError
 DIFFUSERS_CLASS = "SanaVideoTransformer3DModel"
 DIFFUSERS_VERSION = "0.42.1"
 
+# Fields that diffusers does not have, and would warn of: a config.json holds them only where they differ from this.
+OURS = {"linear_attention_eps": 1e-15, "null_caption_tokens": 0}
+
 # Parts of the diffusers config that no released SANA-Video model uses. They are fields so that a config.json reads and
 # writes whole, and any other value is refused rather than ignored.
 ONLY = {
@@ -51,6 +54,8 @@ class LinearDiTConfig:
     guidance_embeds_scale: float = 0.1
     qk_norm: str = "rms_norm_across_heads"
     rope_max_seq_len: int = 1024  # longest axis of the token grid
+    linear_attention_eps: float = 1e-15  # added to the denominator; 1e-15 in diffusers, 1e-8 where SANA was trained
+    null_caption_tokens: int = 0  # length of a learned caption for guidance; 0: that is the encoder's, of no text
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patch_size", tuple(self.patch_size))
@@ -76,6 +81,16 @@ class LinearDiTConfig:
     def sana_video_2b(cls) -> LinearDiTConfig:
         """SANA-Video 2B at 480p on the Wan-VAE: 2,056,862,144 parameters."""
         return cls(mlp_ratio=3.0)
+
+    @classmethod
+    def sana_video_2b_720p(cls, channels: int = 32) -> LinearDiTConfig:
+        """SANA-Video 2B at 720p, a token for each latent: 32 channels of the paper's DC-AE-V, or 128 of LTX-2's VAE."""
+        return cls(in_channels=channels, out_channels=channels, mlp_ratio=3.0, sample_size=22, patch_size=(1, 1, 1))
+
+    @classmethod
+    def sana_video_4800m(cls) -> LinearDiTConfig:
+        """The width of the 2B and three times its depth, as SANA-1.5's 4.8B image model."""
+        return cls(num_layers=60, mlp_ratio=3.0)
 
     @classmethod
     def sana_video_600m(cls) -> LinearDiTConfig:
@@ -104,7 +119,7 @@ class LinearDiTConfig:
 
     def to_diffusers(self) -> dict[str, Any]:
         """The content of a diffusers config.json."""
-        values = dataclasses.asdict(self)
+        values = {name: value for name, value in vars(self).items() if OURS.get(name, ...) != value}
         return {
             "_class_name": DIFFUSERS_CLASS,
             "_diffusers_version": DIFFUSERS_VERSION,

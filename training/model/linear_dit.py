@@ -6,75 +6,61 @@ S tokens of a frame (H*W over the patch's area), F timesteps of a sample (1 or T
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from framemill.training.model import weights
-from framemill.training.model.attention import LinearSelfAttention, TextCrossAttention
+from framemill.training.model.block import Block, BlockMemory, modulate
+from framemill.training.model.caption import Caption, NullCaption, trim
 from framemill.training.model.config import LinearDiTConfig
 from framemill.training.model.embeddings import TimeEmbedding, TwoLinears
-from framemill.training.model.mix_ffn import MixFFN
-from framemill.training.model.rope import rotation
+from framemill.training.model.layout import Layout
+from framemill.training.model.recompute import POLICIES, Recomputing, recomputed
+from framemill.training.model.state import StreamState
 
 CAPTION_NORM_EPS = 1e-5
 OUT_NORM_EPS = 1e-6
 ZERO_AT_START = ("ff.conv_temp.weight", "attn2.to_out.0.weight", "proj_out.weight")
-MASKED = -10000.0  # finite: a caption of which every token is masked still gives numbers
-
-
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """x (B, T, S, D) under a shift and a scale (B, F, 1, D): one for a frame, never one for a token."""
-    return x * (1 + scale) + shift
-
-
-class Block(nn.Module):
-    """Self-attention, cross-attention, feed-forward; the first and the last modulated and gated by the timestep."""
-
-    def __init__(self, config: LinearDiTConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.norm1 = nn.LayerNorm(width, eps=config.norm_eps, elementwise_affine=False)
-        self.attn1 = LinearSelfAttention(width, width, config.num_attention_heads, bias=config.attention_bias)
-        self.attn2 = TextCrossAttention(width, config.cross_width, config.num_cross_attention_heads, bias=True)
-        self.norm2 = nn.LayerNorm(width, eps=config.norm_eps, elementwise_affine=config.norm_elementwise_affine)
-        self.ff = MixFFN(width, int(config.mlp_ratio * width))
-        self.scale_shift_table = nn.Parameter(torch.randn(6, width) / width**0.5)
-
-    def forward(
-        self, x: Tensor, modulation: Tensor, text: Tensor, text_bias: Tensor, cos: Tensor, sin: Tensor, rows: int
-    ) -> Tensor:
-        """x (B, T, S, D), modulation (B, F, 6, D), text (B, L, D) -> (B, T, S, D)."""
-        frame = x.shape[1:3]
-        shift1, scale1, gate1, shift2, scale2, gate2 = (self.scale_shift_table + modulation).unsqueeze(2).unbind(3)
-        h = modulate(self.norm1(x), shift1, scale1).flatten(1, 2)
-        x = x + gate1 * self.attn1(h, cos, sin).unflatten(1, frame)
-        # The text is read by the stream itself: no norm, no modulation, no gate.
-        x = x + self.attn2(x.flatten(1, 2), text, text_bias).unflatten(1, frame)
-        h = modulate(self.norm2(x), shift2, scale2).unflatten(2, (rows, -1))
-        return x + gate2 * self.ff(h).flatten(2, 3)
 
 
 class LinearDiT(nn.Module):
-    """Predicts the flow velocity noise - x0 of video latents. `checkpointing` trades compute for memory in training."""
+    """Predicts the flow velocity noise - x0 of video latents."""
 
     def __init__(self, config: LinearDiTConfig) -> None:
         super().__init__()
         self.config = config
-        self.checkpointing = False
         width = config.width
         self.patch_embedding = nn.Conv3d(config.in_channels, width, config.patch_size, stride=config.patch_size)
         self.time_embed = TimeEmbedding(width)
         self.caption_projection = TwoLinears(config.caption_channels, width, nn.GELU(approximate="tanh"))
         self.caption_norm = nn.RMSNorm(width, eps=CAPTION_NORM_EPS)
+        if config.null_caption_tokens:
+            self.null_caption = NullCaption(config.null_caption_tokens, config.caption_channels)
         self.transformer_blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.scale_shift_table = nn.Parameter(torch.randn(2, width) / width**0.5)
         self.norm_out = nn.LayerNorm(width, eps=OUT_NORM_EPS, elementwise_affine=False)
         _, rows, columns = config.patch_size
         self.proj_out = nn.Linear(width, rows * columns * config.out_channels)
+        self.checkpointing = "none"
         self.init_weights()
+
+    @property
+    def checkpointing(self) -> str:
+        """What the backward pass computes again to save memory: "none", "selective" (what is cheap) or "full"."""
+        return self._checkpointing
+
+    @checkpointing.setter
+    def checkpointing(self, policy: str) -> None:
+        if policy not in POLICIES:
+            raise ValueError(f"checkpointing={policy}: is one of {', '.join(POLICIES)}")
+        self._checkpointing = policy
+        for module in self.modules():
+            if isinstance(module, Recomputing):
+                module.recomputes = policy != "none"
 
     @torch.no_grad()
     def init_weights(self) -> None:
@@ -98,47 +84,118 @@ class LinearDiT(nn.Module):
             if name.endswith(ZERO_AT_START):
                 nn.init.zeros_(parameter)
 
-    def forward(self, latents: Tensor, timestep: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        text: Tensor | Caption,
+        text_mask: Tensor | None = None,
+        blocks: Sequence[int] | None = None,
+        dropped: Tensor | None = None,
+    ) -> Tensor:
         """The velocity (B, C, T, H, W) at noisy latents.
 
         Args:
             latents: (B, C, T, H, W); H and W are multiples of the patch.
             timestep: (B,), or (B, T) with one for each latent frame; 0 (clean) to 1000 (noise), fractions and all.
-            text: (B, L, caption_channels).
-            text_mask: (B, L), true or 1 at tokens that are there.
+            text: (B, L, caption_channels), or what `read_caption` made of it.
+            text_mask: (B, L), true or 1 at tokens that are there; None with a Caption.
+            blocks: the first frames of blocks, rising from 0: a frame sees its block and those before it. None: all
+                frames see each other.
+            dropped: (B,), true where the learned null caption takes the text's place; only where the config has one.
 
         Raises:
             ValueError: shapes that do not fit, or an axis beyond rope_max_seq_len tokens.
         """
-        frames, rows, columns = grid = self.token_grid(latents)
+        if dropped is not None:
+            text, text_mask = self.null_caption(text, text_mask, dropped)
+        return self._run(latents, timestep, self._caption(text, text_mask), blocks)[0]
+
+    def new_state(self, batch: int, height: int, width: int) -> StreamState:
+        """The state before the first block of videos with latents (batch, C, any, height, width)."""
+        _, rows, columns = self.token_grid((1, height, width))
+        return StreamState.empty(self.config, batch, rows * columns, self.proj_out.weight)
+
+    def step(
+        self,
+        block: Tensor,
+        timestep: Tensor,
+        text: Tensor | Caption,
+        text_mask: Tensor | None,
+        state: StreamState,
+        commit: bool,
+    ) -> tuple[Tensor, StreamState]:
+        """The velocity of a video's next block (B, C, frames, H, W), given the state of all before it.
+
+        Equals what `forward` with `blocks` gives for these frames. A sampler calls it with `commit` false until the
+        block is clean, and once more with `commit` true at timestep 0: only then is the block folded into the state
+        that is returned, which carries no gradient. Without `commit` that is the state that was given.
+
+        Raises:
+            ValueError: as `forward`, and a state of another model, batch or size.
+        """
+        _, rows, columns = self.token_grid(block.shape[2:])
+        expected = (len(block), 1, rows * columns, self.config.width)
+        found = [tuple(memory.last.shape) for memory in state.memories]
+        if found != [expected] * len(self.transformer_blocks):
+            raise ValueError(f"state of {len(found)} blocks with frames {found[:1]}: the model's are {expected}")
+        caption = self._caption(text, text_mask)
+        velocity, memories = self._run(block, timestep, caption, None, state, commit)
+        return velocity, StreamState(state.frame + block.shape[2], tuple(memories)) if commit else state
+
+    def read_caption(self, text: Tensor, text_mask: Tensor) -> Caption:
+        """What every block takes of a caption (B, L, caption_channels); give it to `forward` in place of the text."""
+        text, mask = trim(text.to(self.proj_out.weight.dtype), text_mask)
+        text = self.caption_norm(self.caption_projection(text))
+        pairs = [cast(Block, block).attn2.read(text) for block in self.transformer_blocks]
+        return Caption(tuple(k for k, _ in pairs), tuple(v for _, v in pairs), mask)
+
+    def _caption(self, text: Tensor | Caption, text_mask: Tensor | None) -> Caption:
+        if isinstance(text, Caption):
+            return text
+        if text_mask is None:
+            raise ValueError("text_mask: is needed beside text")
+        return self.read_caption(text, text_mask)
+
+    def _run(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        caption: Caption,
+        blocks: Sequence[int] | None,
+        state: StreamState | None = None,
+        commit: bool = False,
+    ) -> tuple[Tensor, list[BlockMemory]]:
+        """The velocity and, with `commit`, what each block is to remember."""
+        frames, rows, columns = grid = self.token_grid(latents.shape[2:])
         timestep = timestep.reshape(len(latents), -1)
         if timestep.shape[1] not in (1, frames):
             raise ValueError(f"timestep {tuple(timestep.shape)}: is (B,) or (B, {frames}), one per latent frame")
-        dtype = self.proj_out.weight.dtype
-        x = self.patch_embedding(latents.to(dtype)).flatten(3).permute(0, 2, 3, 1)  # (B, T, S, D)
+        x = self.patch_embedding(latents.to(self.proj_out.weight.dtype)).flatten(3).permute(0, 2, 3, 1)  # (B, T, S, D)
         time, modulation = self.time_embed(timestep)
-        text = self.caption_norm(self.caption_projection(text.to(dtype)))
-        text_bias = ((1 - text_mask.to(x.dtype)) * MASKED)[:, None, None, :]
-        cos, sin = rotation(grid, self.config.attention_head_dim, x.device)
-        for block in self.transformer_blocks:
-            if self.checkpointing and self.training:
-                x = checkpoint(block, x, modulation, text, text_bias, cos, sin, rows, use_reentrant=False)
-            else:
-                x = block(x, modulation, text, text_bias, cos, sin, rows)
+        config = self.config
+        layout = Layout.of(
+            grid, blocks, config.attention_head_dim, config.rope_max_seq_len, x.device, state.frame if state else 0
+        )
+        memories: list[BlockMemory] = []
+        for number, block in enumerate(self.transformer_blocks):
+            past = state.memories[number] if state else None
+            inputs = (x, modulation, caption.keys[number], caption.values[number], caption.mask, layout, past)
+            x, memory = recomputed(block, *inputs) if self.checkpointing == "full" else block(*inputs)
+            if commit:
+                memories.append(memory.kept(self.proj_out.weight.dtype))
+            del memory  # a view of an activation
         shift, scale = (self.scale_shift_table + time.unsqueeze(2)).unsqueeze(2).unbind(3)
-        patches = self.proj_out(modulate(self.norm_out(x), shift, scale))
-        return self.unpatchify(patches, rows, columns).to(latents.dtype)
+        patches = self.proj_out(modulate(self.norm_out, x, shift, scale))
+        return self.unpatchify(patches, rows, columns).to(latents.dtype), memories
 
-    def token_grid(self, latents: Tensor) -> tuple[int, int, int]:
-        """Frames, rows and columns of tokens for latents (B, C, T, H, W)."""
-        frames, height, width = latents.shape[2:]
+    def token_grid(self, size: Sequence[int]) -> tuple[int, int, int]:
+        """Frames, rows and columns of tokens for latents of that many frames, rows and columns."""
+        frames, height, width = size
         _, patch_height, patch_width = self.config.patch_size
         if height % patch_height or width % patch_width:
             raise ValueError(f"latents of {height}x{width}: sides are multiples of {patch_height}x{patch_width}")
-        grid = (frames, height // patch_height, width // patch_width)
-        if max(grid) > self.config.rope_max_seq_len:
-            raise ValueError(f"token grid {grid}: no axis may be longer than {self.config.rope_max_seq_len}")
-        return grid
+        return frames, height // patch_height, width // patch_width
 
     def unpatchify(self, patches: Tensor, rows: int, columns: int) -> Tensor:
         """(B, T, S, patch rows * patch columns * C) -> (B, C, T, H, W)."""

@@ -1,19 +1,25 @@
 """The feed-forward of a block, which is also where neighbouring tokens mix: 3x3 in space, 3 frames in time.
 
-Shapes: B batch, T frames, H and W rows and columns of tokens, D width.
+Shapes: B batch, T frames, H and W rows and columns of tokens, S = H*W tokens of a frame, D width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framemill.training.model.recompute import Recomputing
 
-class MixFFN(nn.Module):
+
+class MixFFN(Recomputing):
     """SANA's gated convolution with SANA-Video's temporal convolution as a shortcut around it.
 
     u = W_point(a * silu(g)), where (a, g) are the halves of depthwise3x3(silu(W_inverted x)); the result is
-    u + temporal(u), with a dense 3-tap convolution over frames that sees both neighbours.
+    u + temporal(u), with a dense 3-tap convolution over frames. It sees both neighbours, but no frame of a later
+    block: there it sees zeros, as it does before the video's first frame.
     """
 
     def __init__(self, width: int, hidden: int) -> None:
@@ -23,13 +29,30 @@ class MixFFN(nn.Module):
         self.conv_point = nn.Conv2d(hidden, width, 1, bias=False)
         self.conv_temp = nn.Conv2d(width, width, (3, 1), padding=(1, 0), bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, H, W, D) -> (B, T, H, W, D)."""
-        batch, frames, height, width = x.shape[:4]
+    def forward(self, x: Tensor, starts: Sequence[int], previous: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x (B, T, H, W, D) -> (B, T, H, W, D), and the last frame of u (B, 1, S, D).
+
+        `starts` are the first frames of blocks, `previous` is the last frame of u in an earlier call.
+        """
+        # The convolutions over one token are matrix products.
+        u = F.linear(x, self.conv_inverted.weight.flatten(1), self.conv_inverted.bias)
+        u = F.linear(self.chain(self.gated, u), self.conv_point.weight.flatten(1)).flatten(2, 3)
+        return (u + self.temporal(u, starts, previous)).view_as(x), u[:, -1:]
+
+    def gated(self, u: Tensor) -> Tensor:
+        """(B, T, H, W, 2 hidden) -> (B, T, H, W, hidden)."""
         # Tokens lie channel-last in memory: the permutes are views that convolutions take as they are.
-        u = F.silu(self.conv_inverted(x.flatten(0, 1).permute(0, 3, 1, 2)))
-        value, gate = self.conv_depth(u).chunk(2, dim=1)
-        u = self.conv_point(value * F.silu(gate))
-        u = u.unflatten(0, (batch, frames)).transpose(1, 2).flatten(3)  # (B, D, T, H*W)
-        u = u + self.conv_temp(u)
-        return u.permute(0, 2, 3, 1).unflatten(2, (height, width))
+        mixed = self.conv_depth(F.silu(u).flatten(0, 1).permute(0, 3, 1, 2))
+        value, gate = mixed.permute(0, 2, 3, 1).unflatten(0, u.shape[:2]).chunk(2, dim=-1)
+        return value * F.silu(gate)
+
+    def temporal(self, u: Tensor, starts: Sequence[int], previous: Tensor | None) -> Tensor:
+        """The convolution over frames of u (B, T, S, D), block by block, each with the frame before it."""
+        parts = []
+        for start, end in zip(starts, (*starts[1:], u.shape[1]), strict=True):
+            seen = u[:, max(start - 1, 0) : end]
+            if start == 0 and previous is not None:
+                seen = torch.cat((previous, seen), dim=1)
+            mixed = self.conv_temp(seen.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            parts.append(mixed[:, start - end :])
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

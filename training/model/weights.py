@@ -20,6 +20,7 @@ from framemill.training.model.config import LinearDiTConfig
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+NULL_CAPTION = "null_caption.safetensors"  # apart: diffusers knows of none, and reports a tensor without a place
 INDEX = "diffusion_pytorch_model.safetensors.index.json"
 
 
@@ -29,9 +30,15 @@ def save(folder: str | PathLike[str], config: LinearDiTConfig, tensors: Mapping[
     target.mkdir(parents=True, exist_ok=True)
     # Readers prefer an index: one left from a sharded model would hide the weights written here.
     (target / INDEX).unlink(missing_ok=True)
-    temporary = target / f".{WEIGHTS}.tmp"
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata={"format": "pt"})
-    os.replace(temporary, target / WEIGHTS)
+    (target / NULL_CAPTION).unlink(missing_ok=True)
+    files: dict[str, dict[str, Tensor]] = {WEIGHTS: {}}
+    for name, tensor in tensors.items():
+        file = NULL_CAPTION if name.startswith("null_caption.") else WEIGHTS
+        files.setdefault(file, {})[name] = tensor.contiguous()
+    for file, part in files.items():
+        temporary = target / f".{file}.tmp"
+        save_file(part, temporary, metadata={"format": "pt"})
+        os.replace(temporary, target / file)
     temporary = target / f".{CONFIG}.tmp"
     temporary.write_text(json.dumps(config.to_diffusers(), indent=2, sort_keys=True) + "\n")
     os.replace(temporary, target / CONFIG)
@@ -45,17 +52,18 @@ def load_config(folder: str | PathLike[str]) -> LinearDiTConfig:
 
 def load_tensors(folder: str | PathLike[str]) -> dict[str, Tensor]:
     """All tensors of a transformer folder."""
-    index = Path(folder) / INDEX
+    index, null_caption = Path(folder) / INDEX, Path(folder) / NULL_CAPTION
+    tensors = read_safetensors(null_caption) if null_caption.exists() else {}
     if not index.exists():
-        return read_safetensors(Path(folder) / WEIGHTS)
+        return read_safetensors(Path(folder) / WEIGHTS) | tensors
     where: dict[str, str] = read_json(index)["weight_map"]
-    tensors: dict[str, Tensor] = {}
+    apart, tensors = tensors, {}
     for shard in sorted(set(where.values())):
         tensors |= read_safetensors(Path(folder) / shard)
     if where.keys() != tensors.keys():
         names = sorted(where.keys() ^ tensors.keys())
         raise RequestError(f"{index}: {len(names)} tensors are not in index and shards alike, as {names[0]}")
-    return tensors
+    return tensors | apart
 
 
 def check(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str | PathLike[str]) -> None:

@@ -6,6 +6,7 @@ Shapes: B texts, L tokens, D width.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,12 +16,22 @@ class TextEncoder(ABC):
     """Turns captions into token embeddings. The empty caption, which guidance needs, has at least one token."""
 
     name: ClassVar[str]
-    width: ClassVar[int]
+    width: int
     max_tokens: ClassVar[int]
+    folders: tuple[Path, ...] = ()
+    """Where its weights lie; none for an encoder without."""
+
+    @abstractmethod
+    def __init__(self, path: str) -> None:
+        """`path`: the folder of its weights; "" for an encoder without."""
 
     @abstractmethod
     def encode_one(self, text: str) -> np.ndarray:
         """Float32 (L, D) of one text, 1 <= L <= max_tokens: no padding."""
+
+    def encode_null(self, text: str = "") -> np.ndarray:
+        """What guidance moves away from, by default nothing: as `encode_one`, without what that adds to a caption."""
+        return self.encode_one(text)
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Float32 (B, L, D), padded with zeros to the longest of the texts, and a mask (B, L), true at tokens."""

@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 
+from framemill.platform.errors import RequestError
 from framemill.training.text.base import TextEncoder
 
 WIDTH = 64
@@ -39,6 +40,10 @@ class HashedTextEncoder(TextEncoder):
     name = "hashed"
     width = WIDTH
     max_tokens = 300
+
+    def __init__(self, path: str = "") -> None:
+        if path:
+            raise RequestError(f"text_path={path}: hashed has no weights")
 
     def encode_one(self, text: str) -> np.ndarray:
         return np.stack([signs(piece) for piece in [START, *pieces(text)][: self.max_tokens]])

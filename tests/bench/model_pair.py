@@ -1,0 +1,101 @@
+"""The Linear DiT and diffusers' SanaVideoTransformer3DModel with the same weights, and a training step of either."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import SanaVideoTransformer3DModel
+from torch import Tensor, nn
+
+from framemill.training.model import LinearDiT, LinearDiTConfig
+
+TEXT_TOKENS = 300  # SANA-Video's captions, padding and all
+
+SMALL = LinearDiTConfig(
+    num_attention_heads=4,
+    attention_head_dim=64,
+    num_layers=8,
+    num_cross_attention_heads=4,
+    cross_attention_head_dim=64,
+    caption_channels=256,
+    mlp_ratio=3.0,
+    patch_size=(1, 1, 1),
+)
+"""Eight layers of width 256: what 16,000 tokens of it take fits beside everything else on a laptop."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What both models take; `timestep` is (B, 1, T, H, W) where diffusers is to have one for each frame."""
+
+    latents: Tensor
+    timestep: Tensor
+    text: Tensor
+    mask: Tensor
+
+
+Step = Callable[[Inputs], Tensor]
+
+
+def inputs(
+    config: LinearDiTConfig, grid: tuple[int, int, int], device: str = "cpu", caption: int = TEXT_TOKENS
+) -> Inputs:
+    """One sample of that many latent frames, rows and columns, and a caption of `caption` tokens that are there."""
+    generator = torch.Generator(device).manual_seed(0)
+    latents = torch.randn(1, config.in_channels, *grid, generator=generator, device=device)
+    text = torch.randn(1, TEXT_TOKENS, config.caption_channels, generator=generator, device=device)
+    mask = torch.zeros(1, TEXT_TOKENS, dtype=torch.long)
+    mask[:, :caption] = 1
+    return Inputs(latents, torch.full((1,), 500.0, device=device), text, mask.to(device))
+
+
+def per_frame(given: Inputs, ours: bool, patch: tuple[int, int, int]) -> Inputs:
+    """The same with a timestep for each frame: diffusers wants them for each token."""
+    frames, height, width = given.latents.shape[2:]
+    timestep = torch.linspace(0, 1000, frames, device=given.latents.device)[None]
+    if not ours:
+        grid = (frames, height // patch[1], width // patch[2])
+        timestep = timestep[:, None, :, None, None].expand(1, 1, *grid)
+    return dataclasses.replace(given, timestep=timestep)
+
+
+def framemill(config: LinearDiTConfig, checkpointing: str = "none") -> tuple[nn.Module, Step]:
+    torch.manual_seed(0)
+    model = LinearDiT(config)
+    model.checkpointing = checkpointing
+    return model, lambda given: model(given.latents, given.timestep, given.text, given.mask)
+
+
+def diffusers(config: LinearDiTConfig, checkpointing: str = "none") -> tuple[nn.Module, Step]:
+    values = {name: value for name, value in config.to_diffusers().items() if not name.startswith("_")}
+    torch.manual_seed(0)
+    model = SanaVideoTransformer3DModel(**values)
+    if checkpointing == "full":
+        model.enable_gradient_checkpointing()
+    return model, lambda x: model(x.latents, x.text, x.timestep, encoder_attention_mask=x.mask, return_dict=False)[0]
+
+
+MODELS = {"framemill": framemill, "diffusers": diffusers}
+
+
+def train(step: Step, given: Inputs) -> None:
+    """Forward and backward of the flow loss; gradients add up."""
+    (step(given) - given.latents).square().mean().backward()
+
+
+def cpu_seconds(function: Callable[[], object]) -> float:
+    began = time.process_time()
+    function()
+    return time.process_time() - began
+
+
+def grown_mib(function: Callable[[], object]) -> float:
+    """How far the process's resident memory rises above what it is now, MiB. Once a process: peaks do not go back."""
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    function()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before / 2**20

@@ -1,0 +1,38 @@
+"""DC-AE (32 channels, stride 32x32), SANA's image codec: every frame of a video is coded as an image, stride 1 in time.
+
+SANA-Video's own DC-AE-V, which folds four frames into one, has neither weights nor a class in diffusers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framemill.training.codecs.vae import VaeCodec
+
+
+class DcaeCodec(VaeCodec):
+    """The latents are multiplied by the config's scaling factor."""
+
+    name = "dcae"
+    network = "AutoencoderDC"
+
+    def read_config(self, config: Any) -> None:
+        self.channels = config.latent_channels
+        side = 2 ** (len(config.encoder_block_out_channels) - 1)
+        self.stride = (1, side, side)
+
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        frames = pixels.unbind(2)  # one by one: a frame's latents are the same in any video
+        return torch.stack([self.vae.encode(frame, return_dict=False)[0] for frame in frames], dim=2)
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        return torch.stack([self.vae.decode(z, return_dict=False)[0] for z in latents.unbind(2)], dim=2)
+
+    def normalise(self, latents: Tensor) -> Tensor:
+        return latents * self.vae.config.scaling_factor
+
+    def restore(self, latents: Tensor) -> Tensor:
+        return latents / self.vae.config.scaling_factor
