@@ -202,10 +202,10 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
         picture = read_picture(storage.read_bytes(video.prompt.image), bucket)
         first = torch.from_numpy(codec.encode(picture))[None]
     embedded = (encoder.encode_one(caption), encoder.encode_null(config.negative_prompt))
-    texts = [torch.from_numpy(part) for text in embedded for part in pad([text])]
+    text, mask, null, null_mask = (torch.from_numpy(part) for one in embedded for part in pad([one]))
     if model.config.null_caption_tokens and not config.negative_prompt:
-        learned = model.null_caption.embedding.detach()[None]
-        texts[2:] = learned, torch.ones(learned.shape[:2])
+        null = model.null_caption.embedding.detach()[None]
+        null_mask = torch.ones(null.shape[:2])
     settings: dict[str, Any] = {
         "steps": config.steps,
         "cfg": config.cfg,
@@ -214,9 +214,9 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
         "first": first,
     }
     if length := config.block_frames or card.block_frames:
-        blocks = stream(model, *texts, shape, block_starts(shape[2], length), **settings)
+        blocks = stream(model, text, mask, null, null_mask, shape, block_starts(shape[2], length), **settings)
     else:
-        blocks = iter([sample(model, *texts, shape, **settings)])
+        blocks = iter([sample(model, text, mask, null, null_mask, shape, **settings)])
     yield from codec.decode_blocks(block[0].cpu().numpy() for block in blocks)
 
 

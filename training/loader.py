@@ -1,8 +1,8 @@
 """Batches as tensors: what a rank trains on at a step, as a pure function of (seed, stage, step).
 
-All chance (noise, timesteps, dropped captions, which of several, given frames) is drawn for each sample from a generator
-keyed by seed, stage, step and the sample's position in the global batch: neither threads, nor workers, nor a restart can
-change it.
+All chance (noise, timesteps, dropped captions, which of several, given frames) is drawn for each sample from a
+generator keyed by seed, stage, step and the sample's position in the global batch: neither threads, nor workers, nor a
+restart can change it.
 
 Shapes: B batch, C channels, T latent frames, H and W latent rows and columns, L text tokens, D text width.
 """
