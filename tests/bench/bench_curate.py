@@ -88,7 +88,14 @@ def pack(path: str, clips: list[MeasuredClip], mode: str) -> tuple[float, float]
     seconds = size = 0.0
     for clip in clips:
         facts = {name: getattr(clip, name) for name in ("start_s", "end_s", "frames", "width", "height", "fps")}
-        named = {"key": "clip", "path": path, "source_id": "", "caption": "", "provenance": provenance()}
+        named = {
+            "key": "clip",
+            "path": path,
+            "source_id": "",
+            "caption": "",
+            "captions": [],
+            "provenance": provenance(),
+        }
         mp4, cut = cut_clip(path, plan_clip({**facts, **named}, path, "", PackConfig(mode=mode), []))
         seconds, size = seconds + cut.duration, size + len(mp4) / 1e6
     return seconds, size

@@ -58,6 +58,7 @@ def clip_of(first: int, frames: int, width: int = 320, height: int = 180, **keys
         "height": height,
         "fps": float(FPS),
         "caption": "",
+        "captions": [],
         "provenance": provenance(),
     }
     return plan_clip(row, "made.mp4", "", PackConfig(**keys), [])

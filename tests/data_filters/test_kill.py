@@ -64,6 +64,7 @@ def clips_of(path: Path, seconds: float, count: int) -> list[PackedClip]:
                 "start_s": i * seconds,
                 "end_s": (i + 1) * seconds,
                 "frames": round(16 * seconds),
+                "captions": [],
                 "provenance": provenance(),
             },
             str(path),
