@@ -38,6 +38,8 @@ class Check:
     """What a clip that fails it is."""
     bound: float | None = None
     """What it is held to, seconds or the score's unit."""
+    end: str = ""
+    """Which end of a band that is, "min" or "max", and of which set of sources."""
 
 
 def checks_of(parts: dict[str, Part], clips: Clips, min_seconds: float, stages: list[Stage]) -> Iterator[Check]:
@@ -67,12 +69,17 @@ def checks_of_rule(
     """`its`: the clips that the rule is for; `standing`: those that stages before it left."""
     measured = np.isfinite(values)
     among = values[its & standing & measured]
+    of_set = f" of {rule.name}" if rule.name else ""
     yield Check(score, f"{score} {NOT_JOINED if rule.joined else UNMEASURED}", its & standing & ~measured, "failed")
     with np.errstate(invalid="ignore"):
         if low := lower_bound(rule, among):
-            yield Check(score, low.says(score, "below"), its & (values < low.value), bound=low.value)
+            yield Check(
+                score, low.says(score, "below"), its & (values < low.value), bound=low.value, end="min" + of_set
+            )
         if high := upper_bound(rule, among):
-            yield Check(score, high.says(score, "above"), its & (values > high.value), bound=high.value)
+            yield Check(
+                score, high.says(score, "above"), its & (values > high.value), bound=high.value, end="max" + of_set
+            )
 
 
 def rules_taken(parts: dict[str, Part], clips: Clips, rules: list[Rule]) -> np.ndarray:

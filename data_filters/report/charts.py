@@ -51,6 +51,7 @@ def limit(figure: Histogram, end: str, value: float) -> str:
     low, high = figure.edges[0], figure.edges[-1]
     inside = low <= value <= high
     x = LEFT + (min(max(value, low), high) - low) / (high - low) * (RIGHT - LEFT)
+    end = escape(end)
     words = f"{end} {value:g}" if inside else f"\u2039 {end} {value:g}" if value < low else f"{end} {value:g} \u203a"
     anchor = "start" if x < WIDTH / 4 else "end" if x > WIDTH * 3 / 4 else "middle"
     text = f'<text class="limit-word" x="{x:.1f}" y="{TOP - 8}" text-anchor="{anchor}">{words}</text>'

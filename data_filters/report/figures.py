@@ -12,8 +12,9 @@ import numpy as np
 
 from framemill.data_filters.clips import Clips
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger import CLIP_FIELDS, VERDICT_FIELDS
-from framemill.data_filters.select import NO_CLIP
+from framemill.data_filters.ledger import CLIP_FIELDS, VERDICT_FIELDS, Part
+from framemill.data_filters.models import bands_known, specs_of
+from framemill.data_filters.select import NO_CLIP, checks_of
 
 BINS = 40
 REASONS = 1000
@@ -24,6 +25,8 @@ NO_SCORE = {name for name, _ in [*CLIP_FIELDS, *VERDICT_FIELDS]} | {"captions", 
 PARTICULAR = re.compile(r": | of ")
 """What follows in a reason belongs to the one clip: which one it repeats, what was wrong with its caption."""
 Row = Mapping[str, Any]
+Limits = dict[str, float]
+"""Bounds by what they are: "min", "max", "min of <set>", "max of <set>"."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class Histogram:
     """By a limit on this score."""
     others: list[int]
     """Dropped by something else."""
-    limits: dict[str, float]
-    """The band it was selected by: "min" and "max"."""
+    limits: Limits
+    """The bounds it was selected by."""
     median: float
     below: int
     """How many lie under the first edge, and are counted in the first bin."""
@@ -67,14 +70,16 @@ class Figures:
     histograms: list[Histogram]
 
 
-def figures_of(config: CurateConfig, sources: Sequence[Row], clips: Clips, ends: list[str]) -> Figures:
-    """The figures of both ledger tables; `ends`: where each clip ended, as `ends_of` gives it."""
+def figures_of(
+    config: CurateConfig, sources: Sequence[Row], clips: Clips, ends: list[str], limits: dict[str, Limits]
+) -> Figures:
+    """The figures of both ledger tables; `ends`: where each clip ended, as `ends_of` gives it; `limits` by score."""
     scores = {
         name: values for name in score_names(config, clips.names()) if (values := numbers(clips, name)) is not None
     }
     ordered = sorted(scores, key=lambda name: name not in config.select.bands)
     where = np.array(ends, object)
-    histograms = [histogram(name, limits_of(config, name), scores[name], where) for name in ordered]
+    histograms = [histogram(name, limits.get(name, {}), scores[name], where) for name in ordered]
     steps = clip_steps(config, clips, ends, list(scores))
     return Figures(source_steps(sources), steps, [one for one in histograms if one is not None])
 
@@ -114,8 +119,20 @@ def score_names(config: CurateConfig, there: list[str]) -> list[str]:
     return first + sorted(name for name in there if name not in NO_SCORE and name not in first)
 
 
-def limits_of(config: CurateConfig, name: str) -> dict[str, float]:
-    """The ends of the band that a score is selected by."""
+def limits_taken(config: CurateConfig, parts: Sequence[Part], clips: Clips) -> dict[str, Limits]:
+    """The bounds that each score was held to, quantiles of the clips and those of sets of sources among them."""
+    if not len(clips):
+        return {}
+    whose = {part.source.path: part for part in parts}
+    found: dict[str, Limits] = {}
+    for check in checks_of(whose, clips, config.clip.min_seconds, bands_known(config, specs_of(config))):
+        if check.score and check.bound is not None:
+            found.setdefault(check.score, {})[check.end] = check.bound
+    return found
+
+
+def limits_of(config: CurateConfig, name: str) -> Limits:
+    """The ends of the band of all sources, as far as they are values."""
     band = config.select.bands.get(name)
     ends = {"min": band.min, "max": band.max} if band else {}
     return {end: value for end, value in ends.items() if value is not None}
@@ -170,7 +187,7 @@ def chain(whole: int, gone: Sequence[tuple[str, Sequence[Row]]]) -> list[Step]:
     return steps
 
 
-def histogram(name: str, limits: dict[str, float], values: np.ndarray, ends: np.ndarray) -> Histogram | None:
+def histogram(name: str, limits: Limits, values: np.ndarray, ends: np.ndarray) -> Histogram | None:
     """How one score is spread; None where no clip has it."""
     known = np.isfinite(values)
     if not known.any():

@@ -15,7 +15,7 @@ from framemill.data_filters.clips import Clips
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger import Part
 from framemill.data_filters.report.charts import chart
-from framemill.data_filters.report.figures import Figures, Step, ends_of, figures_of, limits_of
+from framemill.data_filters.report.figures import Figures, Step, ends_of, figures_of, limits_of, limits_taken
 from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, SHEETS, Sheet, pictures_of, sheets_of
 from framemill.data_filters.summary import summarise
 from framemill.platform import storage
@@ -35,7 +35,7 @@ def write_report(config: CurateConfig, parts: list[Part], sources: list[Row], cl
     The same dataset gives the same page, but for the times in its section `slowest`.
     """
     ends = ends_of(config, clips)
-    figures = figures_of(config, sources, clips, ends)
+    figures = figures_of(config, sources, clips, ends, limits_taken(config, parts, clips))
     sheets = sheets_of(figures, clips, ends)
     pictures = pictures_of(config, (part.source for part in parts), sheets)
     page = render(config, figures, sheets, pictures, parts, sources, clips)

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from framemill.data_filters.clips import Clips
+from framemill.data_filters.clips import Clips, Measured
 from framemill.data_filters.ledger import Part, read_thumbnails, write_part
-from framemill.data_filters.report.figures import ends_of, figures_of
+from framemill.data_filters.models import bands_known, specs_of
+from framemill.data_filters.report.figures import ends_of, figures_of, limits_taken
 from framemill.data_filters.report.page import write_report
 from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, home_of_parts, sheets_of
+from framemill.data_filters.select import settle
+from framemill.data_filters.sidecars import provenance
 from framemill.data_filters.sources import Source
 from framemill.platform.frozen import freeze
 from framemill.platform.shards import read_ledger
@@ -188,7 +191,7 @@ def many(count: int) -> Clips:
                 **facts,
                 **{"start_s": 0.0, "end_s": 2.0, "frames": 32, "width": 320, "height": 180, "fps": 16.0},
                 **{"caption": "c" * 2000, "description": "", "motion": float(motion[i]), "embedding": [0.5] * 4},
-                **{"unheard": None if i % 3 else i / count},
+                **{"unheard": None if i % 3 else i / count, "saturation": None, "technical": None},
             }
         )
     return Clips.of(rows)
@@ -205,7 +208,7 @@ def test_a_large_dataset_makes_no_large_page(tmp_path, configure):
     jpeg = np.random.default_rng(1).bytes(60_000)
     config = configure("-", tmp_path)
     ends = ends_of(config, clips)
-    sheets = sheets_of(figures_of(config, sources, clips, ends), clips, ends)
+    sheets = sheets_of(figures_of(config, sources, clips, ends, {}), clips, ends)
     on_sheets = [clip for sheet in sheets for clip in sheet.clips]
     (tmp_path / "work" / "parts").mkdir(parents=True)
     for part in parts:
@@ -237,7 +240,7 @@ def test_figures_add_up_and_skip_what_is_no_number(configure):
     clips = many(3000)
     clips[7]["motion"] = 1e9
     config = configure("-", "-")
-    figures = figures_of(config, [], clips, ends_of(config, clips))
+    figures = figures_of(config, [], clips, ends_of(config, clips), {"motion": {"min": 0.25, "max": 200.0}})
     assert [one.name for one in figures.histograms] == ["motion", "unheard"]
     motion, unheard = figures.histograms
     assert motion.limits == {"min": 0.25, "max": 200.0} and motion.above > 0 and motion.missing == 0
@@ -251,3 +254,17 @@ def test_figures_add_up_and_skip_what_is_no_number(configure):
     dropped = {step.name: step.dropped for step in figures.clips}
     assert list(dropped) == ["motion", "saturation", "technical", "near duplicate", "failed"]
     assert sum(dropped.values()) == 3000 - sum(motion.kept) and figures.clips[-1].left == sum(motion.kept)
+
+
+def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure):
+    """A quantile of the clips that no set takes, and the bound of a set."""
+    rows = [{"key": f"{i:03d}", "path": f"{'ab'[i // 50]}.mp4", "motion": float(i)} for i in range(100)]
+    rows = [{**row, "start_s": 0.0, "end_s": 3.0} for row in rows]
+    parts = [
+        Part(Source(path, "", ""), path, None, provenance(), [row for row in rows if row["path"] == path])
+        for path in ("a.mp4", "b.mp4")
+    ]
+    bands = ["select.bands.motion={min_quantile: 0.2}", "select.sets.b={paths: [b.mp4], bands: {motion: {max: 90}}}"]
+    config = configure("-", "-", "select=all", *bands)
+    clips = settle(Measured.of(parts), config.clip.min_seconds, bands_known(config, specs_of(config)))[1]
+    assert limits_taken(config, parts, clips) == {"motion": {"min": 10.0, "max of b": 90.0}}
