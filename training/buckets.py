@@ -84,9 +84,9 @@ class Bucket:
 def bucket_table(resolution: int, frames: int, side: int = SIDE) -> list[Bucket]:
     """The buckets of a resolution, from wide to tall, for clips of `frames` frames.
 
-    480 and 720 are SANA-Video's published tables, where their sides are multiples of `side`. Another resolution R has the
-    same aspect ratios at the area of R x 16R/9 pixels (as 720p is 720x1280), sides rounded to multiples of `side`; small
-    ones have fewer, as sizes coincide.
+    480 and 720 are SANA-Video's published tables, where their sides are multiples of `side`. Another resolution R has
+    the same aspect ratios at the area of R x 16R/9 pixels (as 720p is 720x1280), sides rounded to multiples of `side`;
+    small ones have fewer, as sizes coincide.
 
     Raises:
         RequestError: a frame count that is not 4k + 1, or a resolution below `side`.
