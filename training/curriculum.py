@@ -21,7 +21,9 @@ class StageConfig:
     resolution: int = key(help="height of the 16:9 picture in pixels; the other aspect ratios have about its area")
     frames: int = key(help="frames of a clip: 4k + 1")
     fps: float = key(16.0, "frames per second that clips are resampled to")
-    side: int = key(16, "heights and widths are multiples of it: the codec's stride (ltx2, dcae: 32) times the patch")
+    side: int = key(
+        16, "heights and widths are multiples of it: the codec's stride (32 for ltx2, dcae) times the patch"
+    )
     steps: int = key(help="optimiser steps")
     batch_size: int = key(help="clips in a step, over all workers")
     block_frames: int = key(

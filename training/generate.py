@@ -201,12 +201,17 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
     if video.prompt.image:
         picture = read_picture(storage.read_bytes(video.prompt.image), bucket)
         first = torch.from_numpy(codec.encode(picture))[None]
-    embedded = (encoder.encode_one(caption), encoder.encode_null(config.negative_prompt))
-    text, mask, null, null_mask = (torch.from_numpy(part) for one in embedded for part in pad([one]))
+    text, mask = (torch.from_numpy(part) for part in pad([encoder.encode_one(caption)]))
+    null_text, null_mask = (torch.from_numpy(part) for part in pad([encoder.encode_null(config.negative_prompt)]))
     if model.config.null_caption_tokens and not config.negative_prompt:
-        null = model.null_caption.embedding.detach()[None]
-        null_mask = torch.ones(null.shape[:2])
-    settings: dict[str, Any] = {
+        null_text = model.null_caption.embedding.detach()[None]
+        null_mask = torch.ones(null_text.shape[:2])
+    inputs: dict[str, Any] = {
+        "text": text,
+        "mask": mask,
+        "null_text": null_text,
+        "null_mask": null_mask,
+        "shape": shape,
         "steps": config.steps,
         "cfg": config.cfg,
         "scheduler": load_scheduler(storage.join(export, "scheduler")),
@@ -214,9 +219,9 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
         "first": first,
     }
     if length := config.block_frames or card.block_frames:
-        blocks = stream(model, text, mask, null, null_mask, shape, block_starts(shape[2], length), **settings)
+        blocks = stream(model, blocks=block_starts(shape[2], length), **inputs)
     else:
-        blocks = iter([sample(model, text, mask, null, null_mask, shape, **settings)])
+        blocks = iter([sample(model, **inputs)])
     yield from codec.decode_blocks(block[0].cpu().numpy() for block in blocks)
 
 

@@ -152,7 +152,7 @@ def test_size_and_words_are_heard(run: Path, prompts: Path, made: Path, ray_sess
 def test_motion_score_changes_the_text_alone(run: Path, prompts: Path, monkeypatch) -> None:
     heard: list[np.ndarray] = []
 
-    def listen(model, text, *_, **__):
+    def listen(model, text, **_):
         heard.append(text.numpy())
         return torch.zeros(1, 16, 3, 4, 6)
 
