@@ -30,7 +30,7 @@ from framemill.training.text import get_text_encoder
 
 REAL = {"bikes.mp4": "two bikes", "hiker.mp4": "a hiker", "nasa.mp4": "a rocket", "pancake.mkv": "a pancake"}
 BUCKET = Bucket(17, 48, 64)
-STAGE = StageConfig(resolution=48, frames=17, steps=240, batch_size=16, lr=4e-3, warmup=10, cooldown=80)
+STAGE = StageConfig(resolution=48, frames=17, steps=400, batch_size=16, lr=4e-3, warmup=10, cooldown=80)
 QUANTILES = [0.2, 0.5, 0.8]
 CPU = torch.device("cpu")
 
@@ -40,7 +40,7 @@ class FourClips:
 
     def __init__(self, latents: list[np.ndarray], captions: list[str]) -> None:
         encoder = get_text_encoder("hashed")
-        self.keys, self.latents = captions, latents
+        self.keys, self.latents, self.text_weights = captions, latents, [[1.0]] * len(captions)
         self.texts, self.null_text = [encoder.encode_one(caption) for caption in captions], encoder.encode_one("")
 
     def bucket_of(self, row: int, stage: StageConfig) -> str:
@@ -49,7 +49,7 @@ class FourClips:
     def latent(self, row: int, bucket: str) -> np.ndarray:
         return self.latents[row]
 
-    def text(self, row: int) -> np.ndarray:
+    def text(self, row: int, number: int = 0) -> np.ndarray:
         return self.texts[row]
 
 

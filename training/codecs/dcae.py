@@ -5,8 +5,10 @@ SANA-Video's own DC-AE-V, which folds four frames into one, has neither weights 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,14 +27,23 @@ class DcaeCodec(VaeCodec):
         self.stride = (1, side, side)
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
-        frames = pixels.unbind(2)  # one by one: a frame's latents are the same in any video
-        return torch.stack([self.vae.encode(frame, return_dict=False)[0] for frame in frames], dim=2)
+        return torch.stack([self.vae.encode(frame, return_dict=False)[0] for frame in alone(pixels)], dim=2)
 
     def decode_latents(self, latents: Tensor) -> Tensor:
-        return torch.stack([self.vae.decode(z, return_dict=False)[0] for z in latents.unbind(2)], dim=2)
+        return torch.stack([self.vae.decode(z, return_dict=False)[0] for z in alone(latents)], dim=2)
+
+    def decode_blocks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Frames stand alone, and so do blocks."""
+        yield from map(self.decode, blocks)
 
     def normalise(self, latents: Tensor) -> Tensor:
         return latents * self.vae.config.scaling_factor
 
     def restore(self, latents: Tensor) -> Tensor:
         return latents / self.vae.config.scaling_factor
+
+
+def alone(video: Tensor) -> list[Tensor]:
+    """The frames (B, C, H, W) of (B, C, T, H, W), one by one and laid out as such: so each gives the same to the last
+    digit in any video."""
+    return [frame.contiguous() for frame in video.unbind(2)]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 
 import torch
 from torch import nn
 
+from framemill.platform.progress import say
+
 COMPILERS = ("g++", "clang++")
 """Either builds what torch generates for a CPU; a GPU's code is Triton's, which brings its own."""
-
-logger = logging.getLogger(__name__)
 
 
 def compile_blocks(blocks: nn.ModuleList, device: torch.device) -> bool:
@@ -22,7 +21,7 @@ def compile_blocks(blocks: nn.ModuleList, device: torch.device) -> bool:
     again for another number of frames or blocks, and settles on code for any size after the second.
     """
     if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", ""), *COMPILERS))):
-        logger.warning("compile: needs one of %s on a CPU, and finds none: runs uncompiled", ", ".join(COMPILERS))
+        say(f"compile: needs one of {', '.join(COMPILERS)} on a CPU, and finds none: runs uncompiled")
         return False
     for block in blocks:
         block.compile()
