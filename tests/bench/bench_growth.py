@@ -18,9 +18,9 @@ import subprocess
 import sys
 
 import torch
-from model_pair import SMALL, cpu_seconds, framemill, grown_mib, inputs
+from model_pair import EXACT_MEMORY, SMALL, cpu_seconds, framemill, grown_mib, inputs
 
-CONFIG = dataclasses.replace(SMALL, num_layers=2)
+CONFIG = dataclasses.replace(SMALL, num_attention_heads=4, num_cross_attention_heads=4, num_layers=2)
 TOKENS_OF_A_FRAME = (16, 16)
 FRAMES = (4, 8, 16, 32, 64, 128, 256)  # of 256 tokens: 1k to 64k
 LATENT_FRAMES = (21, 61, 141, 261)  # 5, 15, 35 and 65 s at 16 frames a second and 4 to a latent frame
@@ -77,7 +77,9 @@ def child(mode: str, frames: int) -> None:
 
 def measure(mode: str, frames: int) -> tuple[float, list[float]]:
     command = [sys.executable, __file__, "child", mode, str(frames)]
-    grown, seconds = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    grown, seconds = json.loads(
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=EXACT_MEMORY).stdout
+    )
     return grown, seconds
 
 

@@ -1,6 +1,6 @@
 """The Linear DiT against diffusers' on a CPU: time of a forward and of a training step, and the step's memory.
 
-usage: python tests/bench/bench_model.py [latent frames, rows, columns; default: 21 30 26]
+usage: python tests/bench/bench_model.py [latent frames, rows, columns; default: 21 15 13]
 
 Times are CPU seconds of one thread, the least of three runs that take turns with the peer's. Memory is taken in a
 process for each: how far a first training step raises it above the model alone, gradients included, at four times the
@@ -14,7 +14,7 @@ import sys
 from importlib.metadata import version
 
 import torch
-from model_pair import MODELS, SMALL, Inputs, cpu_seconds, grown_mib, inputs, per_frame, train
+from model_pair import EXACT_MEMORY, MODELS, SMALL, Inputs, cpu_seconds, grown_mib, inputs, per_frame, train
 
 RUNS = 3
 POLICIES = {"none": "none", "selective": "none", "full": "full"}
@@ -54,9 +54,11 @@ def memory(title: str, grid: tuple[int, int, int], frames: bool, policy: str) ->
     for name in MODELS:
         own = policy if name == "framemill" else POLICIES[policy]
         command = [sys.executable, __file__, "child", name, own, str(int(frames)), *map(str, grid)]
-        found[name] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        found[name] = float(
+            subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=EXACT_MEMORY).stdout
+        )
     ours, theirs = found["framemill"], found["diffusers"]
-    print(f"{title:<50} {ours:8.0f} MiB {theirs:6.0f} MiB   {ours / theirs:5.2f}", flush=True)
+    print(f"{title:<52} {ours:6.0f} MiB {theirs:6.0f} MiB   {ours / theirs:5.2f}", flush=True)
     return found
 
 
@@ -75,7 +77,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if sys.argv[1:2] == ["child"]:
         return child(*sys.argv[2:])
-    frames, rows, columns = map(int, sys.argv[1:] or (21, 30, 26))
+    frames, rows, columns = map(int, sys.argv[1:] or (21, 15, 13))
     grid, large = (frames, rows, columns), (frames, 2 * rows, 2 * columns)
     parameters = sum(p.numel() for p in MODELS["framemill"](SMALL)[0].parameters())
     print(
