@@ -71,6 +71,13 @@ def test_a_wider_feed_forward_computes_the_same_and_learns(saved: Path) -> None:
         optimizer.step()
 
 
+def test_a_learned_null_caption_begins_anew_where_the_source_has_none(saved: Path) -> None:
+    model = LinearDiT(dataclasses.replace(CONFIG, null_caption_tokens=5))
+    own = model.null_caption.embedding.detach().clone()
+    assert start_from(model, str(saved)) == ["null_caption.embedding"]
+    assert torch.equal(model.null_caption.embedding, own) and torch.equal(run(model), run(random_model(CONFIG)))
+
+
 def test_other_latents_bring_their_own_first_and_last_projection(saved: Path) -> None:
     config = dataclasses.replace(CONFIG, in_channels=6, out_channels=6, patch_size=(1, 1, 1))
     model = LinearDiT(config)

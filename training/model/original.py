@@ -140,6 +140,7 @@ def read_shape(tensors: Mapping[str, Tensor], heads: int, source: str | PathLike
         attention_bias="transformer_blocks.0.attn1.to_q.bias" in tensors,
         sample_size=30 if math.prod(patch) > 1 else 22,  # 480p is the Wan-VAE's, 720p that of codecs of stride 32
         patch_size=(frames, rows, columns),
+        linear_attention_eps=1e-8,  # as in their code; diffusers has 1e-15
     )
 
 

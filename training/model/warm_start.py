@@ -3,7 +3,7 @@
 A wider feed-forward gets its new channels so that the function stays the same and they still learn: what leads into
 them is random, what leads out of them zero. With zeros on both sides they would have neither output nor gradient,
 ever. What an image model lacks, the temporal convolution, begins as zero; a first or last projection of another shape
-begins as in a new model.
+begins as in a new model, and so does a learned null caption where the other has none.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ ENDS = ("patch_embedding", "proj_out")
 INTO = (".conv_inverted.weight", ".conv_inverted.bias", ".conv_depth.weight", ".conv_depth.bias")
 OUT = ".conv_point.weight"
 TEMPORAL = ".conv_temp.weight"
+NULL_CAPTION = "null_caption."
+"""Learned by few models: others take the text encoder's output for no text."""
 
 
 @torch.no_grad()
@@ -34,7 +36,13 @@ def warm_start(model: LinearDiT, tensors: Mapping[str, Tensor], source: str | Pa
     own = model.state_dict()
     image = not any(name.endswith(TEMPORAL) for name in tensors)
     other_ends = tuple(f"{end}." for end in ENDS if differs(tensors, own, f"{end}.weight"))
-    new = [name for name in own if name.startswith(other_ends) or (image and name.endswith(TEMPORAL))]
+    new = [
+        name
+        for name in own
+        if name.startswith(other_ends)
+        or (image and name.endswith(TEMPORAL))
+        or (name.startswith(NULL_CAPTION) and name not in tensors)
+    ]
     started = {name: grow(name, tensor, own[name]) if name in own else tensor for name, tensor in tensors.items()}
     started |= {name: torch.zeros_like(own[name]) if name.endswith(TEMPORAL) else own[name] for name in new}
     weights.check(own, started, source)
