@@ -34,16 +34,17 @@ class MixFFN(Recomputing):
 
         `starts` are the first frames of blocks, `previous` is the last frame of u in an earlier call.
         """
-        # The convolutions over one token are matrix products.
-        u = F.linear(x, self.conv_inverted.weight.flatten(1), self.conv_inverted.bias)
-        u = F.linear(self.chain(self.gated, u), self.conv_point.weight.flatten(1)).flatten(2, 3)
+        batch, frames = x.shape[:2]
+        # Tokens lie channel-last in memory: the permutes are views that convolutions take as they are. Those over one
+        # token could be matrix products, but on CPUs that are not Intel's these are the slower ones.
+        u = self.conv_inverted(x.flatten(0, 1).permute(0, 3, 1, 2))
+        u = self.conv_point(self.chain(self.gated, u))
+        u = u.permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batch, frames))  # (B, T, S, D)
         return (u + self.temporal(u, starts, previous)).view_as(x), u[:, -1:]
 
     def gated(self, u: Tensor) -> Tensor:
-        """(B, T, H, W, 2 hidden) -> (B, T, H, W, hidden)."""
-        # Tokens lie channel-last in memory: the permutes are views that convolutions take as they are.
-        mixed = self.conv_depth(F.silu(u).flatten(0, 1).permute(0, 3, 1, 2))
-        value, gate = mixed.permute(0, 2, 3, 1).unflatten(0, u.shape[:2]).chunk(2, dim=-1)
+        """(B*T, 2 hidden, H, W) -> (B*T, hidden, H, W)."""
+        value, gate = self.conv_depth(F.silu(u)).chunk(2, dim=1)
         return value * F.silu(gate)
 
     def temporal(self, u: Tensor, starts: Sequence[int], previous: Tensor | None) -> Tensor:
