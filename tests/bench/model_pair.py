@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +98,15 @@ def cpu_seconds(function: Callable[[], object]) -> float:
 
 
 def grown_mib(function: Callable[[], object]) -> float:
-    """How far the process's resident memory rises above what it is now, MiB. Once a process: peaks do not go back."""
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    """How far the process's resident memory rises above what it is now, MiB. Once a process: peaks do not go back.
+
+    (getrusage's peak would not do: a child begins with its parent's.)
+    """
+    before = status_mib("VmRSS")
     function()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before / 2**20
+    return status_mib("VmHWM") - before
+
+
+def status_mib(field: str) -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field + ":"))
+    return int(line.split()[1]) / 1024

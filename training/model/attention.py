@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framemill.training.model.layout import Layout
-from framemill.training.model.recompute import Recomputing
+from framemill.training.model.recompute import chain
 from framemill.training.model.rope import rotate
 
 QK_NORM_EPS = 1e-5
@@ -49,11 +49,12 @@ def linear_attention(
             kv, k_sum = kv.cumsum(1)[:, layout.last], k_sum.cumsum(1)[:, layout.last]
         if past is not None:
             kv, k_sum = kv + past.kv.unsqueeze(1), k_sum + past.k.unsqueeze(1)
-        out = (turned_q @ kv) / (q @ k_sum.unsqueeze(-1) + eps)
+        weight = (k_sum.unsqueeze(-2) @ q.transpose(-2, -1) + eps).transpose(-2, -1)  # (B, G, h, tokens, 1)
+        out = turned_q @ kv / weight
         return out.transpose(2, 3).flatten(1, 2), Sums(kv[:, -1], k_sum[:, -1])
 
 
-class Attention(Recomputing):
+class Attention(nn.Module):
     """Projections that both attentions share. Queries and keys are normalised across all heads, before the split."""
 
     def __init__(self, width: int, inner: int, heads: int, bias: bool) -> None:
@@ -78,7 +79,7 @@ class LinearSelfAttention(Attention):
 
     def forward(self, x: Tensor, layout: Layout, past: Sums | None) -> tuple[Tensor, Sums]:
         """x (B, N, D) -> (B, N, D), and the sums with x's tokens added."""
-        out, sums = self.chain(self.attend, self.to_q(x), self.to_k(x), self.to_v(x), layout, past)
+        out, sums = chain(self.attend, self.to_q(x), self.to_k(x), self.to_v(x), layout, past)
         return self.to_out(out), sums
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout, past: Sums | None) -> tuple[Tensor, Sums]:
@@ -94,7 +95,7 @@ class TextCrossAttention(Attention):
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """x (B, N, D), keys and values (B, L, h, d), mask (B, 1, 1, L): bool, or added to the scores -> (B, N, D)."""
-        q = self.split(self.chain(self.norm_q, self.to_q(x)))
+        q = self.split(chain(self.norm_q, self.to_q(x)))
         q, k, v = (part.transpose(1, 2) for part in (q, keys, values))
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.to_out(out.transpose(1, 2).flatten(-2))

@@ -15,7 +15,7 @@ from framemill.training.model.attention import LinearSelfAttention, Sums, TextCr
 from framemill.training.model.config import LinearDiTConfig
 from framemill.training.model.layout import Layout
 from framemill.training.model.mix_ffn import MixFFN
-from framemill.training.model.recompute import Recomputing
+from framemill.training.model.recompute import chain
 
 
 class BlockMemory(NamedTuple):
@@ -32,10 +32,10 @@ class BlockMemory(NamedTuple):
 
 def modulate(norm: nn.Module, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """The norm of x (B, T, S, D) under a shift and a scale (B, F, 1, D): one for a frame, never one for a token."""
-    return norm(x) * (1 + scale) + shift
+    return torch.addcmul(shift, norm(x), 1 + scale)
 
 
-class Block(Recomputing):
+class Block(nn.Module):
     """Self-attention, cross-attention, feed-forward; the first and the last modulated and gated by the timestep."""
 
     def __init__(self, config: LinearDiTConfig) -> None:
@@ -66,11 +66,11 @@ class Block(Recomputing):
         """
         frame = x.shape[1:3]
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.scale_shift_table + modulation).unsqueeze(2).unbind(3)
-        h = self.chain(modulate, self.norm1, x, shift1, scale1).flatten(1, 2)
+        h = chain(modulate, self.norm1, x, shift1, scale1).flatten(1, 2)
         h, sums = self.attn1(h, layout, None if past is None else past.sums)
-        x = x + gate1 * h.unflatten(1, frame)
+        x = torch.addcmul(x, gate1, h.unflatten(1, frame))
         # The text is read by the stream itself: no norm, no modulation, no gate.
         x = x + self.attn2(x.flatten(1, 2), keys, values, mask).unflatten(1, frame)
-        h = self.chain(modulate, self.norm2, x, shift2, scale2).unflatten(2, (layout.rows, -1))
+        h = chain(modulate, self.norm2, x, shift2, scale2).unflatten(2, (layout.rows, -1))
         h, last = self.ff(h, layout.starts, None if past is None else past.last)
-        return x + gate2 * h.flatten(2, 3), BlockMemory(sums, last)
+        return torch.addcmul(x, gate2, h.flatten(2, 3)), BlockMemory(sums, last)

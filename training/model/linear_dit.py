@@ -19,7 +19,7 @@ from framemill.training.model.caption import Caption, NullCaption, trim
 from framemill.training.model.config import LinearDiTConfig
 from framemill.training.model.embeddings import TimeEmbedding, TwoLinears
 from framemill.training.model.layout import Layout
-from framemill.training.model.recompute import POLICIES, Recomputing, recomputed
+from framemill.training.model.recompute import POLICIES, recomputed
 from framemill.training.model.state import StreamState
 
 CAPTION_NORM_EPS = 1e-5
@@ -50,7 +50,7 @@ class LinearDiT(nn.Module):
 
     @property
     def checkpointing(self) -> str:
-        """What the backward pass computes again to save memory: "none", "selective" (what is cheap) or "full"."""
+        """What the backward pass computes again to save memory: "none", "selective" (the feed-forward) or "full"."""
         return self._checkpointing
 
     @checkpointing.setter
@@ -58,9 +58,8 @@ class LinearDiT(nn.Module):
         if policy not in POLICIES:
             raise ValueError(f"checkpointing={policy}: is one of {', '.join(POLICIES)}")
         self._checkpointing = policy
-        for module in self.modules():
-            if isinstance(module, Recomputing):
-                module.recomputes = policy != "none"
+        for block in self.transformer_blocks:
+            cast(Block, block).ff.recomputes = policy == "selective"
 
     @torch.no_grad()
     def init_weights(self) -> None:
@@ -171,7 +170,8 @@ class LinearDiT(nn.Module):
         timestep = timestep.reshape(len(latents), -1)
         if timestep.shape[1] not in (1, frames):
             raise ValueError(f"timestep {tuple(timestep.shape)}: is (B,) or (B, {frames}), one per latent frame")
-        x = self.patch_embedding(latents.to(self.proj_out.weight.dtype)).flatten(3).permute(0, 2, 3, 1)  # (B, T, S, D)
+        x = self.patch_embedding(latents.to(self.proj_out.weight.dtype)).flatten(3)
+        x = x.permute(0, 2, 3, 1).contiguous()  # (B, T, S, D): every sum below would keep another order in memory
         time, modulation = self.time_embed(timestep)
         config = self.config
         layout = Layout.of(

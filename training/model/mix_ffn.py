@@ -6,21 +6,29 @@ Shapes: B batch, T frames, H and W rows and columns of tokens, S = H*W tokens of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framemill.training.model.recompute import Recomputing
+from framemill.training.model.recompute import chain, recomputed
+
+TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
+"""The depthwise convolution takes frames of about this many tokens at a time: the widest activations of the model are
+then never whole, and on a CPU stay in its caches; a GPU needs more to be busy."""
 
 
-class MixFFN(Recomputing):
+class MixFFN(nn.Module):
     """SANA's gated convolution with SANA-Video's temporal convolution as a shortcut around it.
 
     u = W_point(a * silu(g)), where (a, g) are the halves of depthwise3x3(silu(W_inverted x)); the result is
     u + temporal(u), with a dense 3-tap convolution over frames. It sees both neighbours, but no frame of a later
     block: there it sees zeros, as it does before the video's first frame.
     """
+
+    recomputes = False
+    """Whether the backward pass computes u again, keeping x only."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -34,18 +42,24 @@ class MixFFN(Recomputing):
 
         `starts` are the first frames of blocks, `previous` is the last frame of u in an earlier call.
         """
-        batch, frames = x.shape[:2]
-        # Tokens lie channel-last in memory: the permutes are views that convolutions take as they are. Those over one
-        # token could be matrix products, but on CPUs that are not Intel's these are the slower ones.
-        u = self.conv_inverted(x.flatten(0, 1).permute(0, 3, 1, 2))
-        u = self.conv_point(self.chain(self.gated, u))
-        u = u.permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batch, frames))  # (B, T, S, D)
+        spatial = partial(recomputed, self.spatial) if self.recomputes else self.spatial
+        u = spatial(x.flatten(0, 1)).flatten(1, 2).unflatten(0, x.shape[:2])  # (B, T, S, D)
         return (u + self.temporal(u, starts, previous)).view_as(x), u[:, -1:]
 
-    def gated(self, u: Tensor) -> Tensor:
-        """(B*T, 2 hidden, H, W) -> (B*T, hidden, H, W)."""
-        value, gate = self.conv_depth(F.silu(u)).chunk(2, dim=1)
-        return value * F.silu(gate)
+    def spatial(self, images: Tensor) -> Tensor:
+        """u of images (frames, H, W, D), and its shape."""
+        # Tokens lie channel-last in memory: the permutes are views that convolutions take as they are. Those over one
+        # token could be matrix products, but on CPUs that are not Intel's these are the slower ones.
+        wide = self.conv_inverted(images.permute(0, 3, 1, 2))
+        at_once = max(1, TOKENS_AT_ONCE.get(wide.device.type, 8192) // wide[0, 0].numel())
+        parts = [wide] if torch.compiler.is_compiling() else wide.split(at_once)
+        return self.conv_point(torch.cat([chain(self.gated, part) for part in parts])).permute(0, 2, 3, 1)
+
+    def gated(self, wide: Tensor) -> Tensor:
+        """(frames, 2 hidden, H, W) -> (frames, hidden, H, W); without gradients it overwrites what it read."""
+        scratch = not torch.is_grad_enabled()
+        value, gate = self.conv_depth(F.silu(wide, inplace=scratch)).chunk(2, dim=1)
+        return value * F.silu(gate, inplace=scratch)
 
     def temporal(self, u: Tensor, starts: Sequence[int], previous: Tensor | None) -> Tensor:
         """The convolution over frames of u (B, T, S, D), block by block, each with the frame before it."""
