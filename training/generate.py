@@ -132,6 +132,10 @@ def size_of(config: GenerateConfig, card: ModelCard, export: str) -> Bucket:
             f"block_frames={config.block_frames}: the model is bidirectional and makes all frames at once; train it on "
             "with a stage that has block_frames, or leave the key out"
         )
+    if config.block_frames > frames:
+        raise RequestError(
+            f"block_frames={config.block_frames}: is at most {frames}, the latent frames of frames={bucket.frames}"
+        )
     return bucket
 
 

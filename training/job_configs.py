@@ -60,7 +60,9 @@ class GenerateConfig:
     negative_prompt: str = key("", "what guidance moves away from")
     motion_score: int = key(10, "told to the model as ` motion score: 10.`; -1: nothing is said")
     frames: int = key(
-        0, "length, 4k + 1; 0: the model's own; a block-causal model goes on as long as asked, in constant memory"
+        0,
+        "length, 4k + 1 (ltx2: 8k + 1); 0: the model's own; a block-causal model goes on as long as asked, from a "
+        "state that does not grow",
     )
     block_frames: int = key(0, "latent frames made at once by a block-causal model; 0: as many as it was trained on")
     height: int = key(0, "pixels; 0: the model's own")

@@ -42,7 +42,7 @@ def read_prompts(path: str) -> list[Prompt]:
         RequestError: no such file, no prompt in it, or a line with more or less than one picture behind `<image>`.
     """
     try:
-        text = storage.read_bytes(path).decode()
+        text = storage.read_bytes(path).decode("utf-8-sig")  # as some editors begin a file
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
         raise RequestError(f"prompts={path}: a text file with one prompt a line ({type(error).__name__})") from error
     prompts = []

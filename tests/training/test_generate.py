@@ -1,7 +1,9 @@
 """Generation: names, seeds, videos that depend on neither workers nor stops, pictures to begin from, and blocks."""
 
+import codecs
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -196,6 +198,8 @@ def test_a_line_may_name_a_picture(tmp_path: Path) -> None:
         Prompt("waves", "s3://bucket/sea.png"),
         Prompt("", str(tmp_path / "x.png")),
     ]
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_prompts(str(path)) == found
     assert [video.name for video in plan(found, 1, 0)] == ["a dog-0.mp4", "000001-0.mp4", "waves-0.mp4", "000003-0.mp4"]
 
 
@@ -256,7 +260,9 @@ def test_a_minute_comes_block_by_block(streaming_run: Path, prompts: Path) -> No
     assert len(start) + sum(len(part) for part in parts) == 481
 
 
-def test_wrong_pictures_and_blocks_are_refused(run: Path, prompts: Path, picture: Path, tmp_path: Path) -> None:
+def test_wrong_pictures_and_blocks_are_refused(
+    run: Path, streaming_run: Path, prompts: Path, picture: Path, tmp_path: Path
+) -> None:
     listing = tmp_path / "prompts.txt"
     (tmp_path / "text.png").write_text("no picture")
     for line, message, changes in (
@@ -266,12 +272,17 @@ def test_wrong_pictures_and_blocks_are_refused(run: Path, prompts: Path, picture
         ("a<image>", "is not written text<image>path", {}),
         (f"a<image>{picture}", "with frames=1 nothing follows it", {"frames": 1}),
         ("a", "block_frames=2: the model is bidirectional", {"block_frames": 2}),
+        (
+            "a",
+            "block_frames=4: is at most 3, the latent frames of frames=9",
+            {"block_frames": 4, "model": str(streaming_run)},
+        ),
         ("a", "height=24: is a multiple of 16 with this model", {"height": 24}),
         ("a", "frames=4097: the model counts 4093 at most", {"frames": 4097}),
     ):
         listing.write_text(line + "\n")
         with pytest.raises(RequestError, match=message):
-            generate(settings(run, listing, tmp_path / "out", **changes))
+            generate(replace(settings(run, listing, tmp_path / "out"), **changes))
     assert not (tmp_path / "out").exists()
 
 

@@ -1,12 +1,15 @@
 """The block-causal mode: the one-shot forward, the steps with a state, and what a frame may and may not see."""
 
+import copy
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -15,19 +18,18 @@ from framemill.training.model import LinearDiT, LinearDiTConfig
 from framemill.training.model.state import StreamState
 
 
-def random_model(seed: int = 0, **changes: object) -> LinearDiT:
-    """Two layers, all weights random: as made, branches that begin as zero would hide what they see."""
+def random_model(seed: int = 0, layers: int = 2, heads: int = 2) -> LinearDiT:
+    """All weights random: as made, branches that begin as zero would hide what they see."""
     torch.manual_seed(seed)
     model = LinearDiT(
         LinearDiTConfig(
-            num_attention_heads=2,
-            attention_head_dim=16,
-            num_layers=2,
+            num_attention_heads=heads,
+            attention_head_dim=32 // heads,
+            num_layers=layers,
             num_cross_attention_heads=2,
             cross_attention_head_dim=16,
             caption_channels=8,
             patch_size=(1, 1, 1),
-            **changes,
         )
     )
     with torch.no_grad():
@@ -69,6 +71,7 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(frames=st.integers(1, 9), cuts=st.sets(st.integers(1, 8)), seed=st.integers(0, 2**31))
+@example(frames=120, cuts={1, 3, *range(10, 120, 11)}, seed=0)  # half a minute: sums over many blocks drift no more
 @torch.no_grad()
 def test_steps_equal_the_one_shot_forward(frames: int, cuts: set[int], seed: int) -> None:
     starts = [0, *sorted(cut for cut in cuts if cut < frames)]
@@ -130,6 +133,27 @@ def test_linear_attention_is_attention_under_a_block_mask() -> None:
 
 
 @torch.no_grad()
+def test_the_temporal_convolution_sees_one_frame_back_and_none_of_a_later_block() -> None:
+    """Against its three taps, frame by frame, over what the feed-forward gives without them."""
+    ff, starts, frames = MODEL.transformer_blocks[0].ff, (0, 2, 3), 6
+    spatial = copy.deepcopy(ff)
+    spatial.conv_temp.weight.zero_()
+    x, before = torch.randn(2, frames, 4, 4, 32), torch.randn(2, 1, 16, 32)
+    u = spatial(x, (0,), None)[0].flatten(2, 3)
+    back, own, ahead = ff.conv_temp.weight[..., 0].unbind(-1)
+    for previous in (None, before):
+        expected = torch.empty_like(u)
+        for start, end in pairwise([*starts, frames]):
+            for frame in range(start, end):
+                behind = u[:, frame - 1] if frame else torch.zeros_like(u[:, 0]) if previous is None else previous[:, 0]
+                following = u[:, frame + 1] if frame + 1 < end else torch.zeros_like(behind)
+                expected[:, frame] = u[:, frame] + behind @ back.T + u[:, frame] @ own.T + following @ ahead.T
+        found, last = ff(x, starts, previous)
+        assert relative_error(found.flatten(2, 3), expected) < 1e-5
+        assert torch.equal(last, u[:, -1:])
+
+
+@torch.no_grad()
 def test_the_state_is_as_large_after_200_blocks_as_after_2() -> None:
     model, sizes = random_model(), []
     latents, timestep, text, mask = inputs(1, batch=1, side=2)
@@ -187,13 +211,26 @@ def test_refuses_what_does_not_fit(tmp_path) -> None:
             MODEL(*given, blocks=wrong)
     with pytest.raises(ValueError, match="text_mask"):
         MODEL(*given[:3])
-    for state in (MODEL.new_state(1, 8, 8), MODEL.new_state(2, 8, 4)):
-        with pytest.raises(ValueError, match="state of 2 blocks"):
+    fits = MODEL.new_state(2, 8, 8)
+    for state, message in (
+        (MODEL.new_state(1, 8, 8), "0.kv is (1, 2, 16, 16,"),
+        (MODEL.new_state(2, 8, 4), "grid is (8, 4), of this model and block (8, 8)"),
+        (MODEL.new_state(2, 4, 16), "grid is (4, 16), of this model and block (8, 8)"),  # as many tokens a frame
+        (random_model(heads=4).new_state(2, 8, 8), "0.kv is (2, 4, 8, 8,"),  # as wide
+        (
+            random_model(layers=3).new_state(2, 8, 8),
+            "2.kv is (2, 2, 16, 16, torch.float32), of this",
+        ),
+        (random_model().bfloat16().new_state(2, 8, 8), "0.last is (2, 1, 64, 32, torch.bfloat16)"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
             MODEL.step(*given, state, commit=True)
-    late = StreamState(1022, MODEL.new_state(2, 8, 8).memories)
     with pytest.raises(ValueError, match="longer than 1024"):
-        MODEL.step(*given, late, commit=False)
+        MODEL.step(*given, replace(fits, frame=1022), commit=False)
     MODEL.save_diffusers(tmp_path)
-    for wrong in ("nowhere.safetensors", "config.json", "diffusion_pytorch_model.safetensors"):
+    fits.save(tmp_path / "state.safetensors")
+    whole = (tmp_path / "state.safetensors").read_bytes()
+    (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
+    for wrong in ("nowhere.safetensors", "config.json", "diffusion_pytorch_model.safetensors", "half.safetensors"):
         with pytest.raises(RequestError, match="state of a stream"):
             StreamState.load(tmp_path / wrong)

@@ -113,7 +113,7 @@ class LinearDiT(nn.Module):
     def new_state(self, batch: int, height: int, width: int) -> StreamState:
         """The state before the first block of videos with latents (batch, C, any, height, width)."""
         _, rows, columns = self.token_grid((1, height, width))
-        return StreamState.empty(self.config, batch, rows * columns, self.proj_out.weight)
+        return StreamState.empty(self.config, batch, (rows, columns), self.proj_out.weight)
 
     def step(
         self,
@@ -131,16 +131,14 @@ class LinearDiT(nn.Module):
         that is returned, which carries no gradient. Without `commit` that is the state that was given.
 
         Raises:
-            ValueError: as `forward`, and a state of another model, batch or size.
+            ValueError: as `forward`, and a state of another model, batch, size or precision.
         """
         _, rows, columns = self.token_grid(block.shape[2:])
-        expected = (len(block), 1, rows * columns, self.config.width)
-        found = [tuple(memory.last.shape) for memory in state.memories]
-        if found != [expected] * len(self.transformer_blocks):
-            raise ValueError(f"state of {len(found)} blocks with frames {found[:1]}: the model's are {expected}")
+        fresh = StreamState.empty(self.config, len(block), (rows, columns), self.proj_out.weight.to("meta"))
+        state.check(fresh)
         caption = self._caption(text, text_mask)
         velocity, memories = self._run(block, timestep, caption, None, state, commit)
-        return velocity, StreamState(state.frame + block.shape[2], tuple(memories)) if commit else state
+        return velocity, StreamState(state.frame + block.shape[2], state.grid, tuple(memories)) if commit else state
 
     def read_caption(self, text: Tensor, text_mask: Tensor) -> Caption:
         """What every block takes of a caption (B, L, caption_channels); give it to `forward` in place of the text."""
