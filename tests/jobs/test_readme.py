@@ -1,14 +1,19 @@
-"""The README's commands run, in their order, on a small reel: the whole loop, a job at a time."""
+"""The README's commands run in their order on a small reel, then those that docs/training.md builds upon them."""
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from framemill.jobs.cli import configure
 from framemill.platform.vision.reel import render_reel
+from framemill.platform.vision.video import probe
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {  # what a test leaves out of a job so that it takes seconds
@@ -20,9 +25,9 @@ SMALL = {  # what a test leaves out of a job so that it takes seconds
 }
 
 
-def commands() -> list[list[str]]:
-    """The words of every command line in the README's console blocks."""
-    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+def commands(page: str = "README.md") -> list[list[str]]:
+    """The words of every command line in the page's console blocks."""
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(), re.S)
     return [shlex.split(line[2:]) for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
@@ -37,8 +42,20 @@ def test_the_readme_runs(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("A red circle on a blue background.\n\nA green square.\n")
     jobs = [words for words in commands() if words[0] == "framemill"]
     assert [words[1] for words in jobs] == ["curate", "audit", "encode", "train", "generate", "evaluate", "status"]
-    for words in jobs:
+    streaming = commands("docs/training.md")[:2]  # on what the README made; the others are for GPUs
+    assert [words[1] for words in streaming] == ["train", "generate"]
+    for words in [*jobs, *streaming]:
         command = [sys.executable, "-m", "framemill.jobs.cli", *words[1:], *SMALL.get(words[1], [])]
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
         assert result.returncode == 0, f"{' '.join(words)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
     assert len(list((tmp_path / "samples").rglob("*.mp4"))) == 2
+    minute = next((tmp_path / "minute").glob("*.mp4"))
+    assert probe(str(minute)).duration == pytest.approx(481 / 8)
+
+
+def test_the_pages_commands_are_understood() -> None:
+    pages = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))]
+    found = [words for page in pages for words in commands(page)]
+    assert len(found) >= 5
+    for _, name, *words in found:
+        configure(name, importlib.import_module(f"framemill.jobs.{name}"), words)
