@@ -244,7 +244,10 @@ def validate(config: Any, prefix: str = "") -> None:
         elif isinstance(value, dict):
             for name, item in value.items():
                 if dataclasses.is_dataclass(item):
-                    validate(item, f"{prefix}{entry.name}.{name}.")
+                    try:
+                        validate(item)
+                    except RequestError as error:  # an item knows its keys, and not what it is called itself
+                        raise RequestError(f"{prefix}{entry.name}.{name}.{error}") from error
         elif entry.metadata.get("choices"):
             for item in value if isinstance(value, list) else [value]:
                 require_choice(prefix + entry.name, str(item), entry.metadata["choices"])

@@ -6,6 +6,7 @@ is given clean; and images, which are videos of one latent frame.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Dict
 
@@ -41,8 +42,8 @@ class StageConfig:
     def validate(self) -> None:
         bucket_table(self.resolution, self.frames, self.side)
         for name in ("fps", "steps", "batch_size", "lr", "flow_shift"):
-            if getattr(self, name) <= 0:
-                raise RequestError(f"{name}={getattr(self, name)}: is more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise RequestError(f"{name}={getattr(self, name)}: is a number above 0")
         for name in ("micro_batch", "warmup", "cooldown", "block_frames", "image_batch_size"):
             if getattr(self, name) < 0:
                 raise RequestError(f"{name}={getattr(self, name)}: is at least 0")
@@ -100,8 +101,8 @@ class CurriculumConfig:
     sampling_flow_shift: float = key(8.0, "flow shift of the exported scheduler, which generation follows")
 
     def validate(self) -> None:
-        if self.sampling_flow_shift <= 0:
-            raise RequestError(f"curriculum.sampling_flow_shift={self.sampling_flow_shift}: is more than 0")
+        if not 0 < self.sampling_flow_shift < math.inf:
+            raise RequestError(f"curriculum.sampling_flow_shift={self.sampling_flow_shift}: is a number above 0")
         if not self.stages:
             raise RequestError("curriculum.stages: has at least one stage")
         for name in self.stages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from framemill.platform.config import ClusterConfig, key
@@ -84,6 +85,8 @@ class GenerateConfig:
         ):
             if getattr(self, name) < least:
                 raise RequestError(f"{name}={getattr(self, name)}: is at least {least}")
+        if not 0 <= self.cfg < math.inf:
+            raise RequestError(f"cfg={self.cfg}: is a number, 0 or more")
 
 
 @dataclass

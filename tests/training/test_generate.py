@@ -286,6 +286,12 @@ def test_wrong_pictures_and_blocks_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_wrong_numbers_are_refused(run: Path, prompts: Path) -> None:
+    for name, value in (("cfg", float("nan")), ("cfg", float("inf")), ("cfg", -1.0), ("steps", 0), ("seed", -1)):
+        with pytest.raises(RequestError, match=f"^{name}={value}: is "):
+            settings(run, prompts, run, **{name: value}).validate()
+
+
 def test_wrong_requests(run: Path, prompts: Path, made: Path, tmp_path: Path, ray_session: None) -> None:
     with pytest.raises(RequestError, match="neither an export folder"):
         generate(settings(tmp_path, prompts, tmp_path / "out"))
