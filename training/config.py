@@ -106,7 +106,7 @@ class TrainConfig:
     )
     activation_checkpointing: str = key(
         "selective",
-        "what the backward pass computes again, to save memory: no matrix product, feed-forwards, or whole blocks",
+        "what the backward pass computes again, to save memory: what is cheap, feed-forwards too, or whole blocks",
         choices=("none", "selective", "full"),
     )
     compile: bool = key(False, "compile the model's blocks: minutes at first, and a C++ compiler on a CPU")

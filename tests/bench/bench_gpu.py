@@ -3,7 +3,8 @@
 usage: python tests/bench/bench_gpu.py [2b | tiny; default: 2b] [peak TFLOP/s of the GPU in bfloat16; default: by name]
 
 Each model runs in a process of its own. MFU counts the formula of `training/model/flops.py` alone: what a training
-step computes again (whole blocks, in both models) is no use. 2b needs a CUDA GPU of 80 GB; without one it says so.
+step computes again (whole blocks, in both models) is no use. 2b needs a CUDA GPU of 80 GB; tiny runs without one as
+well, for a look at the bench and not at the models.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import torch
-from model_pair import MODELS, inputs, train
+from model_pair import MODELS, inputs, status_mib, train
 
 from framemill.training.model import LinearDiTConfig
 from framemill.training.model.flops import forward_flops
@@ -26,6 +27,7 @@ PEAKS = {"H100": 989e12, "H200": 989e12, "GH200": 989e12, "B200": 2250e12, "A100
 
 SIZES = {"2b": (LinearDiTConfig.sana_video_2b, (21, 60, 104)), "tiny": (LinearDiTConfig.tiny, (5, 32, 32))}
 WARM_UP, RUNS = 3, 10
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TEXT_TOKENS = 300
 
 
@@ -34,11 +36,11 @@ def child(name: str, mode: str, size: str) -> None:
     make_config, grid = SIZES[size]
     config = make_config()
     model, step = MODELS[name](config, "full")
-    model.to("cuda", torch.bfloat16)
+    model.to(DEVICE, torch.bfloat16)
     if mode == "compiled":
         for block in model.transformer_blocks:
             block.compile()
-    given = inputs(config, grid, device="cuda")
+    given = inputs(config, grid, device=DEVICE)
     given = type(given)(given.latents.bfloat16(), given.timestep, given.text.bfloat16(), given.mask)
 
     def forward() -> None:
@@ -53,38 +55,40 @@ def child(name: str, mode: str, size: str) -> None:
 
 
 def measured(model: torch.nn.Module, function: Callable[[], None]) -> tuple[float, float]:
-    """The median seconds of a call, and the GiB that the GPU held at most."""
+    """The median seconds of a call, and the GiB that the GPU held at most (without one: the process since it began)."""
     for _ in range(WARM_UP):
         function()
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
     seconds = []
     for _ in range(RUNS):
         began = time.perf_counter()
         function()
-        torch.cuda.synchronize()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
         model.zero_grad(set_to_none=True)
-    return sorted(seconds)[RUNS // 2], torch.cuda.max_memory_allocated() / 2**30
+    held = torch.cuda.max_memory_allocated() if DEVICE == "cuda" else status_mib("VmHWM") * 2**20
+    return sorted(seconds)[RUNS // 2], held / 2**30
 
 
 def main() -> None:
     if sys.argv[1:2] == ["child"]:
         return child(*sys.argv[2:])
-    if not torch.cuda.is_available():
-        print("bench_gpu: needs a CUDA GPU, and finds none. On a machine with one: python tests/bench/bench_gpu.py")
-        return
     size = sys.argv[1] if len(sys.argv) > 1 else "2b"
-    device = torch.cuda.get_device_name()
+    if DEVICE == "cpu" and size != "tiny":
+        print(f"{size} needs a CUDA GPU, and finds none. On a machine with one: python tests/bench/bench_gpu.py {size}")
+        return
+    device = torch.cuda.get_device_name() if DEVICE == "cuda" else "no GPU"
     peak = float(sys.argv[2]) * 1e12 if len(sys.argv) > 2 else next((PEAKS[n] for n in PEAKS if n in device), None)
     make_config, grid = SIZES[size]
     config = make_config()
     tokens = grid[0] * grid[1] * grid[2] // (config.patch_size[1] * config.patch_size[2])
     flops = forward_flops(config, tokens, TEXT_TOKENS)
     print(f"{device}, torch {version('torch')}, diffusers {version('diffusers')}; {size}, {tokens} tokens, bfloat16")
-    print(
-        f"a forward takes {flops / 1e12:.1f} TFLOP, a training step three times that; peak {(peak or 0) / 1e12:.0f}/s"
-    )
+    limit = f"{peak / 1e12:.0f} TFLOP/s" if peak else "unknown"
+    print(f"a forward takes {flops / 1e12:.3g} TFLOP, a training step three times that; peak {limit}")
     results = {}
     for name in MODELS:
         for mode in ("eager", "compiled"):

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from framemill.training.model.recompute import chain, recomputed
 
-TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
-"""The depthwise convolution takes frames of about this many tokens at a time: the widest activations of the model are
-then never whole, and on a CPU stay in its caches; a GPU needs more to be busy."""
+TOKENS_AT_ONCE = {"cpu": 1024, "gpu": 8192}
+"""Gates are made of whole frames, about this many tokens at a time: of the model's widest activations only what the
+first convolution gives is then ever whole, and on a CPU the rest stays in its caches. A GPU needs more to be busy."""
 
 
 class MixFFN(nn.Module):
@@ -51,7 +51,7 @@ class MixFFN(nn.Module):
         # Tokens lie channel-last in memory: the permutes are views that convolutions take as they are. Those over one
         # token could be matrix products, but on CPUs that are not Intel's these are the slower ones.
         wide = self.conv_inverted(images.permute(0, 3, 1, 2))
-        at_once = max(1, TOKENS_AT_ONCE.get(wide.device.type, 8192) // wide[0, 0].numel())
+        at_once = max(1, TOKENS_AT_ONCE["cpu" if wide.is_cpu else "gpu"] // wide[0, 0].numel())
         parts = [wide] if torch.compiler.is_compiling() else wide.split(at_once)
         return self.conv_point(torch.cat([chain(self.gated, part) for part in parts])).permute(0, 2, 3, 1)
 

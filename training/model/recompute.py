@@ -9,8 +9,8 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 POLICIES = ("none", "selective", "full")
-"""No matrix product is computed twice; the feed-forward's wide activations are computed again from its input; each
-transformer block is, from its own."""
+"""Nothing but the chains below; the feed-forward's wide activations too, from its input; or each transformer block,
+from its own."""
 
 
 def recomputed(function: Callable[..., Any], *inputs: Any) -> Any:
@@ -21,7 +21,7 @@ def recomputed(function: Callable[..., Any], *inputs: Any) -> Any:
 
 
 def chain(function: Callable[..., Any], *inputs: Any) -> Any:
-    """The cheap operations between two matrix products, recomputed under every policy, as a fused kernel's would be.
+    """The cheap operations between two projections, recomputed under every policy, as a fused kernel's would be.
 
     They take a hundredth of a training step's time and would hold two fifths of its memory. Compiled code sees to it by
     itself.
