@@ -28,7 +28,8 @@ class StageConfig:
     steps: int = key(help="optimiser steps")
     batch_size: int = key(help="clips in a step, over all workers")
     block_frames: int = key(
-        0, "latent frames of a block: a frame sees its own block and earlier ones, never later; 0: it sees all"
+        0,
+        "latent frames of a block: a frame sees its own and earlier ones alone, and the model streams; 0: sees all",
     )
     image_to_video: float = key(0.0, "share of clips whose first latent frame is given clean, and not learned")
     images: float = key(0.0, "share of steps on images: the first latent frame of each clip, alone")

@@ -102,6 +102,19 @@ def test_text_to_video_has_one_sigma_for_all_frames(dataset: LatentDataset) -> N
     assert sigma.shape == (12, 5) and (sigma == sigma[:, :1]).all() and sigma.min() > 0
 
 
+def test_sigmas_are_logit_normal_or_of_the_grid_and_then_shifted(dataset: LatentDataset) -> None:
+    """With the shift undone: 192 logits of mean 0 and deviation 1, to 4 standard errors; of blocks, half thousandths."""
+    plain, blocks = (
+        torch.cat([loader.load(step).sigma for step in range(16)]).double()
+        for loader in (mixed(dataset, flow_shift=3.0), mixed(dataset, flow_shift=3.0, block_frames=2))
+    )
+    unshifted = plain[:, 0] / (3 - 2 * plain[:, 0])
+    logits = torch.logit(unshifted)
+    assert abs(logits.mean()) < 4 / 192**0.5 and abs(logits.std() - 1) < 4 / (2 * 192) ** 0.5
+    levels = 1000 * blocks / (3 - 2 * blocks) - 0.5
+    assert (levels - levels.round()).abs().max() < 1e-2
+
+
 def test_image_to_video_gives_the_first_frame_of_a_share_of_clips(dataset: LatentDataset) -> None:
     plain, some = mixed(dataset), mixed(dataset, image_to_video=0.25)
     given = 0
