@@ -103,7 +103,7 @@ def test_text_to_video_has_one_sigma_for_all_frames(dataset: LatentDataset) -> N
 
 
 def test_sigmas_are_logit_normal_or_of_the_grid_and_then_shifted(dataset: LatentDataset) -> None:
-    """With the shift undone: 192 logits of mean 0 and deviation 1, to 4 standard errors; of blocks, half thousandths."""
+    """The shift undone: 192 logits of mean 0 and deviation 1, to 4 standard errors; in blocks, half thousandths."""
     plain, blocks = (
         torch.cat([loader.load(step).sigma for step in range(16)]).double()
         for loader in (mixed(dataset, flow_shift=3.0), mixed(dataset, flow_shift=3.0, block_frames=2))
