@@ -146,6 +146,13 @@ def test_wrong_folders(tiny_networks: dict[str, str], tmp_path: Path) -> None:
     refused(r"has no tensor quant_conv\.bias", "wan", broken)
     save_file({**tensors, "quant_conv.bias": lost[:-1]}, broken / "diffusion_pytorch_model.safetensors")
     refused(r"quant_conv\.bias is \(31,\)", "wan", tmp_path)
+    whole = (Path(tiny_networks["wan"]) / "vae" / "diffusion_pytorch_model.safetensors").read_bytes()
+    (broken / "diffusion_pytorch_model.safetensors").write_bytes(whole[:-1])
+    refused("is not a whole safetensors file", "wan", broken)
+    values = json.loads((broken / "config.json").read_text())
+    for key, value in (("z_dim", "16"), ("dim_mult", None), ("latents_mean", None), ("latents_std", [1.0])):
+        (broken / "config.json").write_text(json.dumps({**values, key: value}))
+        refused(r"vae/config\.json: is no config of a AutoencoderKLWan", "wan", f"{broken}/")
     noisy = tmp_path / "noisy"
     shutil.copytree(tiny_networks["ltx2"], noisy)
     config = json.loads((noisy / "config.json").read_text()) | {"timestep_conditioning": True}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import SanaTransformer2DModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from framemill.platform.errors import RequestError
 from framemill.training.convert import save_checkpoint
@@ -151,6 +151,12 @@ def test_what_does_not_fit_is_refused(saved: Path, tmp_path: Path) -> None:
     refused(r"caption_projection.* is \(24, 10\), the config asks for \(24, 11\)", caption_channels=11)
     refused(r"conv_depth\.bias is \(120,\), the config asks for \(96,\)", mlp_ratio=2.0)
     refused(r"is \(24, 24\)|is \(24,\)", attention_head_dim=16)
+    tensors = load_file(saved / "model.safetensors")
+    for name in (f"transformer_blocks.0.ff.conv_{part}" for part in ("point.weight", "inverted.bias", "depth.weight")):
+        for wrong in (torch.ones(()), torch.ones(1), torch.ones(1, *tensors[name].shape[1:])):
+            save_file({**tensors, name: wrong}, saved / "model.safetensors")
+            refused(rf"{name} is .*, the config asks for", mlp_ratio=3.0)
+    save_file(tensors, saved / "model.safetensors")
     with pytest.raises(RequestError, match=r"init=.*/nothing: may be a run directory"):
         start_from(LinearDiT(CONFIG), str(tmp_path / "nothing"))
 
