@@ -273,6 +273,18 @@ def test_the_released_sizes_are_known_by_their_width() -> None:
         assert read_shape(found, 0, "x.pth") == dataclasses.replace(config, linear_attention_eps=1e-8)
 
 
+def test_training_with_other_heads_than_the_released_is_refused(tmp_path) -> None:
+    """No tensor's shape would tell."""
+    config = dataclasses.replace(LinearDiTConfig.sana_video_600m(), num_layers=1)
+    with torch.device("meta"):
+        tensors = LinearDiT(config).state_dict()
+        model = LinearDiT(dataclasses.replace(config, num_attention_heads=36, attention_head_dim=32))
+    zeros = {name: torch.zeros(()).expand(tensor.shape) for name, tensor in to_original(tensors).items()}
+    torch.save({"state_dict": zeros}, tmp_path / "sana.pth")
+    with pytest.raises(RequestError, match=r"num_attention_heads=36: .* are of 16"):
+        start_from(model, str(tmp_path / "sana.pth"))
+
+
 def test_another_width_has_heads_of_the_released_models_width() -> None:
     config = dataclasses.replace(
         LinearDiTConfig.sana_video_2b(), num_layers=1, num_attention_heads=8, num_cross_attention_heads=8

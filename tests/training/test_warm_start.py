@@ -12,7 +12,8 @@ from framemill.platform.errors import RequestError
 from framemill.training.convert import save_checkpoint
 from framemill.training.model import LinearDiT, LinearDiTConfig
 from framemill.training.model.original import to_original
-from framemill.training.weight_source import start_from
+from framemill.training.model.warm_start import warm_start
+from framemill.training.weight_source import image_tensors, start_from
 
 CONFIG = LinearDiTConfig(
     in_channels=4,
@@ -124,6 +125,17 @@ def test_an_image_model_computes_what_it_did(image_model: SanaTransformer2DModel
         expected = image_model(latents, text, t, encoder_attention_mask=torch.ones(2, 5)).sample
         found = model(latents.unsqueeze(2), t, text, torch.ones(2, 5)).squeeze(2)
     assert (found - expected).abs().max() < 2e-5 * expected.abs().max()
+
+
+def test_sana_15_is_a_beginning_of_the_2b() -> None:
+    """As SANA-Video was trained: from the 1.6B of images, of 32 channels, without patches, and narrower inside."""
+    with torch.device("meta"):
+        image = SanaTransformer2DModel(mlp_ratio=2.5, patch_size=1, qk_norm="rms_norm_across_heads")
+        model = LinearDiT(LinearDiTConfig.sana_video_2b())
+    assert image.state_dict()["transformer_blocks.0.ff.conv_point.weight"].shape[:2] == (2240, 5600)
+    new = warm_start(model, image_tensors(image.state_dict()), "sana-1.5")
+    ends = ["patch_embedding.weight", "patch_embedding.bias", "proj_out.weight", "proj_out.bias"]
+    assert set(new) == {f"transformer_blocks.{block}.ff.conv_temp.weight" for block in range(20)} | set(ends)
 
 
 def test_an_original_image_checkpoint_is_the_same_start(image_model: SanaTransformer2DModel, tmp_path: Path) -> None:
