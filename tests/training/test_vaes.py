@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +127,24 @@ def test_wan_22_with_its_patches(tmp_path: Path) -> None:
     assert shown.shape == video.shape
     parts = np.concatenate(list(codec.decode_blocks([latents[:, :1], latents[:, 1:]])))
     assert np.abs(parts.astype(int) - shown).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "channels", "stride"),
+    [
+        ("wan", AutoencoderKLWan, 16, (4, 8, 8)),
+        ("ltx2", AutoencoderKLLTX2Video, 128, (8, 32, 32)),
+        ("dcae", AutoencoderDC, 32, (1, 32, 32)),
+    ],
+)
+def test_the_released_networks_latents(name: str, kind: Any, channels: int, stride: tuple, tmp_path: Path) -> None:
+    """diffusers' defaults are the released networks' shapes; without their weights the config alone says enough."""
+    with torch.device("meta"):
+        kind().save_config(tmp_path)
+    codec = get_codec(name, str(tmp_path))
+    assert (codec.channels, codec.stride) == (channels, stride)
+    with pytest.raises(RequestError, match=r"diffusion_pytorch_model\.safetensors: no such file"):
+        codec.encode(drifting())
 
 
 def test_wrong_folders(tiny_networks: dict[str, str], tmp_path: Path) -> None:
