@@ -210,21 +210,22 @@ def test_our_sampler_makes_the_pipelines_video(
     assert np.abs(found - expected * 255).max() < 0.6
 
 
+@pytest.mark.parametrize("folder", ["scheduler", "scheduler_i2v"])
 def test_the_export_makes_videos_of_images(
-    pipeline: SanaVideoPipeline, export: Path, tiny_networks: dict[str, str]
+    pipeline: SanaVideoPipeline, export: Path, tiny_networks: dict[str, str], folder: str
 ) -> None:
+    """With the scheduler that it finds by itself, which `generate` takes too, and with the one made for it."""
     from PIL import Image
 
     parts = {name: getattr(pipeline, name) for name in ("vae", "text_encoder", "tokenizer")}
-    scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(export, subfolder="scheduler_i2v")
-    made = SanaImageToVideoPipeline.from_pretrained(export, scheduler=scheduler, **parts)
+    if folder == "scheduler_i2v":
+        parts["scheduler"] = FlowMatchEulerDiscreteScheduler.from_pretrained(export, subfolder=folder)
+    made = SanaImageToVideoPipeline.from_pretrained(export, **parts)
     made.set_progress_bar_config(disable=True)
-    assert made.scheduler.config.shift == SHIFT
     image = video(5)[:1]
     expected = made(Image.fromarray(image[0]), **asked(pipeline), output_type="np").frames[0]
-    codec = get_codec("wan", tiny_networks["wan"])
-    first = torch.from_numpy(codec.encode(image))[None]
-    found = our_video(export, tiny_networks, load_scheduler(export / "scheduler_i2v"), first)
+    first = torch.from_numpy(get_codec("wan", tiny_networks["wan"]).encode(image))[None]
+    found = our_video(export, tiny_networks, load_scheduler(export / folder), first)
     assert expected.shape == (9, 32, 64, 3) and expected[1:].std() > 0.02
     assert np.abs(found - expected * 255).max() < 0.6
 
