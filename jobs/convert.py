@@ -1,4 +1,4 @@
-"""framemill convert: between run checkpoints and diffusers folders."""
+"""framemill convert: weights between run checkpoints, diffusers folders and original `.pth` files."""
 
 from framemill.platform.progress import say
 from framemill.training.job_configs import ConvertConfig

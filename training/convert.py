@@ -3,7 +3,7 @@
 Every tensor's name and shape is checked against the model before anything is written. A checkpoint's weights are
 `model.json` and `model.safetensors`; a transformer folder's are `config.json` and
 `diffusion_pytorch_model.safetensors`, whole or in shards; names and shapes are the same in both. An original is one
-`.pth` in the layout of NVlabs/Sana.
+`.pth` in the layout of NVlabs/Sana, with the config beside the tensors, which its own code passes over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from framemill.training.job_configs import ConvertConfig
 from framemill.training.model import LinearDiTConfig, original, weights
-from framemill.training.weight_source import MODEL, TENSORS, find_weights
+from framemill.training.weight_source import CONFIG_BESIDE, MODEL, TENSORS, find_weights
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,12 @@ class ConvertResult:
     kind: str
     tensors: int
     parameters: int
+    heads: int
 
     def line(self) -> str:
         return (
             f"convert: {self.source} -> {self.kind} {self.output}: "
-            f"{self.tensors} tensors, {self.parameters:,} parameters"
+            f"{self.tensors} tensors, {self.parameters:,} parameters, {self.heads} heads"
         )
 
 
@@ -42,7 +43,8 @@ def convert(config: ConvertConfig) -> ConvertResult:
     """Writes the weights at `input` to `output` in another form.
 
     Raises:
-        RequestError: no form is at `input`, `output` is not free, or tensors are missing, extra or misshapen.
+        RequestError: no form is at `input`, `output` is not free, tensors are missing, extra or misshapen, or the
+            heads are others than those asked for.
     """
     source, output = find_weights(config.input, "input"), Path(config.output)
     kind = config.to
@@ -53,13 +55,17 @@ def convert(config: ConvertConfig) -> ConvertResult:
     if (kind == "original") != (output.suffix == ".pth"):
         raise RequestError(f"output={output}: an original is a file named .pth, anything else a folder")
     shape, tensors = source.read_video(config.heads)
+    heads = shape.num_attention_heads
+    if config.heads not in (0, heads):
+        raise RequestError(f"heads={config.heads}: {source.path} says that it has {heads}")
     if kind == "diffusers":
         weights.save(output, shape, tensors)
     elif kind == "checkpoint":
         save_checkpoint(output, shape, tensors)
     else:
-        save_original(output, original.to_original(tensors))
-    return ConvertResult(source.path, output, kind, len(tensors), sum(tensor.numel() for tensor in tensors.values()))
+        save_original(output, shape, original.to_original(tensors))
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    return ConvertResult(source.path, output, kind, len(tensors), parameters, heads)
 
 
 def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
@@ -72,10 +78,10 @@ def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Ten
     storage.write_atomic(str(output / MODEL), text.encode())
 
 
-def save_original(output: Path, tensors: dict[str, Tensor]) -> None:
+def save_original(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
     """Writes tensors in the original layout, whole or not at all."""
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = storage.temporary_beside(str(output))
     with open(temporary, "wb") as file:  # torch opens no file whose name begins with a dot
-        torch.save({"state_dict": tensors}, file)
+        torch.save({"state_dict": tensors, CONFIG_BESIDE: shape.to_diffusers()}, file)
     storage.commit_file(temporary, str(output))

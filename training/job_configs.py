@@ -98,7 +98,7 @@ class ConvertConfig:
         "what to write; auto: an original to a .pth, else a checkpoint from diffusers and diffusers from the others",
         choices=("auto", "checkpoint", "diffusers", "original"),
     )
-    heads: int = key(0, "attention heads of an original .pth, which does not say; 0: SANA-Video's at its width")
+    heads: int = key(0, "attention heads of an original .pth that does not say; 0: SANA-Video's at its width")
 
     def validate(self) -> None:
         if self.heads < 0:

@@ -3,12 +3,12 @@
 a run directory        its newest checkpoint
 a checkpoint           model.json, model.safetensors
 a diffusers folder     config.json, diffusion_pytorch_model.safetensors; or a pipeline with transformer/ in it
-an original .pth       {"state_dict": tensors}, of SANA-Video or of SANA's image models
+an original .pth       {"state_dict": tensors}, of SANA-Video or of SANA's image models; in ours the config lies beside
 """
 
 from __future__ import annotations
 
-import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from framemill.training.model.warm_start import warm_start
 from framemill.training.network_files import files_digest
 
 MODEL, TENSORS = "model.json", "model.safetensors"
+CONFIG_BESIDE = "linear_dit_config"  # in an original that we wrote: what the tensors' shapes leave open
 IMAGE_CLASS = "SanaTransformer2DModel"
 
 
@@ -37,23 +38,26 @@ class WeightSource:
         """The config, None for one of SANA's image models, and all tensors under diffusers' names, none checked yet.
 
         Args:
-            heads: of an original checkpoint, which does not say; 0: as many as SANA-Video has.
+            heads: of an original checkpoint that does not say; 0: as many as SANA-Video has.
 
         Raises:
             RequestError: the files cannot be read, or are not of such a model.
         """
         if self.kind == "original":
-            tensors = original.to_diffusers(load_pth(self.path), self.path)
+            theirs, config = load_pth(self.path)
+            tensors = original.to_diffusers(theirs, self.path)
+            if config is not None:
+                return weights.read_config(config, self.path), tensors
             if not any(name.endswith(".conv_temp.weight") for name in tensors):
                 return None, image_tensors(tensors)
             return original.read_shape(tensors, heads, self.path), tensors
         if self.kind == "checkpoint":
-            shape = LinearDiTConfig.from_diffusers(weights.read_json(self.path / MODEL))
+            shape = weights.read_config(weights.read_json(self.path / MODEL), self.path / MODEL)
             return shape, weights.read_safetensors(self.path / TENSORS)
         values = weights.read_json(self.path / weights.CONFIG)
         if values.get("_class_name") == IMAGE_CLASS:
             return None, image_tensors(weights.load_tensors(self.path))
-        return LinearDiTConfig.from_diffusers(values), weights.load_tensors(self.path)
+        return weights.read_config(values, self.path / weights.CONFIG), weights.load_tensors(self.path)
 
     def read_video(self, heads: int = 0) -> tuple[LinearDiTConfig, dict[str, Tensor]]:
         """Config and tensors of a video model, every name and shape checked.
@@ -81,7 +85,7 @@ def find_weights(given: str, key: str) -> WeightSource:
         RequestError: it is none of what has weights.
     """
     path = Path(storage.local_path(given))
-    if path.is_file():
+    if path.is_file() and path.suffix == ".pth":
         return WeightSource(path, "original")
     folders = [path, path / "transformer"]
     if (path / "latest").exists():
@@ -96,20 +100,22 @@ def find_weights(given: str, key: str) -> WeightSource:
     )
 
 
-def load_pth(path: Path) -> dict[str, Tensor]:
-    """The tensors of an original checkpoint; whatever else it holds is not unpickled but refused.
+def load_pth(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """The tensors of an original checkpoint, and the config where we wrote it; no object in it is unpickled.
 
     Raises:
         RequestError: it is no such file.
     """
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise RequestError(f"{path}: is no file of tensors that torch saved ({type(error).__name__})") from error
+        # torch maps its newer files, which are zips, into memory; the older ones it can only read.
+        found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # whatever a file that is cut off, or was never torch's, makes it raise
+        raise RequestError(f"{path}: is no whole file of tensors that torch saved ({type(error).__name__})") from error
     tensors = found.get("state_dict", found) if isinstance(found, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+    if not isinstance(tensors, dict) or not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise RequestError(f"{path}: holds no state_dict of tensors by name")
-    return tensors
+    config = found.get(CONFIG_BESIDE)
+    return tensors, config if isinstance(config, dict) else None
 
 
 def image_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -127,7 +133,7 @@ def start_from(model: LinearDiT, init: str) -> list[str]:
         RequestError: there are none, or they do not fit the model.
     """
     source, ours = find_weights(init, "init"), model.config
-    shape, tensors = source.read(ours.num_attention_heads)
+    shape, tensors = source.read(original.HEADS.get(ours.width, ours.num_attention_heads))
     for name in ("num_attention_heads", "num_cross_attention_heads"):
         if shape is not None and (theirs := getattr(shape, name)) != getattr(ours, name):
             raise RequestError(f"model.{name}={getattr(ours, name)}: the weights at {source.path} are of {theirs}")

@@ -1,5 +1,6 @@
 """Conversion between checkpoints and diffusers folders: there and back the same, and nothing amiss let through."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,38 @@ def test_wrong_requests(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"no tensor caption_norm\.weight"):
         convert(ConvertConfig(str(run), str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_folder_is_refused_in_one_line(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "transformer"
+    convert(ConvertConfig(str(run), str(folder)))
+    config, tensors = folder / "config.json", folder / "diffusion_pytorch_model.safetensors"
+    index = folder / "diffusion_pytorch_model.safetensors.index.json"
+
+    def refused(message: str, file: Path, content: bytes) -> None:
+        before = file.read_bytes() if file.exists() else None
+        file.write_bytes(content)
+        with pytest.raises(RequestError, match=message) as error:
+            convert(ConvertConfig(str(folder), str(tmp_path / "out")))
+        assert str(file) in str(error.value) and "\n" not in str(error.value)
+        file.unlink() if before is None else file.write_bytes(before)
+        assert not (tmp_path / "out").exists()
+
+    values = json.loads(config.read_text())
+    for key, value, message in (
+        ("num_layers", "1", "num_layers=1: is a whole number above 0"),
+        ("num_layers", 0, "num_layers=0: is a whole number above 0"),
+        ("patch_size", 2, "patch_size=2: is a list of whole numbers above 0"),
+        ("mlp_ratio", None, "mlp_ratio=None: is a number"),
+        ("attention_bias", "no", "attention_bias=no: is true or false"),
+        ("qk_norm", "layer_norm", "qk_norm=layer_norm: may only be"),
+        ("_class_name", "WanTransformer3DModel", "_class_name=WanTransformer3DModel: may only be"),
+        ("motion", 3, "motion=3: the Linear DiT has no such key"),
+    ):
+        refused(message, config, json.dumps({**values, key: value}).encode())
+    refused("is a JSON list", config, b"[1]")
+    refused("is not JSON", config, b"\xff{")
+    refused("has no weight_map", index, b'{"weight_map": ["a"]}')
+    whole = tensors.read_bytes()
+    for size in (0, 20, len(whole) - 1):
+        refused("is not a whole safetensors file", tensors, whole[:size])

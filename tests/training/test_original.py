@@ -18,6 +18,7 @@ from framemill.training.convert import convert
 from framemill.training.job_configs import ConvertConfig
 from framemill.training.model import LinearDiT, LinearDiTConfig
 from framemill.training.model.original import ratio_of, read_shape, to_diffusers, to_original
+from framemill.training.weight_source import find_weights, start_from
 
 HEADS, LAYERS, PATCH = 2, 2, 2
 
@@ -204,6 +205,50 @@ def test_back_to_the_original(pth, tensors, tmp_path) -> None:
     assert all(torch.equal(back[name], tensors[name]) for name in used)
 
 
+def test_what_we_write_says_its_own_config(tmp_path) -> None:
+    """Its heads and epsilon are in no tensor's shape."""
+    config = LinearDiTConfig(
+        num_attention_heads=3,
+        attention_head_dim=16,
+        num_layers=1,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=24,
+        linear_attention_eps=1e-7,
+        norm_eps=1e-5,
+    )
+    LinearDiT(config).save_diffusers(tmp_path / "first")
+    for source, output in (("first", "x.pth"), ("x.pth", "y.pth"), ("y.pth", "last")):
+        convert(ConvertConfig(str(tmp_path / source), str(tmp_path / output)))
+    for name in ("config.json", "diffusion_pytorch_model.safetensors"):
+        assert (tmp_path / "last" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
+    with pytest.raises(RequestError, match=r"heads=2: .*y\.pth says that it has 3"):
+        convert(ConvertConfig(str(tmp_path / "y.pth"), str(tmp_path / "other"), heads=2))
+    with pytest.raises(RequestError, match=r"num_attention_heads=2: .* are of 3"):
+        start_from(
+            LinearDiT(dataclasses.replace(config, num_attention_heads=2, attention_head_dim=24)),
+            str(tmp_path / "y.pth"),
+        )
+
+
+def test_training_begins_where_the_original_ended(pth, tensors) -> None:
+    shape = read_shape(to_diffusers(tensors, "x.pth"), HEADS, "x.pth")
+    model = LinearDiT(shape)
+    assert start_from(model, str(pth)) == []
+    latents, text, t = torch.randn(4, 3, 8, 12), torch.randn(5, 10), 210.0
+    expected = forward(tensors, latents, t, text, HEADS, LAYERS)
+    with torch.no_grad():
+        found = model(latents[None], torch.tensor([t]), text[None], torch.ones(1, 5))[0]
+    assert (found - expected).abs().max() < 2e-5 * expected.abs().max()
+
+
+def test_a_file_in_torchs_older_format(pth, tensors) -> None:
+    _, newer = find_weights(str(pth), "input").read_video(HEADS)
+    other = pth.with_name("older.pth")
+    torch.save({"state_dict": tensors}, other, _use_new_zipfile_serialization=False)
+    _, older = find_weights(str(other), "input").read_video(HEADS)
+    assert newer.keys() == older.keys() and all(torch.equal(newer[name], older[name]) for name in newer)
+
+
 def test_what_originals_do_not_have_is_not_written(tmp_path) -> None:
     config = LinearDiTConfig(
         num_attention_heads=2,
@@ -226,6 +271,28 @@ def test_the_released_sizes_are_known_by_their_width() -> None:
         found = to_diffusers(to_original(tensors), "x.pth")
         assert {name: tensor.shape for name, tensor in found.items()} == {n: t.shape for n, t in tensors.items()}
         assert read_shape(found, 0, "x.pth") == dataclasses.replace(config, linear_attention_eps=1e-8)
+
+
+def test_training_with_other_heads_than_the_released_is_refused(tmp_path) -> None:
+    """No tensor's shape would tell."""
+    config = dataclasses.replace(LinearDiTConfig.sana_video_600m(), num_layers=1)
+    with torch.device("meta"):
+        tensors = LinearDiT(config).state_dict()
+        model = LinearDiT(dataclasses.replace(config, num_attention_heads=36, attention_head_dim=32))
+    zeros = {name: torch.zeros(()).expand(tensor.shape) for name, tensor in to_original(tensors).items()}
+    torch.save({"state_dict": zeros}, tmp_path / "sana.pth")
+    with pytest.raises(RequestError, match=r"num_attention_heads=36: .* are of 16"):
+        start_from(model, str(tmp_path / "sana.pth"))
+
+
+def test_another_width_has_heads_of_the_released_models_width() -> None:
+    config = dataclasses.replace(
+        LinearDiTConfig.sana_video_2b(), num_layers=1, num_attention_heads=8, num_cross_attention_heads=8
+    )
+    with torch.device("meta"):
+        tensors = LinearDiT(config).state_dict()
+    assert read_shape(tensors, 0, "x.pth") == dataclasses.replace(config, linear_attention_eps=1e-8)
+    assert read_shape(tensors, 16, "x.pth").attention_head_dim == 56
 
 
 def test_a_ratio_gives_its_width_back() -> None:
@@ -255,6 +322,33 @@ def test_wrong_originals(pth, tensors, tmp_path) -> None:
     image = {other: tensor for other, tensor in tensors.items() if "t_conv" not in other}
     refused("image model, which can only be trained on", {"state_dict": image})
     refused(r"no tensor for patch_embedding\.weight", {"state_dict": {"blocks.0.mlp.t_conv.weight": torch.ones(1)}})
+    refused("no state_dict", {})
+
+
+def test_every_tensor_is_asked_for_in_its_shape(pth, tensors) -> None:
+    """Whichever is lost or misshapen, and however: one line that begins with the file."""
+    unused = ("pos_embed", "logvar", "y_embedder.y_embedding")
+    for name in (name for name in tensors if not name.startswith(unused)):
+        for wrong in (None, torch.ones(()), torch.ones(0), torch.ones(1), torch.ones(2, 2, 2, 2, 2)):
+            changed = {**tensors, name: wrong}
+            if wrong is None:
+                del changed[name]
+            torch.save({"state_dict": changed}, pth)
+            with pytest.raises(RequestError) as refused:
+                find_weights(str(pth), "input").read_video(HEADS)
+            assert str(refused.value).startswith(str(pth)) and "\n" not in str(refused.value), name
+
+
+def test_a_file_that_is_cut_off(pth) -> None:
+    whole = pth.read_bytes()
+    for size in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        pth.write_bytes(whole[:size])
+        with pytest.raises(RequestError, match=r"sana\.pth: is no whole file of tensors"):
+            find_weights(str(pth), "input").read()
+    other = pth.with_suffix(".safetensors")
+    other.write_bytes(whole)
+    with pytest.raises(RequestError, match=r"input=.*: may be a run directory, .* or an original \.pth"):
+        find_weights(str(other), "input")
 
 
 class Payload:
@@ -271,6 +365,6 @@ def test_nothing_is_unpickled(tmp_path) -> None:
     torch.save({"state_dict": {"x": Payload(tmp_path / "made")}}, tmp_path / "evil.pth")
     (tmp_path / "noise.pth").write_bytes(b"not a checkpoint")
     for name in ("evil.pth", "noise.pth"):
-        with pytest.raises(RequestError, match="no file of tensors that torch saved"):
+        with pytest.raises(RequestError, match="no whole file of tensors that torch saved"):
             convert(ConvertConfig(str(tmp_path / name), str(tmp_path / "out")))
     assert not (tmp_path / "made").exists()

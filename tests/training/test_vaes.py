@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +129,24 @@ def test_wan_22_with_its_patches(tmp_path: Path) -> None:
     assert np.abs(parts.astype(int) - shown).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "channels", "stride"),
+    [
+        ("wan", AutoencoderKLWan, 16, (4, 8, 8)),
+        ("ltx2", AutoencoderKLLTX2Video, 128, (8, 32, 32)),
+        ("dcae", AutoencoderDC, 32, (1, 32, 32)),
+    ],
+)
+def test_the_released_networks_latents(name: str, kind: Any, channels: int, stride: tuple, tmp_path: Path) -> None:
+    """diffusers' defaults are the released networks' shapes; without their weights the config alone says enough."""
+    with torch.device("meta"):
+        kind().save_config(tmp_path)
+    codec = get_codec(name, str(tmp_path))
+    assert (codec.channels, codec.stride) == (channels, stride)
+    with pytest.raises(RequestError, match=r"diffusion_pytorch_model\.safetensors: no such file"):
+        codec.encode(drifting())
+
+
 def test_wrong_folders(tiny_networks: dict[str, str], tmp_path: Path) -> None:
     def refused(message: str, name: str, path: object) -> None:
         with pytest.raises(RequestError, match=message):
@@ -146,6 +165,13 @@ def test_wrong_folders(tiny_networks: dict[str, str], tmp_path: Path) -> None:
     refused(r"has no tensor quant_conv\.bias", "wan", broken)
     save_file({**tensors, "quant_conv.bias": lost[:-1]}, broken / "diffusion_pytorch_model.safetensors")
     refused(r"quant_conv\.bias is \(31,\)", "wan", tmp_path)
+    whole = (Path(tiny_networks["wan"]) / "vae" / "diffusion_pytorch_model.safetensors").read_bytes()
+    (broken / "diffusion_pytorch_model.safetensors").write_bytes(whole[:-1])
+    refused("is not a whole safetensors file", "wan", broken)
+    values = json.loads((broken / "config.json").read_text())
+    for key, value in (("z_dim", "16"), ("dim_mult", None), ("latents_mean", None), ("latents_std", [1.0])):
+        (broken / "config.json").write_text(json.dumps({**values, key: value}))
+        refused(r"vae/config\.json: is no config of a AutoencoderKLWan", "wan", f"{broken}/")
     noisy = tmp_path / "noisy"
     shutil.copytree(tiny_networks["ltx2"], noisy)
     config = json.loads((noisy / "config.json").read_text()) | {"timestep_conditioning": True}

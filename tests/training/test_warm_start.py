@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import SanaTransformer2DModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from framemill.platform.errors import RequestError
 from framemill.training.convert import save_checkpoint
 from framemill.training.model import LinearDiT, LinearDiTConfig
 from framemill.training.model.original import to_original
-from framemill.training.weight_source import start_from
+from framemill.training.model.warm_start import warm_start
+from framemill.training.weight_source import image_tensors, start_from
 
 CONFIG = LinearDiTConfig(
     in_channels=4,
@@ -126,6 +127,17 @@ def test_an_image_model_computes_what_it_did(image_model: SanaTransformer2DModel
     assert (found - expected).abs().max() < 2e-5 * expected.abs().max()
 
 
+def test_sana_15_is_a_beginning_of_the_2b() -> None:
+    """As SANA-Video was trained: from the 1.6B of images, of 32 channels, without patches, and narrower inside."""
+    with torch.device("meta"):
+        image = SanaTransformer2DModel(mlp_ratio=2.5, patch_size=1, qk_norm="rms_norm_across_heads")
+        model = LinearDiT(LinearDiTConfig.sana_video_2b())
+    assert image.state_dict()["transformer_blocks.0.ff.conv_point.weight"].shape[:2] == (2240, 5600)
+    new = warm_start(model, image_tensors(image.state_dict()), "sana-1.5")
+    ends = ["patch_embedding.weight", "patch_embedding.bias", "proj_out.weight", "proj_out.bias"]
+    assert set(new) == {f"transformer_blocks.{block}.ff.conv_temp.weight" for block in range(20)} | set(ends)
+
+
 def test_an_original_image_checkpoint_is_the_same_start(image_model: SanaTransformer2DModel, tmp_path: Path) -> None:
     tensors = {
         name.replace("patch_embed.proj", "patch_embedding"): tensor for name, tensor in image_model.state_dict().items()
@@ -151,6 +163,12 @@ def test_what_does_not_fit_is_refused(saved: Path, tmp_path: Path) -> None:
     refused(r"caption_projection.* is \(24, 10\), the config asks for \(24, 11\)", caption_channels=11)
     refused(r"conv_depth\.bias is \(120,\), the config asks for \(96,\)", mlp_ratio=2.0)
     refused(r"is \(24, 24\)|is \(24,\)", attention_head_dim=16)
+    tensors = load_file(saved / "model.safetensors")
+    for name in (f"transformer_blocks.0.ff.conv_{part}" for part in ("point.weight", "inverted.bias", "depth.weight")):
+        for wrong in (torch.ones(()), torch.ones(1), torch.ones(1, *tensors[name].shape[1:])):
+            save_file({**tensors, name: wrong}, saved / "model.safetensors")
+            refused(rf"{name} is .*, the config asks for", mlp_ratio=3.0)
+    save_file(tensors, saved / "model.safetensors")
     with pytest.raises(RequestError, match=r"init=.*/nothing: may be a run directory"):
         start_from(LinearDiT(CONFIG), str(tmp_path / "nothing"))
 

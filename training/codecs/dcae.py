@@ -22,7 +22,7 @@ class DcaeCodec(VaeCodec):
     network = "AutoencoderDC"
 
     def read_config(self, config: Any) -> None:
-        self.channels = config.latent_channels
+        self.channels, self.scale = config.latent_channels, float(config.scaling_factor)
         side = 2 ** (len(config.encoder_block_out_channels) - 1)
         self.stride = (1, side, side)
 
@@ -37,10 +37,10 @@ class DcaeCodec(VaeCodec):
         yield from map(self.decode, blocks)
 
     def normalise(self, latents: Tensor) -> Tensor:
-        return latents * self.vae.config.scaling_factor
+        return latents * self.scale
 
     def restore(self, latents: Tensor) -> Tensor:
-        return latents / self.vae.config.scaling_factor
+        return latents / self.scale
 
 
 def alone(video: Tensor) -> list[Tensor]:

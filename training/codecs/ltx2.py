@@ -21,7 +21,7 @@ class Ltx2Codec(VaeCodec):
     def read_config(self, config: Any) -> None:
         if config.timestep_conditioning or any_true(config.decoder_inject_noise):
             raise RequestError(f"codec_path={self.folders[0]}: decodes with noise of its own, which ltx2 does not do")
-        self.channels = config.latent_channels
+        self.channels, self.scale = config.latent_channels, float(config.scaling_factor)
         # The config's own ratios may be left out, and what the class then assumes counts every block twice over.
         scaled = config.spatio_temporal_scaling
         scaled = [scaled] * len(config.downsample_type) if isinstance(scaled, bool) else scaled
@@ -31,11 +31,11 @@ class Ltx2Codec(VaeCodec):
 
     def normalise(self, latents: Tensor) -> Tensor:
         mean, std = self._moments()
-        return (latents - mean) * self.vae.config.scaling_factor / std
+        return (latents - mean) * self.scale / std
 
     def restore(self, latents: Tensor) -> Tensor:
         mean, std = self._moments()
-        return latents * std / self.vae.config.scaling_factor + mean
+        return latents * std / self.scale + mean
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         return self.vae.latents_mean.float().view(-1, 1, 1, 1), self.vae.latents_std.float().view(-1, 1, 1, 1)

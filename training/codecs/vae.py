@@ -49,9 +49,14 @@ class VaeCodec(Codec):
         if values.get("_class_name") != self.network:
             kind = values.get("_class_name")
             raise RequestError(f"codec_path={path}: is a {kind}, codec={self.name} a {self.network}")
-        with torch.device("meta"):
-            self.empty: Any = getattr(diffusers, self.network).from_config(values)
-        self.read_config(self.empty.config)
+        try:
+            with torch.device("meta"):
+                self.empty: Any = getattr(diffusers, self.network).from_config(values)
+            self.read_config(self.empty.config)
+        except RequestError:
+            raise
+        except Exception as error:  # diffusers checks nothing: a wrong value fails wherever it is first used
+            raise RequestError(f"{folder / weights.CONFIG}: is no config of a {self.network} ({error!r})") from error
         self.tile = tile
 
     @abstractmethod

@@ -24,8 +24,8 @@ class WanCodec(VaeCodec):
     def read_config(self, config: Any) -> None:
         self.channels = config.z_dim
         self.stride = (config.scale_factor_temporal, config.scale_factor_spatial, config.scale_factor_spatial)
-        self.mean = torch.tensor(config.latents_mean).view(-1, 1, 1, 1)
-        self.std = torch.tensor(config.latents_std).view(-1, 1, 1, 1)
+        self.mean = torch.tensor(config.latents_mean).view(self.channels, 1, 1, 1)
+        self.std = torch.tensor(config.latents_std).view(self.channels, 1, 1, 1)
 
     def normalise(self, latents: Tensor) -> Tensor:
         return (latents - self.mean.to(latents.device)) / self.std.to(latents.device)

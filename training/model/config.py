@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,9 +140,29 @@ class LinearDiTConfig:
         if name != DIFFUSERS_CLASS:
             raise RequestError(f"_class_name={name}: may only be {DIFFUSERS_CLASS}")
         values = {key: value for key, value in values.items() if not key.startswith("_")}
-        unknown = sorted(values.keys() - {field.name for field in dataclasses.fields(cls)})
-        if unknown:
-            raise RequestError(f"{unknown[0]}={values[unknown[0]]}: the Linear DiT has no such key")
         if values.get("out_channels", 0) is None:
             values["out_channels"] = values.get("in_channels", cls.in_channels)
+        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+        for key, value in values.items():
+            if key not in defaults:
+                raise RequestError(f"{key}={value}: the Linear DiT has no such key")
+            if wanted := misfit(value, defaults[key]):
+                raise RequestError(f"{key}={value}: is {wanted}")
         return cls(**values)
+
+
+def misfit(value: Any, default: Any) -> str:
+    """What a config.json's value has to be in place of what it is; "" where it is of its default's kind."""
+
+    def whole(number: Any) -> bool:
+        return type(number) is int and number >= (1 if default else 0)
+
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, int):
+        return "" if whole(value) else "a whole number" + (" above 0" if default else "")
+    if isinstance(default, float):
+        return "" if type(value) in (int, float) and 0 <= value < math.inf else "a number"
+    if isinstance(default, tuple):
+        return "" if isinstance(value, list | tuple) and all(map(whole, value)) else "a list of whole numbers above 0"
+    return ""  # the few that may be only one value, or the width, are told apart by it

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from framemill.platform.errors import RequestError
+from framemill.training.model import weights
 from framemill.training.model.config import LinearDiTConfig
 
 # Modules by their name in diffusers, outside the blocks and in a block.
@@ -53,6 +54,7 @@ BLOCK = re.compile(r"(?:transformer_)?blocks\.(\d+)\.")
 
 # The checkpoints do not say how many heads they have; the models they are of do, by their width.
 HEADS = {1152: 16, 2240: 20, 2560: 20}
+HEAD_WIDTH = 112  # of SANA-Video's linear attention: what its code divides another width by
 
 
 def to_diffusers(tensors: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
@@ -69,8 +71,9 @@ def to_diffusers(tensors: Mapping[str, Tensor], source: str | PathLike[str]) -> 
         module, _, leaf = name[block.end() if block else 0 :].rpartition(".")
         if block and module in FUSED:
             parts = FUSED[module]
-            if len(tensor) % len(parts):
-                raise RequestError(f"{source}: {name} has {len(tensor)} rows, which are not {len(parts)} equal parts")
+            rows = tensor.shape[0] if tensor.ndim else 0
+            if not rows or rows % len(parts):
+                raise RequestError(f"{source}: {name} has {rows} rows, which are not {len(parts)} equal parts")
             pieces = zip(parts, tensor.chunk(len(parts)), strict=True)
             found |= {f"{prefix}{part}.{leaf}": piece for part, piece in pieces}
         elif module in (inside if block else outside):
@@ -114,34 +117,37 @@ def read_shape(tensors: Mapping[str, Tensor], heads: int, source: str | PathLike
         heads: of both attentions; 0: as SANA-Video has at this width.
 
     Raises:
-        RequestError: a tensor is missing, or the heads are not known.
+        RequestError: a tensor is missing or misshapen, or the heads are not known.
     """
     try:
         width, channels, *patch = tensors["patch_embedding.weight"].shape
-        hidden = tensors["transformer_blocks.0.ff.conv_point.weight"].shape[1]
-        outputs = len(tensors["proj_out.weight"])
-        caption_channels = tensors["caption_projection.linear_1.weight"].shape[1]
+        frames, rows, columns = patch
+        _, hidden, *_ = tensors["transformer_blocks.0.ff.conv_point.weight"].shape
+        outputs, _ = tensors["proj_out.weight"].shape
+        _, caption_channels = tensors["caption_projection.linear_1.weight"].shape
     except KeyError as error:
         raise RequestError(f"{source}: has no tensor for {error.args[0]}; it is no SANA model") from error
-    frames, rows, columns = (1, *patch)[-3:]
-    heads = heads or HEADS.get(width, 0)
+    except ValueError as error:
+        raise RequestError(f"{source}: its projections have not a SANA model's number of dimensions") from error
+    heads = heads or HEADS.get(width, 0) or (0 if width % HEAD_WIDTH else width // HEAD_WIDTH)
     if not heads or width % heads:
         raise RequestError(f"heads={heads}: {source} is {width} wide; say how many heads share that")
-    return LinearDiTConfig(
-        in_channels=channels,
-        out_channels=outputs // math.prod(patch),
-        num_attention_heads=heads,
-        attention_head_dim=width // heads,
-        num_layers=1 + max(int(block[1]) for block in map(BLOCK.match, tensors) if block),
-        num_cross_attention_heads=heads,
-        cross_attention_head_dim=width // heads,
-        caption_channels=caption_channels,
-        mlp_ratio=ratio_of(hidden, width),
-        attention_bias="transformer_blocks.0.attn1.to_q.bias" in tensors,
-        sample_size=30 if math.prod(patch) > 1 else 22,  # 480p is the Wan-VAE's, 720p that of codecs of stride 32
-        patch_size=(frames, rows, columns),
-        linear_attention_eps=1e-8,  # as in their code; diffusers has 1e-15
-    )
+    values = {
+        "in_channels": channels,
+        "out_channels": outputs // max(1, math.prod(patch)),
+        "num_attention_heads": heads,
+        "attention_head_dim": width // heads,
+        "num_layers": len({block[1] for block in map(BLOCK.match, tensors) if block}),
+        "num_cross_attention_heads": heads,
+        "cross_attention_head_dim": width // heads,
+        "caption_channels": caption_channels,
+        "mlp_ratio": ratio_of(hidden, width),
+        "attention_bias": "transformer_blocks.0.attn1.to_q.bias" in tensors,
+        "sample_size": 30 if math.prod(patch) > 1 else 22,  # 480p is the Wan-VAE's, 720p that of codecs of stride 32
+        "patch_size": (frames, rows, columns),
+        "linear_attention_eps": 1e-8,  # as in their code; diffusers has 1e-15
+    }
+    return weights.read_config(values, source)
 
 
 def ratio_of(hidden: int, width: int) -> float:

@@ -57,11 +57,13 @@ def differs(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], name: str)
 
 def grow(name: str, old: Tensor, new: Tensor) -> Tensor:
     """`old` in the shape of `new`, where that has a wider feed-forward; `old` as it is everywhere else."""
+    if old.ndim != new.ndim:
+        return old
     if name.endswith(OUT) and len(old) == len(new) and old.shape[1] < new.shape[1]:
         grown = torch.zeros_like(new)
         grown[:, : old.shape[1]] = old
         return grown
-    if name.endswith(INTO) and old.shape[1:] == new.shape[1:] and len(old) < len(new):
+    if name.endswith(INTO) and old.shape[1:] == new.shape[1:] and len(old) < len(new) and len(old) % 2 == 0:
         grown = new.clone()
         for half, old_half in zip(grown.chunk(2), old.chunk(2), strict=True):  # values, then gates
             half[: len(old_half)] = old_half

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -47,7 +48,19 @@ def save(folder: str | PathLike[str], config: LinearDiTConfig, tensors: Mapping[
 def load_config(folder: str | PathLike[str]) -> LinearDiTConfig:
     """The config of a transformer folder."""
     path = Path(folder) / CONFIG
-    return LinearDiTConfig.from_diffusers(read_json(path))
+    return read_config(read_json(path), path)
+
+
+def read_config(values: dict[str, Any], source: str | PathLike[str]) -> LinearDiTConfig:
+    """The config that the values of a config.json are.
+
+    Raises:
+        RequestError: as `LinearDiTConfig.from_diffusers`, beginning with the file's name.
+    """
+    try:
+        return LinearDiTConfig.from_diffusers(values)
+    except RequestError as error:
+        raise RequestError(f"{source}: {error}") from error
 
 
 def load_tensors(folder: str | PathLike[str]) -> dict[str, Tensor]:
@@ -56,7 +69,9 @@ def load_tensors(folder: str | PathLike[str]) -> dict[str, Tensor]:
     tensors = read_safetensors(null_caption) if null_caption.exists() else {}
     if not index.exists():
         return read_safetensors(Path(folder) / WEIGHTS) | tensors
-    where: dict[str, str] = read_json(index)["weight_map"]
+    where = read_json(index).get("weight_map")
+    if not isinstance(where, dict) or not all(isinstance(shard, str) for shard in where.values()):
+        raise RequestError(f"{index}: has no weight_map from tensors to files")
     apart, tensors = tensors, {}
     for shard in sorted(set(where.values())):
         tensors |= read_safetensors(Path(folder) / shard)
@@ -79,13 +94,16 @@ def check(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: s
             )
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        values = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise RequestError(f"{path}: no such file; expected a diffusers transformer folder") from error
     except ValueError as error:
         raise RequestError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise RequestError(f"{path}: is a JSON {type(values).__name__}, not an object")
+    return values
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -64,6 +64,8 @@ class GemmaTextEncoder(TextEncoder):
         values = weights.read_json(folder / weights.CONFIG)
         if values.get("model_type") != MODEL_TYPE:
             raise RequestError(f"text_path={path}: is a {values.get('model_type')}, text={self.name} is a {MODEL_TYPE}")
+        if not isinstance(values.get("hidden_size"), int):
+            raise RequestError(f"{folder / weights.CONFIG}: hidden_size={values.get('hidden_size')}: is a whole number")
         self.width = values["hidden_size"]
 
     @functools.cached_property
@@ -78,8 +80,8 @@ class GemmaTextEncoder(TextEncoder):
         folder = self.folders[-1]
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise RequestError(f"{folder}: holds no tokenizer ({str(error).splitlines()[0]})") from error
+        except Exception as error:  # whatever damaged files make transformers raise
+            raise RequestError(f"{folder}: holds no tokenizer ({first_line(error)})") from error
         if tokenizer("").input_ids != [tokenizer.bos_token_id]:
             raise RequestError(f"{folder}: is not Gemma's tokenizer: the empty text is not <bos> alone")
         return tokenizer
@@ -95,6 +97,7 @@ class GemmaTextEncoder(TextEncoder):
         from transformers.utils import logging
 
         logging.disable_progress_bar()
+        logging.set_verbosity_error()  # what is amiss is said in one line below, not in a table
         folder, gpu = self.folders[0], torch.cuda.is_available()
         network: Any = Gemma2Model
         try:
@@ -105,8 +108,8 @@ class GemmaTextEncoder(TextEncoder):
                 output_loading_info=True,
                 dtype=torch.bfloat16 if gpu else torch.float32,
             )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise RequestError(f"{folder}: cannot be read as Gemma-2 ({str(error).splitlines()[0]})") from error
+        except Exception as error:  # whatever damaged files make transformers raise
+            raise RequestError(f"{folder}: cannot be read as Gemma-2 ({first_line(error)})") from error
         if lost := sorted(map(str, report["missing_keys"])):
             raise RequestError(f"{folder}: has no tensor {lost[0]}")
         return model.eval().to("cuda" if gpu else "cpu")
@@ -129,3 +132,7 @@ class GemmaTextEncoder(TextEncoder):
 
 def clean(text: str) -> str:
     return text.lower().strip()
+
+
+def first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
