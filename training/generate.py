@@ -1,4 +1,4 @@
-"""`framemill generate`: an exported model and a file of prompts in, one mp4 a prompt and sample out.
+"""`framemill generate`: a model and a file of prompts in, one mp4 a prompt and sample out.
 
 A video's noise follows from the seed, the prompt's place in the file and the sample's number alone, so neither the
 number of workers nor a stop in between can change it. A bidirectional model makes all frames at once, a block-causal
@@ -7,6 +7,7 @@ one block by block, each decoded and written before the next is begun.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -31,10 +32,10 @@ from framemill.training.curriculum import block_starts
 from framemill.training.job_configs import GenerateConfig
 from framemill.training.model import LinearDiT
 from framemill.training.model.weights import load_config
-from framemill.training.model_card import ModelCard, check_networks, find_export, read_card
+from framemill.training.model_card import ModelCard, check_networks, find_export, network_path, read_card
 from framemill.training.parallel import has_gpus, in_parallel
 from framemill.training.prompts import Video, plan, read_prompts
-from framemill.training.sampling import load_scheduler, sample, stream
+from framemill.training.sampling import Scheduler, load_scheduler, sample, stream
 from framemill.training.text import get_text_encoder
 from framemill.training.text.base import pad
 from framemill.training.text.motion import with_motion
@@ -70,15 +71,20 @@ def generate(config: GenerateConfig) -> GenerateResult:
             or an output that holds other videos.
     """
     export = find_export(config.model)
-    card = read_card(export)
-    check_networks(card, config.codec_path, config.text_path)
+    config = dataclasses.replace(
+        config,
+        codec_path=network_path(config.codec_path, export, "vae"),
+        text_path=network_path(config.text_path, export, "text_encoder"),
+    )
+    card = read_card(export, config.codec_path)
+    networks = check_networks(card, config.codec_path, config.text_path)
     bucket = size_of(config, card, export)
     prompts = read_prompts(config.prompts)
     pictures = check_pictures(config, bucket, [prompt.image for prompt in prompts if prompt.image])
     videos = plan(prompts, config.samples_per_prompt, config.seed)
     claim_output(config, config.output)
     with WriterLock(config.output) as lock:
-        claim_inputs(config, export, videos, pictures)
+        claim_inputs(config, export, networks, videos, pictures)
         jobs = [VideoJob(config, export, bucket, video, lock.token()) for video in videos]
         left = [job for job in jobs if not storage.exists(storage.join(config.output, job.video.name))]
         if left:
@@ -160,14 +166,16 @@ def check_pictures(config: GenerateConfig, bucket: Bucket, images: list[str]) ->
     return hashes
 
 
-def claim_inputs(config: GenerateConfig, export: str, videos: list[Video], pictures: dict[str, str]) -> None:
-    """Binds the output to this model, these prompts and pictures: finished videos must not be taken for others'.
+def claim_inputs(
+    config: GenerateConfig, export: str, networks: dict[str, str], videos: list[Video], pictures: dict[str, str]
+) -> None:
+    """Binds the output to this model, networks, prompts and pictures: finished videos must not be taken for others'.
 
     Raises:
         RequestError: the output holds videos of others.
     """
     weights = storage.join(export, "transformer")
-    model = {name: storage.sha256_file(storage.join(weights, name)) for name in storage.list_dir(weights)}
+    model = networks | {name: storage.sha256_file(storage.join(weights, name)) for name in storage.list_dir(weights)}
     names = [
         [video.name, video.prompt.text, *([pictures[video.prompt.image]] if video.prompt.image else [])]
         for video in videos
@@ -187,7 +195,7 @@ def claim_inputs(config: GenerateConfig, export: str, videos: list[Video], pictu
 
 def make_video(job: VideoJob) -> str:
     """Makes one video and puts it in its place. Returns its name."""
-    card = read_card(job.export)
+    card = read_card(job.export, job.config.codec_path)
     frames = (frame for part in draw(job.config, job.export, card, job.bucket, job.video) for frame in part)
     data = encode_mp4(frames, card.fps)
     job.token.check()
@@ -218,7 +226,7 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
         "shape": shape,
         "steps": config.steps,
         "cfg": config.cfg,
-        "scheduler": load_scheduler(storage.join(export, "scheduler")),
+        "scheduler": scheduler_of(export),
         "generator": torch.Generator().manual_seed(video.seed),
         "first": first,
     }
@@ -227,6 +235,12 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
     else:
         blocks = iter([sample(model, **inputs)])
     yield from codec.decode_blocks(block[0].cpu().numpy() for block in blocks)
+
+
+def scheduler_of(export: str) -> Scheduler | None:
+    """The model's own; None, which is SANA-Video's, where it has none."""
+    folder = storage.join(export, "scheduler")
+    return load_scheduler(folder) if storage.exists(storage.join(folder, "scheduler_config.json")) else None
 
 
 @functools.lru_cache(maxsize=1)

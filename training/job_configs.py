@@ -48,13 +48,23 @@ class EncodeConfig:
 
 @dataclass
 class GenerateConfig:
-    model: str = key(help="export folder of a run, or the run directory", result=False)
+    model: str = key(
+        help="run directory, its export folder, or a diffusers pipeline of a published SANA-Video", result=False
+    )
     prompts: str = key(
         help="text file, one prompt a line; a line `text<image>path` begins from that picture", result=False
     )
     output: str = key(help="folder for the mp4s", result=False)
-    codec_path: str = key("", "folder of the codec that the model's data was encoded with; dct has none", result=False)
-    text_path: str = key("", "folder of the text encoder of the model's data; hashed has none", result=False)
+    codec_path: str = key(
+        "",
+        "folder of the codec that the model's data was encoded with; empty: vae/ in the model's; dct has none",
+        result=False,
+    )
+    text_path: str = key(
+        "",
+        "folder of the text encoder of the model's data; empty: text_encoder/ in the model's; hashed has none",
+        result=False,
+    )
     samples_per_prompt: int = key(1, "videos of each prompt")
     steps: int = key(50, "solver steps")
     cfg: float = key(6.0, "classifier-free guidance; 1 is none")

@@ -293,7 +293,7 @@ def test_wrong_numbers_are_refused(run: Path, prompts: Path) -> None:
 
 
 def test_wrong_requests(run: Path, prompts: Path, made: Path, tmp_path: Path, ray_session: None) -> None:
-    with pytest.raises(RequestError, match="neither an export folder"):
+    with pytest.raises(RequestError, match="no diffusers pipeline"):
         generate(settings(tmp_path, prompts, tmp_path / "out"))
     with pytest.raises(RequestError, match="prompts="):
         generate(settings(run, tmp_path / "none.txt", tmp_path / "out"))

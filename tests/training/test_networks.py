@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,8 @@ from framemill.training.convert import save_checkpoint
 from framemill.training.curriculum import CurriculumConfig, StageConfig
 from framemill.training.encode import check_sizes, encode
 from framemill.training.export import export_model
-from framemill.training.job_configs import EncodeConfig
+from framemill.training.generate import generate
+from framemill.training.job_configs import EncodeConfig, GenerateConfig
 from framemill.training.latents import LatentDataset
 from framemill.training.model import LinearDiT
 from framemill.training.model_card import check_networks, read_card
@@ -249,6 +251,37 @@ def test_other_weights_are_refused(
     config.curriculum.stages["only"].side = 32
     check_sizes(config.curriculum, get_codec("ltx2", tiny_networks["ltx2"]))
     assert not (tmp_path / "none").exists()
+
+
+def test_a_published_pipeline_generates_as_our_export_does(
+    export: Path, tiny_networks: dict[str, str], ray_session: None, tmp_path: Path
+) -> None:
+    """A pipeline's folder has no card of ours, and codec and text encoder in it."""
+    published = tmp_path / "published"
+    for folder in ("transformer", "scheduler"):
+        shutil.copytree(export / folder, published / folder)
+    (tmp_path / "prompts.txt").write_text(PROMPT)
+
+    def bytes_of(model: Path, name: str, **keys: object) -> bytes:
+        size = {"frames": 9, "height": 32, "width": 64, "steps": 2, "workers": 1}
+        generate(GenerateConfig(str(model), str(tmp_path / "prompts.txt"), str(tmp_path / name), **size, **keys))
+        (made,) = (tmp_path / name).glob("*.mp4")
+        return made.read_bytes()
+
+    paths = {"codec_path": tiny_networks["wan"], "text_path": tiny_networks["gemma"]}
+    expected = bytes_of(export, "ours", **paths)
+    with pytest.raises(RequestError, match="codec_path: is needed"):
+        bytes_of(published, "none")
+    assert bytes_of(published, "beside", **paths) == expected
+    for folder, network in (("vae", "wan"), ("text_encoder", "gemma"), ("tokenizer", "gemma")):
+        shutil.copytree(Path(tiny_networks[network]) / folder, published / folder)
+    assert bytes_of(published, "theirs") == expected
+    card = read_card(str(published), str(published))
+    assert (card.codec, card.text, card.fps, card.bucket) == ("wan", "gemma", 16.0, "81x480x832")
+    shutil.rmtree(published / "scheduler")
+    assert bytes_of(published, "unshifted") != expected  # SANA-Video's own shift, 8, and not the export's
+    with pytest.raises(RequestError, match="_class_name=None: may be AutoencoderKLWan"):
+        bytes_of(published, "wrong", codec_path=tiny_networks["gemma"] + "/text_encoder")
 
 
 def test_the_folder_names_its_parts(export: Path) -> None:
