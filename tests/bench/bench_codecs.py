@@ -1,4 +1,6 @@
-"""How well codecs keep real video: python tests/bench/bench_codecs.py FOLDER_OF_VIDEOS [wan=FOLDER] [ltx2=FOLDER] ...
+"""How well codecs keep video.
+
+usage: python tests/bench/bench_codecs.py [folder of videos; default: the demo's reel, rendered here] [wan=folder] ...
 
 Round trips of 17 frames, one clip after the other from up to 4 s of each video at 16 fps, at 64x96 and 128x192 pixels:
 mean and lowest PSNR, and CPU seconds for a million pixels. `dct` needs no weights; of the others those are measured
@@ -7,6 +9,7 @@ is `dct`'s limit: the principal components of these very clips.
 """
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import av
 import numpy as np
 from codec_statistics import FRAMES, fit, read
 
+from framemill.platform.vision.reel import render_reel
 from framemill.training.codecs import get_codec
 from framemill.training.codecs.base import Codec
 from framemill.training.codecs.dct import DctCodec
@@ -84,4 +88,10 @@ def main(folder: Path, paths: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), dict(word.split("=", 1) for word in sys.argv[2:]))
+    folders, networks = [], []
+    for word in sys.argv[1:]:
+        (networks if "=" in word else folders).append(word)
+    with tempfile.TemporaryDirectory() as scratch:
+        if not folders:
+            render_reel(scratch, shots=24)
+        main(Path((folders or [scratch])[0]), dict(word.split("=", 1) for word in networks))
