@@ -29,6 +29,7 @@ from framemill.training.buckets import Bucket
 from framemill.training.clips import read_picture
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import block_starts
+from framemill.training.export import INFO
 from framemill.training.job_configs import GenerateConfig
 from framemill.training.model import LinearDiT
 from framemill.training.model.weights import load_config
@@ -238,9 +239,10 @@ def draw(config: GenerateConfig, export: str, card: ModelCard, bucket: Bucket, v
 
 
 def scheduler_of(export: str) -> Scheduler | None:
-    """The model's own; None, which is SANA-Video's, where it has none."""
+    """The model's own; None, which is SANA-Video's, for weights without one that no export of ours has lost."""
     folder = storage.join(export, "scheduler")
-    return load_scheduler(folder) if storage.exists(storage.join(folder, "scheduler_config.json")) else None
+    bare = not storage.exists(storage.join(export, INFO)) and not storage.exists(folder)
+    return None if bare else load_scheduler(folder)
 
 
 @functools.lru_cache(maxsize=1)

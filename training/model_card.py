@@ -8,14 +8,13 @@ from dataclasses import dataclass, fields
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from framemill.training.codecs import get_codec
+from framemill.training.export import INFO, PIPELINE_VAES
 from framemill.training.model.weights import load_config, read_json
 from framemill.training.network_files import component, files_digest
 from framemill.training.text import get_text_encoder
 
-CARD = "framemill.json"
-
 # What a published SANA-Video pipeline does not say of itself, by what it does (reference: its diffusers pipeline).
-NETWORKS = {"AutoencoderKLWan": "wan", "AutoencoderKLLTX2Video": "ltx2", "AutoencoderDC": "dcae"}
+NETWORKS = {network: codec for codec, network in PIPELINE_VAES.items()} | {"AutoencoderDC": "dcae"}
 USUAL_SIZE = {30: "81x480x832", 22: "81x704x1280"}  # by sample_size
 FPS = 16.0
 
@@ -44,12 +43,12 @@ def find_export(model: str) -> str:
         RequestError: it is neither.
     """
     for folder in (model, storage.join(model, "export")):
-        if storage.exists(storage.join(folder, CARD)):
+        if storage.exists(storage.join(folder, INFO)):
             return folder
     if storage.exists(storage.join(model, "transformer", "config.json")):
         return model
     raise RequestError(
-        f"model={model}: is no export folder (with {CARD}), no run directory with one, and no diffusers pipeline (with "
+        f"model={model}: is no export folder (with {INFO}), no run directory with one, and no diffusers pipeline (with "
         "transformer/config.json)"
     )
 
@@ -65,7 +64,7 @@ def read_card(folder: str, codec_path: str = "") -> ModelCard:
     Raises:
         RequestError: it is damaged, or the pipeline has no codec that is known here.
     """
-    path = storage.join(folder, CARD)
+    path = storage.join(folder, INFO)
     if not storage.exists(path):
         return pipeline_card(folder, codec_path)
     try:

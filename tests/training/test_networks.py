@@ -30,7 +30,7 @@ from framemill.training.convert import save_checkpoint
 from framemill.training.curriculum import CurriculumConfig, StageConfig
 from framemill.training.encode import check_sizes, encode
 from framemill.training.export import export_model
-from framemill.training.generate import generate
+from framemill.training.generate import generate, scheduler_of
 from framemill.training.job_configs import EncodeConfig, GenerateConfig
 from framemill.training.latents import LatentDataset
 from framemill.training.model import LinearDiT
@@ -280,6 +280,10 @@ def test_a_published_pipeline_generates_as_our_export_does(
     assert (card.codec, card.text, card.fps, card.bucket) == ("wan", "gemma", 16.0, "81x480x832")
     shutil.rmtree(published / "scheduler")
     assert bytes_of(published, "unshifted") != expected  # SANA-Video's own shift, 8, and not the export's
+    shutil.copyfile(export / "framemill.json", published / "framemill.json")
+    with pytest.raises(RequestError, match="scheduler"):  # an export that has lost its own
+        scheduler_of(str(published))
+    (published / "framemill.json").unlink()
     with pytest.raises(RequestError, match="_class_name=None: may be AutoencoderKLWan"):
         bytes_of(published, "wrong", codec_path=tiny_networks["gemma"] + "/text_encoder")
 
