@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from framemill.data_filters.bounds import Stage
-from framemill.data_filters.clips import Clips, Measured
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.select import Check, checks_of
-from framemill.data_filters.summary import Summary, summarise
+from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources
+from framemill.data_filters.report.summary import CurateResult, summarise
+from framemill.data_filters.select.bounds import Stage
+from framemill.data_filters.select.states import Check, all_checks
 from framemill.platform import storage
 from framemill.platform.progress import say
 
@@ -24,11 +24,11 @@ Row = dict[str, Any]
 
 
 def calibrate(
-    config: CurateConfig, measured: Measured, stages: list[Stage], sources: list[Row], clips: Clips
-) -> Summary:
+    config: CurateConfig, measured: MeasuredSources, stages: list[Stage], sources: list[Row], clips: ClipTable
+) -> CurateResult:
     """Writes `<output>/calibrate.json` and `.png` and shows the table; gives the counts as they would be."""
     parts = {part.source.path: part for part in measured.parts}
-    checks = list(checks_of(parts, clips, config.clip.min_seconds, stages)) if len(clips) else []
+    checks = list(all_checks(parts, clips, config.clip.min_seconds, stages)) if len(clips) else []
     summary = summarise(config.output, "", sources, clips)
     quantiles = score_quantiles(config, clips)
     drops = drops_of(checks, clips)
@@ -42,7 +42,7 @@ def calibrate(
     return summary
 
 
-def drops_of(checks: list[Check], clips: Clips) -> list[Row]:
+def drops_of(checks: list[Check], clips: ClipTable) -> list[Row]:
     """For each bound, how many clips and hours it drops: `alone`, were it the only one; `only`, that no other drops."""
     hours = (clips.column("end_s") - clips.column("start_s")) / 3600 if checks else np.empty(0)
     times = np.sum([check.fails for check in checks], axis=0) if checks else 0
@@ -63,7 +63,7 @@ def drops_of(checks: list[Check], clips: Clips) -> list[Row]:
     return rows
 
 
-def score_quantiles(config: CurateConfig, clips: Clips) -> dict[str, Row]:
+def score_quantiles(config: CurateConfig, clips: ClipTable) -> dict[str, Row]:
     """The quantiles of each score, interpolated, and of how many clips they are."""
     found: dict[str, Row] = {}
     for score in config.scores if len(clips) else []:
@@ -75,7 +75,7 @@ def score_quantiles(config: CurateConfig, clips: Clips) -> dict[str, Row]:
     return found
 
 
-def finite(clips: Clips, score: str) -> np.ndarray:
+def finite(clips: ClipTable, score: str) -> np.ndarray:
     values = np.array(clips.column(score), float)
     return values[np.isfinite(values)]
 
@@ -98,7 +98,7 @@ def table_lines(drops: list[Row], quantiles: dict[str, Row]) -> list[str]:
     return lines
 
 
-def plot(checks: list[Check], clips: Clips, scores: list[str]) -> bytes:
+def plot(checks: list[Check], clips: ClipTable, scores: list[str]) -> bytes:
     """A PNG with a histogram of each score, of all clips and of the kept ones, and its bounds."""
     from matplotlib.figure import Figure
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from framemill.data_filters.clips import Clips
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
-from framemill.data_filters.models import vectors_of
-from framemill.data_filters.pack import ShardPlan
-from framemill.data_filters.shard_worker import MANIFESTS, ShardManifest
-from framemill.data_filters.summary import Summary, summarise
-from framemill.data_filters.versions import VERSIONS, with_version
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.parts import SOURCES_SCHEMA, clips_schema
+from framemill.data_filters.models.registry import vector_columns
+from framemill.data_filters.pack.plan import ShardPlan
+from framemill.data_filters.pack.versions import VERSIONS, with_version
+from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest
+from framemill.data_filters.report.summary import CurateResult, summarise
 from framemill.platform import storage
 from framemill.platform.aspect import aspect_ratio
-from framemill.platform.frozen import digest, to_yaml
+from framemill.platform.frozen_config import digest, to_yaml
 from framemill.platform.shards import commit_dataset
 
 Row = dict[str, Any]
@@ -26,8 +26,8 @@ SLACK_S = 1e-3
 
 
 def commit(
-    config: CurateConfig, sources: list[Row], clips: Clips, plans: list[ShardPlan], manifests: list[ShardManifest]
-) -> Summary:
+    config: CurateConfig, sources: list[Row], clips: ClipTable, plans: list[ShardPlan], manifests: list[ShardManifest]
+) -> CurateResult:
     """Writes the tables and, last, the index."""
     samples = sample_rows(clips, manifests, config.scores)
     summary = summarise(config.output, "", sources, clips)
@@ -40,7 +40,7 @@ def commit(
         samples=pa.Table.from_pylist(samples, samples_schema(config.scores)),
         ledger={
             "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
-            "clips": clips.to_table(clips_schema(config.scores, vectors_of(config))),
+            "clips": clips.to_table(clips_schema(config.scores, vector_columns(config))),
         },
         totals=summary.totals(),
         beside=lambda index: {
@@ -52,7 +52,7 @@ def commit(
     return dataclasses.replace(summary, digest=index["digest"])
 
 
-def sample_rows(clips: Clips, manifests: list[ShardManifest], scores: list[str]) -> list[Row]:
+def sample_rows(clips: ClipTable, manifests: list[ShardManifest], scores: list[str]) -> list[Row]:
     """A row of samples.parquet for each clip that was packed."""
     cuts = {key: cut for manifest in manifests for key, cut in manifest.cuts.items()}
     return [

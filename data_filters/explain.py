@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framemill.data_filters.captions import MODELS
+from framemill.data_filters.captions.answer_store import answers_folder, read_answers
 from framemill.data_filters.captions.checks import problem
 from framemill.data_filters.captions.choose import caption_of
-from framemill.data_filters.captions.record import answers_folder, read_answers
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.report.figures import limits_of, score_names
-from framemill.data_filters.select import SLACK_S
+from framemill.data_filters.select.states import SLACK_S
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
-from framemill.platform.frozen import load_frozen
+from framemill.platform.frozen_config import load_frozen
 from framemill.platform.shards import read_index, read_ledger, read_table
 from framemill.platform.text import visible
 

@@ -13,7 +13,7 @@ __all__ = ["EvaluateConfig", "ScoreConfig", "evaluate", "vbench_i2v_totals", "vb
 _HOMES = {
     "EvaluateConfig": "config",
     "ScoreConfig": "config",
-    "evaluate": "engine",
+    "evaluate": "evaluate",
     "vbench_i2v_totals": "scoring",
     "vbench_totals": "scoring",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from framemill.eval.dimensions import CannotMeasure, Clip, dimension_class
 from framemill.platform import storage
-from framemill.platform.child import ChildCrashed, ExpendableChild
+from framemill.platform.child_process import ChildCrashed, ChildProcess
 
 # VBench scores whole clips of under five seconds, so a video is held in memory; one that does not fit is refused.
 MAX_CLIP_BYTES = 2 << 30
@@ -75,9 +75,9 @@ def measure_expendably(
 
 
 @functools.cache
-def _child() -> ExpendableChild:
+def _child() -> ChildProcess:
     """This worker's child, kept from one video to the next."""
-    return ExpendableChild()
+    return ChildProcess()
 
 
 def _decode(path: str, prompt: str) -> Clip:

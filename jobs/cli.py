@@ -83,7 +83,7 @@ def dispatch(words: list[str]) -> int:
 def configure(name: str, job: ModuleType, words: list[str]) -> object:
     """The job's config, from a frozen file or composed from the words."""
     from framemill.platform.config import compose
-    from framemill.platform.frozen import load_frozen
+    from framemill.platform.frozen_config import load_frozen
 
     if hasattr(job, "configure"):
         return job.configure(words)

@@ -7,7 +7,7 @@ CONFIG = ConvertConfig
 
 
 def run(config: ConvertConfig) -> int:
-    from framemill.training.convert import convert
+    from framemill.training.weights.convert import convert
 
     say(convert(config).line())
     return 0

@@ -7,7 +7,7 @@ CONFIG = CurateConfig
 
 
 def run(config: CurateConfig) -> int:
-    from framemill.data_filters.curate import curate
+    from framemill.data_filters.pipeline import curate
 
     say(curate(config).line())
     return 0

@@ -2,7 +2,7 @@
 
 from framemill.jobs.loop import LoopConfig
 from framemill.platform import storage
-from framemill.platform.frozen import claim_output
+from framemill.platform.frozen_config import claim_output
 from framemill.platform.progress import say
 
 CONFIG = LoopConfig

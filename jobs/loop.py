@@ -8,10 +8,10 @@ from framemill.data_filters.config import CurateConfig
 from framemill.eval.config import EvaluateConfig
 from framemill.platform import storage
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
-from framemill.platform.frozen import claim_output
+from framemill.platform.frozen_config import claim_output
 from framemill.platform.progress import say
-from framemill.training.config import TrainConfig
 from framemill.training.job_configs import EncodeConfig, GenerateConfig
+from framemill.training.run.config import TrainConfig
 
 
 @dataclass
@@ -34,14 +34,14 @@ CONFIG = LoopConfig
 
 def run(config: LoopConfig) -> int:
     """Each job goes on from what its output holds, so the same command finishes a loop that was stopped anywhere."""
-    from framemill.data_filters.curate import curate
-    from framemill.eval.engine import evaluate
+    from framemill.data_filters.pipeline import curate
+    from framemill.eval.evaluate import evaluate
     from framemill.jobs.loop_report import Result, log_samples, report
     from framemill.platform.cluster import session
     from framemill.platform.tracking import ensure_schema, tracking_uri
-    from framemill.training.encode import encode
-    from framemill.training.generate import generate
-    from framemill.training.trainer import train
+    from framemill.training.encode.encode import encode
+    from framemill.training.generate.generate import generate
+    from framemill.training.run.train import train
 
     claim_output(config, config.output)
     uri = tracking_uri(config.tracking, config.output)

@@ -15,10 +15,10 @@ from framemill.platform import storage
 from framemill.platform.progress import say
 
 if TYPE_CHECKING:
-    from framemill.data_filters.summary import Summary as Curated
-    from framemill.eval.engine import Summary as Evaluated
+    from framemill.data_filters.report.summary import CurateResult as Curated
+    from framemill.eval.evaluate import EvaluateResult as Evaluated
     from framemill.jobs.loop import LoopConfig
-    from framemill.training.trainer import Summary as Trained
+    from framemill.training.run.train import TrainResult as Trained
 
 STRIP = 6
 """Frames of a video shown side by side in the picture."""

@@ -1,13 +1,13 @@
 """framemill train: dataset -> run directory."""
 
 from framemill.platform.progress import say
-from framemill.training.config import TrainConfig
+from framemill.training.run.config import TrainConfig
 
 CONFIG = TrainConfig
 
 
 def run(config: TrainConfig) -> int:
-    from framemill.training.trainer import train
+    from framemill.training.run.train import train
 
     say(train(config).line())
     return 0

@@ -70,7 +70,7 @@ def compose(job: str, schema: type[C], words: list[str]) -> C:
     Raises:
         RequestError: an unknown key, a value of the wrong kind, a required key left out.
     """
-    attributes = {written(name): name for name, _, _ in walk_schema(schema)}
+    attributes = {user_key(name): name for name, _, _ in walk_schema(schema)}
     pairs = [(attributes.get(name, name), value) for name, value in map(split_word, words)]
     # A schema may refuse words that do not go together: once composed, a default and a word look alike.
     check_words: Callable[[list[str]], None] = getattr(schema, "check_words", lambda names: None)
@@ -86,7 +86,7 @@ def compose(job: str, schema: type[C], words: list[str]) -> C:
     return to_object(config, job, schema)
 
 
-def written(name: str) -> str:
+def user_key(name: str) -> str:
     """A dotted attribute as a user writes it."""
     return ".".join(part.removesuffix("_") for part in name.split("."))
 
@@ -209,7 +209,7 @@ def escape(value: Any) -> Any:
 
 def unknown_key(config: DictConfig, job: str, name: str) -> str:
     """One line that names the key and the nearest ones that exist."""
-    known = [written(key) for key, _ in flat_values(OmegaConf.to_container(config))]
+    known = [user_key(key) for key, _ in flat_values(OmegaConf.to_container(config))]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     advice = f"did you mean {' or '.join(near)}?" if near else f"it may be one of: {', '.join(known)}"
     return f"{name}: {job} has no such key; {advice}"
@@ -291,7 +291,7 @@ def describe(job: str, schema: type) -> list[tuple[str, str, str]]:
             )
         elif not dataclasses.is_dataclass(hint):
             choices = "|".join(entry.metadata.get("choices", ()))
-            lines.append((written(name), plain(value), help_text + (f" ({choices})" if choices else "")))
+            lines.append((user_key(name), plain(value), help_text + (f" ({choices})" if choices else "")))
     return lines
 
 

@@ -187,7 +187,7 @@ def finish_commit(output: str) -> None:
 
 def allow_pending(output: str, names: list[str]) -> None:
     """Notes that these shards may come to lie beside those of the index, and those of the index beside theirs."""
-    index = held_index(output)
+    index = committed_index(output)
     held = [shard["name"] for shard in index["shards"]] if index else []
     storage.make_dirs(storage.join(output, "work"))
     storage.write_atomic(storage.join(output, PENDING), json.dumps(sorted({*names, *held})).encode())
@@ -295,7 +295,7 @@ def read_index(path: str) -> dict[str, Any]:
     return index
 
 
-def held_index(path: str) -> dict[str, Any] | None:
+def committed_index(path: str) -> dict[str, Any] | None:
     """A dataset's index as `read_index` gives it; None where nothing is committed there yet."""
     return read_index(path) if storage.exists(storage.join(path, "index.json")) else None
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from framemill.platform import storage
 from framemill.platform.config import ClusterConfig, key
 from framemill.platform.errors import FramemillError, PendingError, RequestError
-from framemill.platform.frozen import digest, to_yaml
+from framemill.platform.frozen_config import digest, to_yaml
 from framemill.platform.progress import say
 from framemill.platform.wheel import unpack_code
 

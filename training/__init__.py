@@ -4,18 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from framemill.training.config import TrainConfig
     from framemill.training.curriculum import CurriculumConfig, StageConfig
-    from framemill.training.trainer import Summary, train
+    from framemill.training.run.config import TrainConfig
+    from framemill.training.run.train import TrainResult, train
 
-__all__ = ["CurriculumConfig", "StageConfig", "Summary", "TrainConfig", "train"]
+__all__ = ["CurriculumConfig", "StageConfig", "TrainConfig", "TrainResult", "train"]
 
 HOMES = {
-    "TrainConfig": "config",
+    "TrainConfig": "run.config",
     "CurriculumConfig": "curriculum",
     "StageConfig": "curriculum",
-    "Summary": "trainer",
-    "train": "trainer",
+    "TrainResult": "run.train",
+    "train": "run.train",
 }
 
 

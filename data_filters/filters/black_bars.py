@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framemill.data_filters.clip import ClipFrames
+from framemill.data_filters.filters.clip_frames import ClipFrames
 
 
 class BlackBars:

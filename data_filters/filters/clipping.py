@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from framemill.data_filters.clip import ClipFrames
+from framemill.data_filters.filters.clip_frames import ClipFrames
 from framemill.data_filters.filters.technical import BLACK, WHITE
 
 

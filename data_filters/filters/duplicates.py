@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from framemill.data_filters.clip import ClipFrames
+from framemill.data_filters.filters.clip_frames import ClipFrames
 
 CELLS = (40, 24)
 """Cells across and down whose means are compared."""

@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from framemill.data_filters.clip import ClipFrames
-from framemill.data_filters.motion_units import PAIR_S, motion_scores, pair_motion
+from framemill.data_filters.filters.clip_frames import ClipFrames
+from framemill.data_filters.filters.motion_units import PAIR_S, motion_scores, pair_motion
 
 NOT_EXPLAINED, EXPLAINED = 0.22, 0.3
 """Share of the change between two pictures that moving pixels along the flow undoes: up to the first it is no movement,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from framemill.data_filters.clip import ClipFrames
+from framemill.data_filters.filters.clip_frames import ClipFrames
 
 KERNEL = np.array([3571, 16004, 26386, 16004, 3571], np.float32) / 65536
 """libvmaf's 5 taps of a Gaussian (integer_motion.h, FILTER): rows and columns alike."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from framemill.data_filters.models import Look, ModelSpec, Row, Scores
+from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
 from framemill.data_filters.models.views import LOOK_S, Views, sampled
 from framemill.platform.errors import RequestError
-from framemill.platform.vision.clip import AestheticHead, ClipEmbedder
+from framemill.platform.vision.clip_embedder import AestheticHead, ClipEmbedder
 
 
 class Aesthetic:
@@ -27,7 +27,7 @@ class Aesthetic:
                 f"{keys.head}: takes embeddings of {self.head.width} numbers; {keys.network} gives {self.clip.width}"
             )
 
-    def look(self, clip: Row) -> Look:
+    def look(self, clip: Row) -> FrameRequest:
         return sampled(clip, LOOK_S, self.clip.size(clip["width"], clip["height"]))
 
     def score(self, views: Views) -> Scores:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from framemill.data_filters.models import Look, ModelSpec, Row, Scores
+from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
 from framemill.data_filters.models.views import LOOK_S, Views, sampled
 from framemill.platform.errors import FramemillError
 from framemill.platform.vision.onnx_file import OnnxNetwork
@@ -31,7 +31,7 @@ class Classifier:
         self.channels_last = shape[3] == 3 and shape[1] != 3
         self.batch = 1 if shape[0] == 1 else spec.batch
 
-    def look(self, clip: Row) -> Look:
+    def look(self, clip: Row) -> FrameRequest:
         return sampled(clip, LOOK_S, (self.keys.side, self.keys.side))
 
     def score(self, views: Views) -> Scores:

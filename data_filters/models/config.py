@@ -77,3 +77,38 @@ class ClassifierConfig:
         for part, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != CHANNELS or (part == "std" and min(values) <= 0):
                 raise RequestError(f"{name}.{part}={values}: must be {CHANNELS} numbers{', above 0' * (part == 'std')}")
+
+
+@dataclass
+class MotionConfig:
+    backend: str = key(
+        "dis",
+        "where motion comes from: dis is OpenCV's flow, in the pass; raft is torchvision's; onnx is a flow network",
+        choices=("dis", "raft", "onnx"),
+    )
+    weights: str = key("", "raft: a state dict of raft_large or raft_small; onnx: the ONNX file", result=False)
+    sha256: str = key("", "of that file, 64 hex digits; another file is refused")
+
+    def validate(self) -> None:
+        if self.backend == "dis" and (self.weights or self.sha256):
+            raise RequestError(f"motion.weights={self.weights}: motion.backend=dis takes none; it may be raft or onnx")
+        if self.backend != "dis" and not self.weights:
+            raise RequestError(f"motion.weights=: motion.backend={self.backend} needs a file")
+        check_sha256("motion.sha256", self.sha256)
+
+
+@dataclass
+class ModelsConfig:
+    gpus: float = key(
+        0.0, "GPUs that each scoring process takes, which may be a share of one; 0: it runs on the CPU", result=bool
+    )
+    actors: int = key(0, "scoring processes; 0: as many as the GPUs hold, on the CPU one a worker", result=False)
+    batch: int = key(8, "pictures or pairs of a clip that a network takes at a time")
+
+    def validate(self) -> None:
+        if not (0 <= self.gpus <= 1 or (self.gpus > 1 and self.gpus.is_integer())):
+            raise RequestError(f"models.gpus={self.gpus}: must be from 0 to 1, or a whole number")
+        if self.actors < 0:
+            raise RequestError(f"models.actors={self.actors}: must be 0 or more")
+        if self.batch < 1:
+            raise RequestError(f"models.batch={self.batch}: must be 1 or more")

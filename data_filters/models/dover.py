@@ -14,7 +14,7 @@ import math
 import cv2
 import numpy as np
 
-from framemill.data_filters.models import Look, ModelSpec, Row, Scores
+from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
 from framemill.data_filters.models.views import Views, counted
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.onnx_file import OnnxNetwork
@@ -49,8 +49,8 @@ class Dover:
             )
         self.views = self.network.shapes[1][0] or TECHNICAL_VIEWS
 
-    def look(self, clip: Row) -> Look:
-        return Look(f"{__name__}:dover_views", (clip["start_s"], clip["frames"], self.views))
+    def look(self, clip: Row) -> FrameRequest:
+        return FrameRequest(f"{__name__}:dover_views", (clip["start_s"], clip["frames"], self.views))
 
     def score(self, views: Views) -> Scores:
         batch = ((views.pictures - MEAN) / STD).reshape(-1, FRAMES, SIDE, SIDE, 3).transpose(0, 4, 1, 2, 3)

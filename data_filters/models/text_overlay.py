@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from framemill.data_filters.models import Look, ModelSpec, Row, Scores
+from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
 from framemill.data_filters.models.views import LOOK_S, Views, sampled
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
@@ -38,7 +38,7 @@ class TextOverlay:
         self.reader = RapidOCR(params={**settings, "Det.limit_type": "max", "Det.limit_side_len": LONG_SIDE})
         cv2.setNumThreads(1)
 
-    def look(self, clip: Row) -> Look:
+    def look(self, clip: Row) -> FrameRequest:
         width, height = clip["width"], clip["height"]
         scale = min(1.0, LONG_SIDE / max(width, height))
         return sampled(clip, LOOK_S, (max(1, round(width * scale)), max(1, round(height * scale))))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from framemill.data_filters.models import Look, Row
+from framemill.data_filters.models.registry import FrameRequest, Row
 from framemill.platform.vision.read import Picture, iter_pictures, to_rgb
 from framemill.platform.vision.video import VideoError, encode_mp4
 
 if TYPE_CHECKING:
-    from framemill.data_filters.models import Scorer
+    from framemill.data_filters.models.registry import Scorer
 
 LOOK_S = 1.0
 """How far apart the frames lie that networks for single pictures see."""
@@ -73,9 +73,9 @@ def every(pictures: Iterable[Picture], every_s: float) -> Iterator[Picture]:
         yield before
 
 
-def sampled(clip: Row, every_s: float, size: tuple[int, int]) -> Look:
+def sampled(clip: Row, every_s: float, size: tuple[int, int]) -> FrameRequest:
     """A look at a clip's frames nearest to each multiple of `every_s`, at `size` (width, height)."""
-    return Look(f"{__name__}:view_clip", (clip["start_s"], clip["frames"], every_s, size))
+    return FrameRequest(f"{__name__}:view_clip", (clip["start_s"], clip["frames"], every_s, size))
 
 
 def black_views(scorer: Scorer) -> Views:

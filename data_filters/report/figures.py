@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from framemill.data_filters.clips import Clips
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger import CLIP_FIELDS, VERDICT_FIELDS, Part
-from framemill.data_filters.models import bands_known, specs_of
-from framemill.data_filters.select import NO_CLIP, checks_of
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.parts import CLIP_FIELDS, VERDICT_FIELDS, Part
+from framemill.data_filters.models.registry import model_specs, rules_by_stage
+from framemill.data_filters.select.states import NO_CLIP, all_checks
 
 BINS = 40
 REASONS = 1000
@@ -71,7 +71,7 @@ class Figures:
 
 
 def figures_of(
-    config: CurateConfig, sources: Sequence[Row], clips: Clips, ends: list[str], limits: dict[str, Limits]
+    config: CurateConfig, sources: Sequence[Row], clips: ClipTable, ends: list[str], limits: dict[str, Limits]
 ) -> Figures:
     """The figures of both ledger tables; `ends`: where each clip ended, as `ends_of` gives it; `limits` by score."""
     scores = {
@@ -84,26 +84,26 @@ def figures_of(
     return Figures(source_steps(sources), steps, [one for one in histograms if one is not None])
 
 
-def ends_of(config: CurateConfig, clips: Clips) -> list[str]:
+def drop_steps(config: CurateConfig, clips: ClipTable) -> list[str]:
     """For each clip "kept", or the step that dropped it: a score's name, or its reason without what is particular."""
     scores = set(score_names(config, clips.names()))
     known: dict[tuple[str, str | None], str] = {}
     ends = []
     for verdict in zip(clips.column("state"), clips.column("reason"), strict=True):
         if verdict not in known:
-            known[verdict] = step_of(*verdict, scores)
+            known[verdict] = drop_step(*verdict, scores)
         ends.append(known[verdict])
     return ends
 
 
-def step_of(state: str, reason: str | None, scores: set[str]) -> str:
+def drop_step(state: str, reason: str | None, scores: set[str]) -> str:
     if state in ("kept", "failed"):
         return state
     first = (reason or state).split(" ", 1)[0]
     return first if first in scores else PARTICULAR.split(reason or state, maxsplit=1)[0]
 
 
-def numbers(clips: Clips, name: str) -> np.ndarray | None:
+def numbers(clips: ClipTable, name: str) -> np.ndarray | None:
     """A column as float64 with NaN for null; None where it holds anything but numbers."""
     values = clips.column(name)
     if isinstance(values, np.ndarray):
@@ -119,13 +119,13 @@ def score_names(config: CurateConfig, there: list[str]) -> list[str]:
     return first + sorted(name for name in there if name not in NO_SCORE and name not in first)
 
 
-def limits_taken(config: CurateConfig, parts: Sequence[Part], clips: Clips) -> dict[str, Limits]:
+def limits_taken(config: CurateConfig, parts: Sequence[Part], clips: ClipTable) -> dict[str, Limits]:
     """The bounds that each score was held to, quantiles of the clips and those of sets of sources among them."""
     if not len(clips):
         return {}
     whose = {part.source.path: part for part in parts}
     found: dict[str, Limits] = {}
-    for check in checks_of(whose, clips, config.clip.min_seconds, bands_known(config, specs_of(config))):
+    for check in all_checks(whose, clips, config.clip.min_seconds, rules_by_stage(config, model_specs(config))):
         if check.score and check.bound is not None:
             found.setdefault(check.score, {})[check.end] = check.bound
     return found
@@ -138,7 +138,7 @@ def limits_of(config: CurateConfig, name: str) -> Limits:
     return {end: value for end, value in ends.items() if value is not None}
 
 
-def clip_steps(config: CurateConfig, clips: Clips, ends: list[str], scores: list[str]) -> list[Step]:
+def clip_steps(config: CurateConfig, clips: ClipTable, ends: list[str], scores: list[str]) -> list[Step]:
     """What dropped clips, in the order in which it is asked: length, scores, likeness, captions, and what failed.
 
     A band that dropped nothing is a step too.

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from framemill.data_filters.clips import Clips
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger import Part
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.parts import Part
 from framemill.data_filters.report.charts import chart
-from framemill.data_filters.report.figures import Figures, Step, ends_of, figures_of, limits_of, limits_taken
+from framemill.data_filters.report.figures import Figures, Step, drop_steps, figures_of, limits_of, limits_taken
 from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, SHEETS, Sheet, pictures_of, sheets_of
-from framemill.data_filters.summary import summarise
+from framemill.data_filters.report.summary import summarise
 from framemill.platform import storage
-from framemill.platform.frozen import digest
+from framemill.platform.frozen_config import digest
 from framemill.platform.text import visible
 
 HOME = Path(__file__).parent
@@ -29,12 +29,12 @@ LISTED = 200
 Row = dict[str, Any]
 
 
-def write_report(config: CurateConfig, parts: list[Part], sources: list[Row], clips: Clips) -> Figures:
+def write_report(config: CurateConfig, parts: list[Part], sources: list[Row], clips: ClipTable) -> Figures:
     """Writes `<output>/report.html` from the rows of both ledger tables and gives its figures.
 
     The same dataset gives the same page, but for the times in its section `slowest`.
     """
-    ends = ends_of(config, clips)
+    ends = drop_steps(config, clips)
     figures = figures_of(config, sources, clips, ends, limits_taken(config, parts, clips))
     sheets = sheets_of(figures, clips, ends)
     pictures = pictures_of(config, (part.source for part in parts), sheets)
@@ -50,7 +50,7 @@ def render(
     pictures: dict[str, str],
     parts: list[Part],
     sources: list[Row],
-    clips: Clips,
+    clips: ClipTable,
 ) -> str:
     import jinja2
     from markupsafe import Markup

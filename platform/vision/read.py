@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 
-from framemill.platform.vision.boxes import FAMILY, missing_bytes
+from framemill.platform.vision.mp4_boxes import FAMILY, missing_bytes
 from framemill.platform.vision.probe import (
     VideoError,
     declared_duration,

@@ -15,12 +15,15 @@ from pathlib import Path
 
 import av
 import numpy as np
-from codec_statistics import FRAMES, fit, read
 
 from framemill.platform.vision.reel import render_reel
 from framemill.training.codecs import get_codec
 from framemill.training.codecs.base import Codec
 from framemill.training.codecs.dct import DctCodec
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.codec_statistics import FRAMES, fit, read
 
 SIZES = ((64, 96), (128, 192))
 KEPT = DctCodec.channels

@@ -20,13 +20,14 @@ import av
 import cv2
 import numpy as np
 
-from framemill.data_filters.config import PackConfig, ScreenConfig
-from framemill.data_filters.cut import cut_clip
-from framemill.data_filters.filters import FILTERS
-from framemill.data_filters.measure import measure_source
-from framemill.data_filters.measure_types import MeasuredClip, MeasureSettings
-from framemill.data_filters.pack import plan_clip
-from framemill.data_filters.sidecars import provenance
+from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.measure.decode_pass import measure_source
+from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
+from framemill.data_filters.pack.config import PackConfig
+from framemill.data_filters.pack.cut import cut_clip
+from framemill.data_filters.pack.plan import plan_clip
+from framemill.data_filters.sources.sidecars import provenance
 from framemill.platform.vision.video import encode_mp4
 
 WIDTH, HEIGHT, FPS, SECONDS = 1280, 720, 30, 20

@@ -18,15 +18,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import scenedetect
-from bench_curate import CRF, decode, footage
-from bench_curate import FPS as FOOTAGE_FPS
-from cut_set import FPS, cut_set, write
 from scenedetect.common import FrameTimecode
 from scenedetect.detector import SceneDetector
 from scenedetect.detectors import AdaptiveDetector, ContentDetector, ThresholdDetector
 
-from framemill.data_filters.transitions import Transition, TransitionFinder
+from framemill.data_filters.measure.transitions import Transition, TransitionFinder
 from framemill.platform.vision.video import encode_mp4, iter_frames, probe
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.bench_curate import CRF, decode, footage
+from tests.bench.bench_curate import FPS as FOOTAGE_FPS
+from tests.bench.cut_set import FPS, cut_set, write
 
 SIZE = (320, 180)
 TOLERANCE = 2

@@ -18,14 +18,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from bench_curate import texture
 
-from framemill.data_filters.config import ScreenConfig
-from framemill.data_filters.filters import FILTERS
-from framemill.data_filters.measure import measure_source
-from framemill.data_filters.measure_types import MeasuredClip, MeasureSettings
-from framemill.data_filters.sources import VIDEO_SUFFIXES
+from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.measure.decode_pass import measure_source
+from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
+from framemill.data_filters.sources.listing import VIDEO_SUFFIXES
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, probe
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.bench_curate import texture
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = ROOT / ".venv" / "uv" / "bin" / "uv"

@@ -14,15 +14,19 @@ import resource
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
-from copy_set import COPIES, HELD_OUT, TUNING, Footage, copies, look_alikes, originals
-from motion_footage import FOLDER
 
-from framemill.data_filters.config import DedupConfig
-from framemill.data_filters.near import distance, near_duplicates
+from framemill.data_filters.dedup.config import DedupConfig
+from framemill.data_filters.dedup.near import distance, near_duplicates
 from framemill.platform.vision.video import VideoError, iter_frames, probe
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.copy_set import COPIES, HELD_OUT, TUNING, Footage, copies, look_alikes, originals
+from tests.bench.motion_footage import FOLDER
 
 MOST = DedupConfig().near
 REAL_FRAMES, REAL_SIDE = 60, 480

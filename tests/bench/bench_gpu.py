@@ -15,12 +15,16 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
-from model_pair import MODELS, inputs, status_mib, train
 
 from framemill.training.model import LinearDiTConfig
 from framemill.training.model.flops import forward_flops
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.model_pair import MODELS, inputs, status_mib, train
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "GH200": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12}
 """FLOP/s of dense bfloat16 products, of the makers' data sheets (SXM boards)."""

@@ -16,9 +16,13 @@ import math
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import torch
-from model_pair import EXACT_MEMORY, SMALL, cpu_seconds, framemill, grown_mib, inputs
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.model_pair import EXACT_MEMORY, SMALL, cpu_seconds, framemill, grown_mib, inputs
 
 CONFIG = dataclasses.replace(SMALL, num_attention_heads=4, num_cross_attention_heads=4, num_layers=2)
 TOKENS_OF_A_FRAME = (16, 16)

@@ -19,16 +19,16 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data_filters"))
-
-from caption_server import MODEL, Server, caption_server
-from flow_files import closed_form
-from hostile import moving
-from kill_harness import committed, journal
-from process_tree import descendants, workers
-
-from framemill.data_filters.captions.record import read_answers
+from framemill.data_filters.captions.answer_store import read_answers
 from framemill.platform.vision.video import encode_mp4
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.support.caption_server import MODEL, Server, caption_server
+from tests.support.flow_files import closed_form
+from tests.support.footage import moving
+from tests.support.kill_plan import committed, journal
+from tests.support.process_tree import descendants, workers
 
 SOURCES, COPIES, FPS, SIZE = 8, 3, 16, (320, 180)
 PATIENCE_S = 240.0

@@ -14,9 +14,9 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data_filters"))
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
 
-from kill_harness import LONG_SCENES, MISSED, Landed, Run, draw_footage, plan_kills, problems_of
+from tests.support.kill_plan import LONG_SCENES, MISSED, Landed, Run, draw_footage, plan_kills, problems_of
 
 CLIPS = 24
 SHARDS = (CLIPS + LONG_SCENES) // 2

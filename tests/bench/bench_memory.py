@@ -12,19 +12,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench_curate import FPS, footage
-
-from framemill.platform.child import ExpendableChild
+from framemill.platform.child_process import ChildProcess
 from framemill.platform.vision.video import encode_mp4
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "data_filters"))
-from hostile import again_and_again
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.bench_curate import FPS, footage
+from tests.support.footage import again_and_again
 
 GOP_FRAMES, TIMES = 60, 10
 
 
 def peak_mib(path: Path) -> float:
-    with ExpendableChild() as child:
+    with ChildProcess() as child:
         return child.call("measured_peak:peak_kib", str(path), timeout=3600) / 1024
 
 

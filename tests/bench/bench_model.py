@@ -12,9 +12,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
-from model_pair import EXACT_MEMORY, MODELS, SMALL, Inputs, cpu_seconds, grown_mib, inputs, per_frame, train
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.model_pair import (
+    EXACT_MEMORY,
+    MODELS,
+    SMALL,
+    Inputs,
+    cpu_seconds,
+    grown_mib,
+    inputs,
+    per_frame,
+    train,
+)
 
 RUNS = 3
 POLICIES = {"none": "none", "selective": "none", "full": "full"}

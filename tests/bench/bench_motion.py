@@ -6,18 +6,23 @@ usage: python tests/bench/bench_motion.py
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from motion_footage import encoded_still, held_frames, real_clips
-from motion_set import MotionClip, encoded, motion_set
 
-from framemill.data_filters.clip import ClipFrames
+from framemill.data_filters.filters.clip_frames import ClipFrames
 from framemill.data_filters.filters.motion import Motion
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.motion_footage import encoded_still, held_frames, real_clips
+from tests.bench.motion_set import MotionClip, encoded, motion_set
 
 KEPT = 0.25
 """The least motion that `curate` keeps by default."""

@@ -38,8 +38,8 @@ def hashes(data: bytes, clips: int) -> list[bytes]:
 
 def draw(folder: str, clips: int) -> None:
     """A dataset of which only the ledger is there."""
-    from framemill.data_filters.ledger import PROVENANCE, SOURCES_SCHEMA, clips_schema
-    from framemill.platform.frozen import digest, freeze
+    from framemill.data_filters.ledger.parts import PROVENANCE, SOURCES_SCHEMA, clips_schema
+    from framemill.platform.frozen_config import digest, freeze
     from framemill.platform.shards import commit_dataset
 
     config = compose("curate", CurateConfig, ["input=/footage", f"output={folder}", "select=all"])
@@ -100,16 +100,16 @@ def copy(folder: str, output: str) -> dict[str, float]:
 
 def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     """What `framemill curate from=` does but for starting Ray, and for the workers' packing."""
-    from framemill.data_filters import reselect
-    from framemill.data_filters.best import keep_best
-    from framemill.data_filters.captions.ask import write_captions
-    from framemill.data_filters.curate import plan as plan_shards
-    from framemill.data_filters.dedup import mark_duplicates
-    from framemill.data_filters.ledger import SOURCES_SCHEMA, clips_schema
-    from framemill.data_filters.models import bands_known
+    from framemill.data_filters import from_dataset
+    from framemill.data_filters.captions.captioning import write_captions
+    from framemill.data_filters.dedup.duplicates import mark_duplicates
+    from framemill.data_filters.ledger.parts import SOURCES_SCHEMA, clips_schema
+    from framemill.data_filters.models.registry import rules_by_stage
+    from framemill.data_filters.pipeline import plan as plan_shards
     from framemill.data_filters.report import write_report
-    from framemill.data_filters.select import check_conservation, conclude, settle
-    from framemill.data_filters.summary import summarise
+    from framemill.data_filters.report.summary import summarise
+    from framemill.data_filters.select.best import keep_best
+    from framemill.data_filters.select.states import build_tables, check_conservation, finish_sources
     from framemill.platform.shards import write_table
     from framemill.platform.storage import LockToken
 
@@ -120,11 +120,13 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
         nonlocal began
         steps[step], began = time.process_time() - began, time.process_time()
 
-    config = reselect.inherit(compose("curate", CurateConfig, [f"from={folder}", f"output={output}", *words]))
+    config = from_dataset.inherit_config(
+        compose("curate", CurateConfig, [f"from={folder}", f"output={output}", *words])
+    )
     done("config")
-    measured, _ = reselect.measured(config)
+    measured, _ = from_dataset.read_measured(config)
     done("reading")
-    sources, clips = settle(measured, config.clip.min_seconds, bands_known(config, []))
+    sources, clips = build_tables(measured, config.clip.min_seconds, rules_by_stage(config, []))
     done("deciding")
     mark_duplicates(config.dedup, clips)
     done("deduplicating")
@@ -136,7 +138,7 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     plans = plan_shards(config, found, clips)
     names = {plan.name for plan in plans}
     done("planning shards")
-    conclude(sources, clips)
+    finish_sources(sources, clips)
     check_conservation(sources, clips)
     summary = summarise(output, "", sources, clips)
     done("concluding")

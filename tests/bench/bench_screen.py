@@ -15,17 +15,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from bench_curate import FPS, cpu_seconds, decode, footage
 
-from framemill.data_filters.config import ScreenConfig
-from framemill.data_filters.filters import FILTERS
-from framemill.data_filters.measure import measure_source
-from framemill.data_filters.measure_types import MeasureSettings
-from framemill.data_filters.screen import screen
+from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.measure.decode_pass import measure_source
+from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter
+from framemill.data_filters.measure.messages import MeasureSettings
 from framemill.platform.vision.video import probe
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "data_filters"))
-from hostile import write
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
+
+from tests.bench.bench_curate import FPS, cpu_seconds, decode, footage
+from tests.support.footage import write
 
 SECONDS = 60
 SETTINGS = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1)
@@ -50,7 +51,7 @@ def main() -> None:
             plain, _ = cpu_seconds(lambda path=path: decode(path))
             whole, _ = cpu_seconds(lambda path=path: list(measure_source(path, SETTINGS)))
             info = probe(path)
-            took, reason = cpu_seconds(lambda path=path, info=info: screen(path, info, ScreenConfig()))
+            took, reason = cpu_seconds(lambda path=path, info=info: keyframe_prefilter(path, info, ScreenConfig()))
             told = f"decoding {plain:6.3f} s, the pass {whole:6.3f} s, screening {took:6.3f} s"
             print(f"{name:<20} {told} = 1/{plain / took:.0f} and 1/{whole / took:.0f}  {reason}")
 

@@ -19,13 +19,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from bench_curate import texture
 
-from framemill.data_filters.ledger import JOURNAL
+from framemill.data_filters.ledger.parts import JOURNAL
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data_filters"))
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
 
-from hostile import again_and_again, write
+from tests.bench.bench_curate import texture
+from tests.support.footage import again_and_again, write
 
 FILES = 24
 FPS, SIZE = 25, (480, 854)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from motion_set import HEIGHT, WIDTH, scenery, through, with_object
 
-from framemill.data_filters.measure import measure_source
-from framemill.data_filters.measure_types import MeasuredClip, MeasureSettings
+from framemill.data_filters.measure.decode_pass import measure_source
+from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
 from framemill.platform.vision.reel import FPS as REEL_FPS
 from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import encode_mp4
+from tests.bench.motion_set import HEIGHT, WIDTH, scenery, through, with_object
 
 FPS, SECONDS = 12, 3.0
 SPEED_UP = (1.1, 2.0)

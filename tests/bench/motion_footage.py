@@ -13,12 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from motion_set import CRF, FRAMES, STILL, altered, seen
 
-from framemill.data_filters.clip import ClipFrames, small_size
-from framemill.data_filters.config import ClipConfig
-from framemill.data_filters.split import Splitter
+from framemill.data_filters.filters.clip_frames import ClipFrames, small_size
+from framemill.data_filters.measure.config import ClipConfig
+from framemill.data_filters.measure.splitter import Splitter
 from framemill.platform.vision.video import VideoError, iter_frames, probe
+from tests.bench.motion_set import CRF, FRAMES, STILL, altered, seen
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "videos"
 LONGEST = 640

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from framemill.data_filters.clip import ClipFrames, small_size
+from framemill.data_filters.filters.clip_frames import ClipFrames, small_size
 from framemill.platform.vision.video import encode_mp4, iter_frames, probe
 
 WIDTH, HEIGHT, FPS = 640, 360, 24

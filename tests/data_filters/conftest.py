@@ -12,10 +12,9 @@ import pytest
 
 from framemill.data_filters.config import CurateConfig
 from framemill.platform.config import compose
-from framemill.platform.vision.reel import Scene, draw
-from framemill.platform.vision.video import encode_mp4
+from framemill.platform.vision.reel import Scene
+from tests.support.footage import shot
 
-FPS = 16
 HOSTILE = {
     '"><script>window.harm=1</script>.mp4': "dark.mp4",
     "<img src=x onerror=window.harm=1>.mp4": "static.mp4",
@@ -25,11 +24,6 @@ HOSTILE = {
 }
 ATTACK = "</script><script>window.harm=1</script><!-- & \u2028 {{ 7*7 }}"
 Configure = Callable[..., CurateConfig]
-
-
-def shot(*scenes: Scene, seed: int = 0, seconds: float = 2.5) -> bytes:
-    """An mp4 of scenes one after another."""
-    return encode_mp4((frame for i, scene in enumerate(scenes) for frame in draw(scene, seed + i, seconds)), FPS)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +70,7 @@ def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
 @pytest.fixture(scope="session")
 def attacked(footage: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:
     """The dataset of the footage, some of it under names and with a caption that attack whoever shows them."""
-    from framemill.data_filters.curate import curate
+    from framemill.data_filters.pipeline import curate
 
     folder, output = tmp_path_factory.mktemp("hostile") / "footage", tmp_path_factory.mktemp("attacked") / "out"
     shutil.copytree(footage, folder)

@@ -5,22 +5,22 @@ import json
 import numpy as np
 
 from framemill.data_filters.calibrate import drops_of, plot, score_quantiles, table_lines
-from framemill.data_filters.curate import curate
-from framemill.data_filters.models import bands_known
-from framemill.data_filters.select import checks_of, settle
+from framemill.data_filters.models.registry import rules_by_stage
+from framemill.data_filters.pipeline import curate
+from framemill.data_filters.select.states import all_checks, build_tables
 from framemill.platform.shards import read_ledger
-from tests.data_filters.test_growth import PACK, contents, done, lines
-from tests.data_filters.test_growth import measured as was_measured
-from tests.data_filters.test_presets import footage as drawn
+from tests.conf.test_select_presets import footage as drawn
+from tests.data_filters.pack.test_versions import PACK, contents, done, lines
+from tests.data_filters.pack.test_versions import measured as was_measured
 
 
 def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
     measured = drawn(500)
     config = configure("-", "-", "select=stage_480p")
-    stages = bands_known(config, [])
-    clips = settle(measured, 2.0, stages)[1]
+    stages = rules_by_stage(config, [])
+    clips = build_tables(measured, 2.0, stages)[1]
     parts = {part.source.path: part for part in measured.parts}
-    drops = drops_of(list(checks_of(parts, clips, 2.0, stages)), clips)
+    drops = drops_of(list(all_checks(parts, clips, 2.0, stages)), clips)
     rows = list(clips)
     ways = {
         row["reason"]: {
@@ -64,7 +64,7 @@ def test_it_measures_once_and_packs_nothing(footage, configure, tmp_path, ray_se
 
 def test_an_empty_set_of_clips_has_empty_tables(configure):
     measured = drawn(1)
-    clips = settle(measured.__class__(measured.parts, measured.clips.slice(0, 0)), 2.0, [])[1]
+    clips = build_tables(measured.__class__(measured.parts, measured.clips.slice(0, 0)), 2.0, [])[1]
     assert drops_of([], clips) == [] and score_quantiles(configure("-", "-"), clips) == {}
     assert len(table_lines([], {})) == 3
 
@@ -73,5 +73,5 @@ def test_a_score_that_is_always_the_same_is_drawn(configure):
     measured = drawn(8)
     config = configure("-", "-", "select.bands.fps={min: 1}")
     table = measured.clips.append_column("fps", [[24.0] * 8])
-    clips = settle(measured.__class__(measured.parts, table), 2.0, bands_known(config, []))[1]
+    clips = build_tables(measured.__class__(measured.parts, table), 2.0, rules_by_stage(config, []))[1]
     assert plot([], clips, ["fps", "motion"]).startswith(b"\x89PNG")

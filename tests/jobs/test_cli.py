@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from framemill.data_filters.config import ClipConfig, CurateConfig
+from framemill.data_filters.config import CurateConfig
+from framemill.data_filters.measure.config import ClipConfig
 from framemill.jobs.cli import JOBS
-from framemill.platform.frozen import freeze
+from framemill.platform.frozen_config import freeze
 
 
 def framemill(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

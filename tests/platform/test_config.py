@@ -10,7 +10,7 @@ import pytest
 from framemill.jobs.audit import AuditConfig
 from framemill.platform.config import ClusterConfig, compose, key, validate
 from framemill.platform.errors import RequestError
-from framemill.platform.frozen import claim_output, digest, freeze, load_frozen
+from framemill.platform.frozen_config import claim_output, digest, freeze, load_frozen
 
 
 @dataclass

@@ -19,8 +19,8 @@ from torch import Tensor
 from framemill.platform.errors import RequestError
 from framemill.training.codecs.base import Codec
 from framemill.training.codecs.tiling import tiled
-from framemill.training.model import weights
-from framemill.training.network_files import component
+from framemill.training.model import diffusers_format
+from framemill.training.weights.network_files import component
 
 TILE = 1024
 """Pixels: a frame with a longer side is coded in tiles. All of SANA-Video's 480p sizes are smaller."""
@@ -45,7 +45,7 @@ class VaeCodec(Codec):
 
         folder = component(path, "vae", "codec_path")
         self.folders = (folder,)
-        values = weights.read_json(folder / weights.CONFIG)
+        values = diffusers_format.read_json(folder / diffusers_format.CONFIG)
         if values.get("_class_name") != self.network:
             kind = values.get("_class_name")
             raise RequestError(f"codec_path={path}: is a {kind}, codec={self.name} a {self.network}")
@@ -56,7 +56,9 @@ class VaeCodec(Codec):
         except RequestError:
             raise
         except Exception as error:  # diffusers checks nothing: a wrong value fails wherever it is first used
-            raise RequestError(f"{folder / weights.CONFIG}: is no config of a {self.network} ({error!r})") from error
+            raise RequestError(
+                f"{folder / diffusers_format.CONFIG}: is no config of a {self.network} ({error!r})"
+            ) from error
         self.tile = tile
 
     @abstractmethod
@@ -75,8 +77,8 @@ class VaeCodec(Codec):
             RequestError: weights are missing, extra or misshapen.
         """
         (folder,) = self.folders
-        tensors = weights.load_tensors(folder)
-        weights.check(self.empty.state_dict(), tensors, folder)
+        tensors = diffusers_format.load_tensors(folder)
+        diffusers_format.check(self.empty.state_dict(), tensors, folder)
         device, precision = ("cuda", self.precision) if torch.cuda.is_available() else ("cpu", torch.float32)
         tensors = {name: tensor.to(device, precision) for name, tensor in tensors.items()}
         self.empty.load_state_dict(tensors, assign=True)

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framemill.training.model.layout import Layout
-from framemill.training.model.recompute import chain
+from framemill.training.model.activation_checkpointing import recompute_pointwise
 from framemill.training.model.rope import rotate
+from framemill.training.model.token_grid import TokenGrid
 
 QK_NORM_EPS = 1e-5
 
@@ -27,7 +27,7 @@ class Sums(NamedTuple):
 
 
 def linear_attention(
-    q: Tensor, k: Tensor, v: Tensor, layout: Layout, eps: float, past: Sums | None = None
+    q: Tensor, k: Tensor, v: Tensor, layout: TokenGrid, eps: float, past: Sums | None = None
 ) -> tuple[Tensor, Sums]:
     """Attention with a ReLU kernel, linear in N (SANA-Video, equations 2 and 3). q, k, v and the result (B, N, h, d).
 
@@ -77,12 +77,12 @@ class LinearSelfAttention(Attention):
         super().__init__(width, width, heads, bias)
         self.eps = eps
 
-    def forward(self, x: Tensor, layout: Layout, past: Sums | None) -> tuple[Tensor, Sums]:
+    def forward(self, x: Tensor, layout: TokenGrid, past: Sums | None) -> tuple[Tensor, Sums]:
         """x (B, N, D) -> (B, N, D), and the sums with x's tokens added."""
-        out, sums = chain(self.attend, self.to_q(x), self.to_k(x), self.to_v(x), layout, past)
+        out, sums = recompute_pointwise(self.attend, self.to_q(x), self.to_k(x), self.to_v(x), layout, past)
         return self.to_out(out), sums
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout, past: Sums | None) -> tuple[Tensor, Sums]:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, layout: TokenGrid, past: Sums | None) -> tuple[Tensor, Sums]:
         q, k = self.norm_q(q), self.norm_k(k)
         out, sums = linear_attention(self.split(q), self.split(k), self.split(v), layout, self.eps, past)
         return out.flatten(-2).to(v.dtype), sums
@@ -95,7 +95,7 @@ class TextCrossAttention(Attention):
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """x (B, N, D), keys and values (B, L, h, d), mask (B, 1, 1, L): bool, or added to the scores -> (B, N, D)."""
-        q = self.split(chain(self.norm_q, self.to_q(x)))
+        q = self.split(recompute_pointwise(self.norm_q, self.to_q(x)))
         q, k, v = (part.transpose(1, 2) for part in (q, keys, values))
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.to_out(out.transpose(1, 2).flatten(-2))

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from framemill.training.model.activation_checkpointing import recompute_pointwise
 from framemill.training.model.attention import LinearSelfAttention, Sums, TextCrossAttention
 from framemill.training.model.config import LinearDiTConfig
-from framemill.training.model.layout import Layout
 from framemill.training.model.mix_ffn import MixFFN
-from framemill.training.model.recompute import chain
+from framemill.training.model.token_grid import TokenGrid
 
 
 class BlockMemory(NamedTuple):
@@ -57,7 +57,7 @@ class Block(nn.Module):
         keys: Tensor,
         values: Tensor,
         mask: Tensor | None,
-        layout: Layout,
+        layout: TokenGrid,
         past: BlockMemory | None = None,
     ) -> tuple[Tensor, BlockMemory]:
         """x (B, T, S, D), modulation (B, F, 6, D), the caption's keys, values and mask, and what came before x.
@@ -66,11 +66,11 @@ class Block(nn.Module):
         """
         frame = x.shape[1:3]
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.scale_shift_table + modulation).unsqueeze(2).unbind(3)
-        h = chain(modulate, self.norm1, x, shift1, scale1).flatten(1, 2)
+        h = recompute_pointwise(modulate, self.norm1, x, shift1, scale1).flatten(1, 2)
         h, sums = self.attn1(h, layout, None if past is None else past.sums)
         x = torch.addcmul(x, gate1, h.unflatten(1, frame))
         # The text is read by the stream itself: no norm, no modulation, no gate.
         x = x + self.attn2(x.flatten(1, 2), keys, values, mask).unflatten(1, frame)
-        h = chain(modulate, self.norm2, x, shift2, scale2).unflatten(2, (layout.rows, -1))
+        h = recompute_pointwise(modulate, self.norm2, x, shift2, scale2).unflatten(2, (layout.rows, -1))
         h, last = self.ff(h, layout.starts, None if past is None else past.last)
         return torch.addcmul(x, gate2, h.flatten(2, 3)), BlockMemory(sums, last)

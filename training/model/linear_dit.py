@@ -13,14 +13,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from framemill.training.model import weights
+from framemill.training.model import diffusers_format
+from framemill.training.model.activation_checkpointing import POLICIES, recompute_forward
 from framemill.training.model.block import Block, BlockMemory, modulate
 from framemill.training.model.caption import Caption, NullCaption, trim
 from framemill.training.model.config import LinearDiTConfig
 from framemill.training.model.embeddings import TimeEmbedding, TwoLinears
-from framemill.training.model.layout import Layout
-from framemill.training.model.recompute import POLICIES, recomputed
-from framemill.training.model.state import StreamState
+from framemill.training.model.stream_state import StreamState
+from framemill.training.model.token_grid import TokenGrid
 
 CAPTION_NORM_EPS = 1e-5
 OUT_NORM_EPS = 1e-6
@@ -172,14 +172,14 @@ class LinearDiT(nn.Module):
         x = x.permute(0, 2, 3, 1).contiguous()  # (B, T, S, D): every sum below would keep another order in memory
         time, modulation = self.time_embed(timestep)
         config = self.config
-        layout = Layout.of(
+        layout = TokenGrid.of(
             grid, blocks, config.attention_head_dim, config.rope_max_seq_len, x.device, state.frame if state else 0
         )
         memories: list[BlockMemory] = []
         for number, block in enumerate(self.transformer_blocks):
             past = state.memories[number] if state else None
             inputs = (x, modulation, caption.keys[number], caption.values[number], caption.mask, layout, past)
-            x, memory = recomputed(block, *inputs) if self.checkpointing == "full" else block(*inputs)
+            x, memory = recompute_forward(block, *inputs) if self.checkpointing == "full" else block(*inputs)
             if commit:
                 memories.append(memory.kept(self.proj_out.weight.dtype))
             del memory  # a view of an activation
@@ -203,7 +203,7 @@ class LinearDiT(nn.Module):
 
     def save_diffusers(self, folder: str | PathLike[str]) -> None:
         """Writes a transformer folder that diffusers and `from_diffusers` read."""
-        weights.save(folder, self.config, self.state_dict())
+        diffusers_format.save(folder, self.config, self.state_dict())
 
     @classmethod
     def from_diffusers(cls, folder: str | PathLike[str]) -> LinearDiT:
@@ -212,10 +212,10 @@ class LinearDiT(nn.Module):
         Raises:
             RequestError: no such folder, another model's config, or tensors that are missing, extra or misshapen.
         """
-        config = weights.load_config(folder)
+        config = diffusers_format.load_config(folder)
         with torch.device("meta"):
             model = cls(config)
-        tensors = weights.load_tensors(folder)
-        weights.check(model.state_dict(), tensors, folder)
+        tensors = diffusers_format.load_tensors(folder)
+        diffusers_format.check(model.state_dict(), tensors, folder)
         model.load_state_dict(tensors, strict=True, assign=True)
         return model.eval()

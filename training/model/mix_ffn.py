@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framemill.training.model.recompute import chain, recomputed
+from framemill.training.model.activation_checkpointing import recompute_forward, recompute_pointwise
 
 TOKENS_AT_ONCE = {"cpu": 1024, "gpu": 8192}
 """Gates are made of whole frames, about this many tokens at a time: of the model's widest activations only what the
@@ -42,7 +42,7 @@ class MixFFN(nn.Module):
 
         `starts` are the first frames of blocks, `previous` is the last frame of u in an earlier call.
         """
-        spatial = partial(recomputed, self.spatial) if self.recomputes else self.spatial
+        spatial = partial(recompute_forward, self.spatial) if self.recomputes else self.spatial
         u = spatial(x.flatten(0, 1)).flatten(1, 2).unflatten(0, x.shape[:2])  # (B, T, S, D)
         return (u + self.temporal(u, starts, previous)).view_as(x), u[:, -1:]
 
@@ -53,7 +53,7 @@ class MixFFN(nn.Module):
         wide = self.conv_inverted(images.permute(0, 3, 1, 2))
         at_once = max(1, TOKENS_AT_ONCE["cpu" if wide.is_cpu else "gpu"] // wide[0, 0].numel())
         parts = [wide] if torch.compiler.is_compiling() else wide.split(at_once)
-        return self.conv_point(torch.cat([chain(self.gated, part) for part in parts])).permute(0, 2, 3, 1)
+        return self.conv_point(torch.cat([recompute_pointwise(self.gated, part) for part in parts])).permute(0, 2, 3, 1)
 
     def gated(self, wide: Tensor) -> Tensor:
         """(frames, 2 hidden, H, W) -> (frames, hidden, H, W); without gradients it overwrites what it read."""

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from framemill.platform.errors import RequestError
-from framemill.training.model import weights
-from framemill.training.network_files import component
+from framemill.training.model import diffusers_format
 from framemill.training.text.base import TextEncoder
+from framemill.training.weights.network_files import component
 
 MODEL_TYPE = "gemma2"
 
@@ -61,11 +61,13 @@ class GemmaTextEncoder(TextEncoder):
         if not (tokenizer / "tokenizer_config.json").exists():
             raise RequestError(f"text_path={path}: {tokenizer} holds no tokenizer_config.json")
         self.folders = (folder,) if tokenizer == folder else (folder, tokenizer)
-        values = weights.read_json(folder / weights.CONFIG)
+        values = diffusers_format.read_json(folder / diffusers_format.CONFIG)
         if values.get("model_type") != MODEL_TYPE:
             raise RequestError(f"text_path={path}: is a {values.get('model_type')}, text={self.name} is a {MODEL_TYPE}")
         if not isinstance(values.get("hidden_size"), int):
-            raise RequestError(f"{folder / weights.CONFIG}: hidden_size={values.get('hidden_size')}: is a whole number")
+            raise RequestError(
+                f"{folder / diffusers_format.CONFIG}: hidden_size={values.get('hidden_size')}: is a whole number"
+            )
         self.width = values["hidden_size"]
 
     @functools.cached_property

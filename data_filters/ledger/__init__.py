@@ -1,0 +1,1 @@
+"""The ledger: one row for every source and every clip."""

@@ -1,0 +1,114 @@
+"""The worker that measures sources: one Ray actor with a child that may hang or crash."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from typing import Any
+
+from framemill.data_filters.ledger.parts import Part, clip_rows, fact_columns, log_event, read_part, write_part
+from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings, SourceFacts
+from framemill.data_filters.sources.archives import ArchiveError
+from framemill.data_filters.sources.listing import Source, fetch_source, is_gone, read_sidecars, stamp_of
+from framemill.data_filters.sources.sidecars import SidecarError, provenance
+from framemill.platform.child_process import ChildCrashed, ChildProcess, ChildTimeout
+from framemill.platform.storage import LockToken, StorageError
+
+ATTEMPTS = 2
+GONE = "it is no longer there"
+OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that come from outside (out of memory, a shutdown): the file is not to blame, and may succeed later."""
+
+
+class RetryLater(Exception):
+    """It did not succeed, and may yet. The message says what happened."""
+
+
+class SourceWorker:
+    """Takes sources one by one and commits a part for each."""
+
+    def __init__(self, output: str, token: LockToken, settings: MeasureSettings, timeout_s: float) -> None:
+        self.output, self.token, self.settings, self.timeout_s = output, token, settings, timeout_s
+        self.child = ChildProcess()
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Measures `row["work"]`, a Source as JSON; gives its path, and why it must wait or ""."""
+        source = Source.from_json(row["work"])
+        try:
+            # A worker restarted by Ray is given its row again, which may be done already.
+            if read_part(self.output, source) is None:
+                self.token.check()
+                log_event(self.output, event="start", path=source.path, attempt=self.token.attempt)
+                began = time.monotonic()
+                part = self.measure(source)
+                part = dataclasses.replace(part, seconds=round(time.monotonic() - began, 3))
+                self.token.check()
+                write_part(self.output, part, list(self.settings.filters))
+                log_event(self.output, event="done", path=source.path, attempt=self.token.attempt)
+        except RetryLater as reason:
+            return {"name": source.path, "waits": str(reason)}
+        except StorageError as error:
+            return {"name": source.path, "waits": f"storage: {error}"}
+        return {"name": source.path, "waits": ""}
+
+    def measure(self, source: Source) -> Part:
+        """The part of a source, read to its end or failed for good.
+
+        Raises:
+            Later: a time limit, storage, or a signal from outside; or the file changed meanwhile.
+        """
+        beside = provenance()
+        reason = ""
+        try:
+            caption, beside = read_sidecars(source.uri)
+            with fetch_source(source.uri) as path:
+                items = call_with_retry(
+                    self.child,
+                    "framemill.data_filters.measure.decode_pass:measure_source",
+                    path,
+                    self.settings,
+                    timeout=self.timeout_s,
+                )
+        except (ArchiveError, SidecarError) as error:
+            reason = str(error)
+        except ChildCrashed as error:
+            reason = f"the decoder crashed twice: {error}"
+        except FileNotFoundError as error:
+            raise RetryLater(GONE) from error
+        except PermissionError:
+            reason = "no permission to read it"
+        except OSError as error:
+            raise RetryLater(f"storage: {error.strerror or error}") from error
+        if (stamp := stamp_of(source.uri)) != source.stamp:
+            raise RetryLater(GONE if is_gone(stamp) else "it changed while it was read")
+        if reason:
+            return Part(source, None, reason, beside, [])
+        facts, ended = items[0], items[-1]
+        assert isinstance(facts, SourceFacts) and isinstance(ended, Ended)
+        clips = [item for item in items if isinstance(item, MeasuredClip)]
+        rows = clip_rows(source, facts.source_id, caption, clips)
+        columns = fact_columns(facts.video, ended.fps_varies)
+        told = (facts.source_id, ended.reason, beside)
+        return Part(source, *told, rows, screened=ended.screened, facts=columns)
+
+
+def call_with_retry(child: ChildProcess, function: str, *arguments: Any, timeout: float) -> Any:
+    """The result of a call that is made again if the child hung or died.
+
+    Raises:
+        ChildCrashed: it crashed each time.
+        Later: it hung, or was killed from outside, the last time.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return child.call(function, *arguments, timeout=timeout)
+        except ChildTimeout as error:
+            if attempt == ATTEMPTS:
+                raise RetryLater(f"time limit: {error}") from error
+        except ChildCrashed as error:
+            if attempt == ATTEMPTS and error.signal in OUTSIDE_SIGNALS:
+                raise RetryLater(str(error)) from error
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")

@@ -1,0 +1,1 @@
+"""Packing: kept clips are cut and written as WebDataset shards."""

@@ -1,0 +1,67 @@
+"""Clips that a committed dataset holds already, cut alike: they are taken over, not cut again."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from framemill.data_filters.config import CurateConfig
+from framemill.data_filters.pack.config import PackConfig
+from framemill.data_filters.pack.plan import ClipPlan, ReusableClip, ShardPlan
+from framemill.platform import storage
+from framemill.platform.frozen_config import load_frozen
+from framemill.platform.shards import committed_index, read_table
+
+FACTS = ["key", "source_id", "start_s", "end_s", "frames", "width", "height", "fps"]
+"""What of a clip's row, besides the pack settings, its mp4 is made from."""
+
+
+def find_reusable_clips(plans: list[ShardPlan], datasets: list[str], pack: PackConfig) -> list[ShardPlan]:
+    """The plans, each clip with where it lies in the first of the datasets that has it."""
+    found: dict[str, ReusableClip] = {}
+    for dataset in datasets:
+        missing = [clip for plan in plans for clip in plan.clips if clip.key not in found]
+        found |= reusable_clips(dataset, pack, missing)
+    return [
+        ShardPlan(plan.index, [dataclasses.replace(clip, earlier=found.get(clip.key)) for clip in plan.clips])
+        for plan in plans
+    ]
+
+
+def reusable_clips(dataset: str, pack: PackConfig, clips: list[ClipPlan]) -> dict[str, ReusableClip]:
+    """Where clips lie in a dataset, by key: those with the same facts and settings of what is cut."""
+    index = committed_index(dataset)
+    if index is None or not clips:
+        return {}
+    theirs = load_frozen(CurateConfig, storage.join(dataset, "config.yaml"))
+    if cut_settings(theirs.pack) != cut_settings(pack):
+        return {}
+    keys = pa.array([clip.key for clip in clips], pa.string())
+    ledger = read_table(storage.join(dataset, "ledger", "clips.parquet"), FACTS)
+    columns = ledger.filter(pc.is_in(ledger["key"], keys)).select(FACTS).to_pydict()
+    held = set(zip(*(columns[name] for name in FACTS), strict=True))
+    alike = pa.array([clip.key for clip in clips if clip_identity(clip) in held], pa.string())
+    samples = read_table(storage.join(dataset, "samples.parquet"), ["key", "shard", "members"])
+    rows = samples.filter(pc.is_in(samples["key"], alike)).to_pylist()
+    hashes = {shard["name"]: shard["sha256"] for shard in index["shards"]}
+    found: dict[str, ReusableClip] = {}
+    for row in rows:
+        members = {member["ext"]: [member["offset"], member["size"]] for member in row["members"]}
+        shard = storage.join(dataset, "shards", row["shard"])
+        found[row["key"]] = ReusableClip(shard, hashes[row["shard"]], members["mp4"], members["json"])
+    return found
+
+
+def cut_settings(pack: PackConfig) -> dict[str, Any]:
+    """The settings that change an mp4."""
+    return {name: value for name, value in asdict(pack).items() if name != "samples_per_shard"}
+
+
+def clip_identity(clip: ClipPlan) -> tuple[Any, ...]:
+    """FACTS of a planned clip."""
+    ends = (clip.facts["source_id"], clip.start_s, clip.facts["end_s"])
+    return (clip.key, *ends, clip.source_frames, *clip.source_size, clip.source_fps)

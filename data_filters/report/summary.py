@@ -1,0 +1,65 @@
+"""What a curation came to, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.select.states import STATES, countable_reason
+
+
+@dataclass(frozen=True)
+class CurateResult:
+    output: str
+    digest: str
+    """The dataset's identity: `digest` of its index; empty where nothing was packed."""
+    sources: dict[str, int]
+    """How many ended ok, filtered, failed, duplicate."""
+    clips: dict[str, int]
+    """How many were kept, filtered, failed, duplicate."""
+    reasons: dict[str, int]
+    """How many clips and sources were not kept for each reason."""
+    hours_found: float
+    hours_kept: float
+
+    def line(self) -> str:
+        """The last line of the job."""
+        done = "kept" if self.digest else "would keep"
+        return (
+            f"curate: {done} {self.clips.get('kept', 0)} of {sum(self.clips.values())} clips "
+            f"({self.hours_kept * 60:.1f} of {self.hours_found * 60:.1f} min) from {sum(self.sources.values())} "
+            f"sources ({self.sources.get('failed', 0)} failed) -> {self.output}"
+        )
+
+    def totals(self) -> dict[str, Any]:
+        """For the index."""
+        return {
+            "sources": self.sources,
+            "clips": self.clips,
+            "reasons": self.reasons,
+            "hours_found": self.hours_found,
+            "hours_kept": self.hours_kept,
+        }
+
+
+def summarise(output: str, digest: str, sources: list[dict[str, Any]], clips: ClipTable) -> CurateResult:
+    """Counts the rows of both ledger tables."""
+    states = np.array(clips.column("state"), str)
+    lasts = clips.column("end_s") - clips.column("start_s")
+    seconds = {state: float(lasts[states == state].sum()) for state in STATES}
+    told = zip(clips.column("state"), clips.column("reason"), strict=True)
+    reasons = Counter(countable_reason(state, reason) for state, reason in told if reason)
+    reasons.update("source " + source["state"] for source in sources if source["state"] in ("failed", "duplicate"))
+    return CurateResult(
+        output=output,
+        digest=digest,
+        sources=dict(sorted(Counter(source["state"] for source in sources).items())),
+        clips=dict(sorted(Counter(clips.column("state")).items())),
+        reasons=dict(sorted(reasons.items())),
+        hours_found=round(sum(seconds.values()) / 3600, 6),
+        hours_kept=round(seconds["kept"] / 3600, 6),
+    )

@@ -1,0 +1,1 @@
+"""Selection: which measured clips are kept, as pure functions of the ledger."""

@@ -1,0 +1,185 @@
+"""Captions in a whole curation on Ray: which one a clip has, and that no recorded answer is ever asked for again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from framemill.data_filters.captions.answer_store import read_answers
+from framemill.data_filters.captions.base import Answer
+from framemill.data_filters.captions.choose import settle_captions, to_ask
+from framemill.data_filters.captions.config import CaptionConfig
+from framemill.data_filters.pipeline import curate
+from framemill.platform.audit import audit_dataset
+from framemill.platform.errors import PendingError, RequestError
+from framemill.platform.shards import Dataset, read_ledger
+from tests.support.caption_server import MODEL, Server, caption_server
+
+KILLS = int(os.environ.get("FRAMEMILL_TEST_KILLS", "2"))
+FINE = "The dog runs over the grass while the sun is low behind it."
+REFUSED = "I'm sorry, but I can't describe that."
+ORDER = ["endpoint", "sidecar", "descriptor"]
+
+
+@pytest.fixture(scope="module")
+def scenes(footage, tmp_path_factory) -> Path:
+    """Three videos of the footage, one of them with a text beside it."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for name in ("shot 0 \u00e9.mp4", "shot 0 \u00e9.txt", "shot 1 \u00e9.mp4", "deep/copy.mp4"):
+        (folder / Path(name).name).symlink_to(footage / name)
+    return folder
+
+
+def words(server: Server, *more: str) -> list[str]:
+    """Half-second clips, captioned two at a time."""
+    cut = ["clip.min_seconds=0.4", "clip.max_seconds=0.5", "workers=2", "pack.samples_per_shard=6"]
+    model = [f"caption.url={server.url}", f"caption.served_model={MODEL}", "caption.frames=2", "caption.max_side=96"]
+    return [*cut, *model, "caption.concurrency=2", "caption.backoff_s=0.01", "caption.attempts=2", *more]
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in [output / "index.json", *sorted((output / "shards").iterdir())]}
+
+
+def answers_of(output: Path) -> dict[str, list[Answer]]:
+    (folder,) = (output / "work" / "captions").iterdir()
+    return read_answers(str(folder))
+
+
+def settled(answers: list[str], sidecar: str | None = None, **keys: object) -> tuple[dict, list[str]]:
+    clip = {"key": "k", "state": "kept", "reason": None, "sidecar_caption": sidecar, "description": "A red picture."}
+    settings = CaptionConfig(min_words=5, **keys)
+    said = {"endpoint": {"k": [Answer("k", text, "stop") for text in answers]}}
+    return clip, settle_captions(clip, ORDER, said, settings)
+
+
+def test_the_first_captioner_that_has_one_gives_the_main_caption() -> None:
+    clip, _ = settled([REFUSED, FINE + " \n"], "By hand.")
+    assert clip["caption"] == FINE and clip["state"] == "kept"
+    assert [(one["source"], one["weight"]) for one in clip["captions"]] == [
+        *(("endpoint", 95), ("sidecar", 5), ("descriptor", 0))
+    ]
+    assert settled([], "By hand.")[0]["caption"] == "By hand."
+    assert settled([])[0]["caption"] == "A red picture."
+
+
+def test_a_clip_without_a_good_answer_takes_its_next_caption_or_is_filtered() -> None:
+    clip, rejected = settled([REFUSED] * 3, "By hand.")
+    assert clip["caption"] == "By hand." and rejected == ["refusal"]
+    clip, _ = settled([REFUSED] * 3, "By hand.", rejected="filter")
+    assert (clip["state"], clip["reason"], clip["captions"]) == ("filtered", "caption: refusal", [])
+    clip = {"key": "k", "state": "kept", "reason": None}
+    settle_captions(clip, ["endpoint"], {"endpoint": {"k": [Answer("k", "Tiny.", "stop")]}}, CaptionConfig())
+    assert (clip["state"], clip["reason"]) == ("filtered", "caption: too short"), "nothing is left to take"
+    clip, rejected = settled([], "Ein Hund l\u00e4uft \u00fcber die Wiese und bellt den Mond an.", check_sidecars=True)
+    assert clip["caption"] == "A red picture." and rejected == ["not English"]
+
+
+def test_a_model_without_weight_is_asked_where_nothing_else_is_there() -> None:
+    order = ["sidecar", "endpoint"]
+    clip = {"key": "k", "sidecar_caption": "By hand.", "description": ""}
+    assert to_ask(clip, order, "endpoint", {}, CaptionConfig())
+    assert not to_ask(clip, order, "endpoint", {}, CaptionConfig(weights={"endpoint": 0}))
+    assert to_ask({**clip, "sidecar_caption": None}, order, "endpoint", {}, CaptionConfig(weights={}))
+    refused = {"endpoint": {"k": [Answer("k", REFUSED, "stop")] * 3}}
+    assert not to_ask(clip, order, "endpoint", refused, CaptionConfig()), "three refusals are an answer"
+
+
+def test_wrong_keys_are_refused(scenes, configure, tmp_path) -> None:
+    with caption_server() as server:
+        for word, told in (
+            ("caption.url=host:80", r"^caption\.url=host:80"),
+            ("caption.served_model=", r"^caption\.served_model"),
+            ("caption.weights.nobody=3", r"^caption\.weights\.nobody"),
+            ("caption.min_words=500", r"^caption\.min_words"),
+            ("captions=[endpoint,endpoint]", "twice"),
+            ("captions=[vlm]", r"^caption\.vlm"),
+        ):
+            with pytest.raises(RequestError, match=told):
+                configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server), word)
+    with pytest.raises(RequestError, match=r"^caption\.vlm=/nowhere"):
+        curate(configure(scenes, tmp_path / "out", "captions=[vlm]", "caption.vlm=/nowhere"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_captions_are_kept_with_their_weights(scenes, configure, tmp_path, ray_session) -> None:
+    """Some clips get refused once, some always; the rest of the job does not mind."""
+    bad = {REFUSED: [0.0, 0.5, 1], "Tiny.": [0.5, 0.75, 9]}
+    with caption_server(bad=bad, script=["500"]) as server:
+        order = f"captions=[{','.join(ORDER)}]"
+        curate(configure(scenes, tmp_path / "out", order, *words(server)))
+        asked = server.stats()["asked"]
+        assert audit_dataset(str(tmp_path / "out")) == []
+        curate(configure(scenes, tmp_path / "out", order, *words(server)))
+        assert server.stats()["asked"] == asked, "nothing is asked again"
+        assert server.stats()["most"] <= 2
+    dataset = Dataset.open(str(tmp_path / "out"))
+    said = answers_of(tmp_path / "out")
+    rows = dataset.samples.to_pylist()
+    assert len(rows) == len(said) >= 15
+    for number, row in enumerate(rows):
+        facts = json.loads(dataset.read(number, "json"))
+        assert facts["captions"] == row["captions"] and row["captions"][0]["text"] == row["caption"]
+        assert dataset.read(number, "txt").decode() == row["caption"] == facts["caption"]
+        has = {"endpoint": len(said[row["key"]]) < 3, "sidecar": facts["path"].startswith("shot 0"), "descriptor": True}
+        assert [one["source"] for one in row["captions"]] == [name for name in ORDER if has[name]]
+    assert {len(one) for one in said.values()} == {1, 2, 3}, "every kind of clip was there"
+
+
+def test_clips_that_are_never_answered_wait_by_name(scenes, configure, tmp_path, ray_session) -> None:
+    with caption_server(key="secret") as server, pytest.raises(RequestError, match=r"^caption\.url=.*401: wrong key"):
+        curate(configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server)))
+    with caption_server(never=0.3) as server:
+        with pytest.raises(PendingError, match="gave no caption for") as told:
+            curate(configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server)))
+        first = server.stats()
+    assert not (tmp_path / "out" / "index.json").exists()
+    answered = answers_of(tmp_path / "out")
+    with caption_server() as server:
+        curate(configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server)))
+        waited = server.stats()["asked"]
+    assert set(waited) == set(first["asked"]) - set(first["answered"]) and set(waited.values()) == {1}
+    named = set(answers_of(tmp_path / "out")) - set(answered)
+    assert len(named) == len(waited) > 0 and all(f"{key} of " in str(told.value) for key in sorted(named)[:10])
+    clips = read_ledger(str(tmp_path / "out"), "clips").to_pylist()
+    assert {clip["state"] for clip in clips} == {"kept"}
+
+
+def test_killed_while_captioning_it_asks_for_no_recorded_answer_again(scenes, configure, tmp_path, ray_session) -> None:
+    with caption_server() as server:
+        curate(configure(scenes, tmp_path / "whole", "captions=[endpoint,descriptor]", *words(server)))
+        clips = len(server.stats()["asked"])
+    chance = random.Random(0)
+    output = tmp_path / "out"
+    held: dict[str, int] = {}
+    with caption_server(delay_s=0.5) as server:
+        for kill in range(KILLS):
+            run = [sys.executable, "-m", "framemill.jobs.cli", "curate", f"input={scenes}", f"output={output}"]
+            driver = subprocess.Popen(
+                [*run, "captions=[endpoint,descriptor]", *words(server)], stdout=subprocess.DEVNULL
+            )
+            # Anywhere within the share of the clips that this run may get to.
+            target = max(sum(held.values()) + 1, (kill + chance.random()) / (KILLS + 1) * clips)
+            deadline = time.monotonic() + 300
+            while sum(server.stats()["asked"].values()) < target:
+                assert driver.poll() is None and time.monotonic() < deadline, "it ended before it could be killed"
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, 0.5))
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
+            assert not (output / "index.json").exists()
+            asked = server.stats()["asked"]
+            recorded = [one.text for said in answers_of(output).values() for one in said]
+            held |= {mark: asked[mark] for mark in asked if any(mark in text for text in recorded) and mark not in held}
+        curate(configure(scenes, output, "captions=[endpoint,descriptor]", *words(server)))
+        asked = server.stats()["asked"]
+    assert held and {mark: asked[mark] for mark in held} == held, "no recorded answer was asked for again"
+    assert contents(output) == contents(tmp_path / "whole")

@@ -1,0 +1,272 @@
+"""report.html, opened in a real Chromium: a click on a step shows what it dropped, and names of files do nothing."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources
+from framemill.data_filters.ledger.parts import Part, read_thumbnails, write_part
+from framemill.data_filters.models.registry import model_specs, rules_by_stage
+from framemill.data_filters.report.figures import drop_steps, figures_of, limits_taken
+from framemill.data_filters.report.page import write_report
+from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, home_of_parts, sheets_of
+from framemill.data_filters.select.states import build_tables
+from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.sidecars import provenance
+from framemill.platform.frozen_config import freeze
+from framemill.platform.shards import read_ledger
+from framemill.platform.tracking import quiet_mlflow
+from tests.data_filters.conftest import ATTACK, HOSTILE
+from tests.support.browser import find_browser
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    pytest.importorskip("playwright", reason="it comes with the dev extra")
+    found, why = find_browser()
+    if found is None:
+        pytest.skip(why)
+    import os
+
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        environment = {**os.environ, **found.environment}
+        chromium = play.chromium.launch(executable_path=found.executable, env=environment)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, attacked) -> Iterator[Any]:
+    """The report opened; nothing may have been said on the console or fetched by the end."""
+    said: list[str] = []
+    fetched: list[str] = []
+    page = browser.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.on("request", lambda request: fetched.append(request.url))
+    page.goto((attacked / "report.html").as_uri())
+    yield page
+    page.close()
+    assert said == []
+    assert [url for url in fetched if not url.startswith("data:")] == [(attacked / "report.html").as_uri()]
+
+
+def clips_of(output: Path) -> list[Row]:
+    return read_ledger(str(output), "clips").to_pylist()
+
+
+def shown(page: Any) -> list[str]:
+    cards = page.locator(".card:visible")
+    return [cards.nth(i).get_attribute("data-key") for i in range(cards.count())]
+
+
+def test_a_click_on_a_step_shows_exactly_what_it_dropped(page, attacked):
+    clips = clips_of(attacked)
+    assert shown(page) == [clip["key"] for clip in clips if clip["state"] == "kept"] != []
+    steps = {
+        "shorter than 2 s": "shorter than 2 s",
+        "motion": "motion below 0.25",
+        "saturation": "saturation above 248",
+        "technical": "technical below 0.25",
+    }
+    names = page.locator("button.step").evaluate_all("all => all.map(it => it.dataset.show)")
+    assert names == [*steps, "kept"]
+    for name, reason in steps.items():
+        page.locator(f'button.step[data-show="{name}"]').click()
+        assert shown(page) == [clip["key"] for clip in clips if clip["reason"] == reason] != []
+        assert page.locator('button.step[aria-pressed="true"]').get_attribute("data-show") == name
+    page.locator("figure.chart", has_text="saturation").get_by_role("button").click()
+    assert shown(page) == [clip["key"] for clip in clips if clip["reason"] == "saturation above 248"]
+
+
+def test_a_click_on_a_clip_tells_its_scores(page, attacked):
+    clip = next(clip for clip in clips_of(attacked) if (clip["reason"] or "").startswith("motion"))
+    page.locator('button.step[data-show="motion"]').click()
+    page.locator(f'.card[data-key="{clip["key"]}"]').click()
+    told = page.locator("dialog").inner_text()
+    assert clip["path"] in told and clip["reason"] in told and clip["key"] in told
+    rows = page.locator("dialog tr").evaluate_all("rows => rows.map(r => [...r.cells].map(c => c.textContent))")
+    values = {name: value for name, value, *_ in rows}
+    for name in ("motion", "technical", "flicker"):
+        assert float(values[name]) == pytest.approx(clip[name], rel=1e-5)
+    assert [name for name, *_, outside in rows if outside] == ["motion"]
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+
+
+def test_names_of_files_and_captions_do_nothing(page, attacked):
+    for name in page.locator("button.step").evaluate_all("all => all.map(it => it.dataset.show)"):
+        page.locator(f'button.step[data-show="{name}"]').click()
+        for i in range(page.locator(".card:visible").count()):
+            page.locator(".card:visible").nth(i).click()
+            page.keyboard.press("Escape")
+    assert page.evaluate("window.harm") is None
+    assert page.locator("script").count() == 2
+    assert page.locator("img:not([src^='data:image/jpeg'])").count() == 0
+    assert page.locator("[onerror],[onfocus],[autofocus]").count() == 0
+    text = page.locator("body").text_content()
+    for name in HOSTILE:
+        assert name.replace("\u202e", "\\u202e").replace("\x07", "\\u0007") in text
+    page.locator('button.step[data-show="kept"]').click()
+    assert ATTACK.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
+
+
+def test_pictures_are_those_of_the_decode_pass(page, attacked):
+    images = page.locator(".card").evaluate_all("all => all.map(it => [it.dataset.key, it.querySelector('img').src])")
+    held: dict[str, bytes] = {}
+    for path in {clip["path"] for clip in clips_of(attacked)}:
+        held |= read_thumbnails(str(attacked), Source(path, "", ""))
+    assert len(images) == len(clips_of(attacked))
+    for key, uri in images:
+        assert base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")) == held[key]
+    assert page.locator(".card img").evaluate_all("all => all.every(it => it.complete && it.naturalWidth === 160)")
+
+
+def test_failed_sources_and_slow_ones_are_named(page, attacked):
+    sources = read_ledger(str(attacked), "sources").to_pylist()
+    failed = [source for source in sources if source["state"] == "failed"]
+    rows = page.locator("#failed tbody tr")
+    assert rows.count() == len(failed) == 3
+    for i, source in enumerate(failed):
+        assert source["reason"] in rows.nth(i).inner_text()
+    assert page.locator("#without tbody tr").count() == 1, "the duplicate"
+    seconds = [float(text) for text in page.locator("#slowest td:nth-child(2)").all_inner_texts()]
+    assert seconds == sorted(seconds, reverse=True) and seconds[0] > 0
+
+
+def test_it_follows_the_readers_colours(browser, attacked):
+    colours = []
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto((attacked / "report.html").as_uri())
+        colours.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        page.close()
+    light, dark = (sum(map(int, colour[4:-1].split(","))) for colour in colours)
+    assert light > 600 and dark < 150
+
+
+def test_the_record_holds_the_same_figures(attacked, configure):
+    client = quiet_mlflow().MlflowClient(configure(attacked, attacked).tracking.uri)
+    run = client.get_run((attacked / "mlflow_run.txt").read_text().strip())
+    reasons = [(clip["reason"] or "").split(" ")[0] for clip in clips_of(attacked)]
+    for name in ("motion", "saturation", "technical"):
+        assert run.data.metrics[f"dropped/{name}"] == reasons.count(name) > 0
+    index = json.loads((attacked / "index.json").read_text())
+    assert [one.dataset.digest for one in run.inputs.dataset_inputs] == [index["digest"]]
+    artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
+    assert (artifacts / "report.html").read_bytes() == (attacked / "report.html").read_bytes()
+    histograms = json.loads((artifacts / "figures.json").read_text())["histograms"]
+    assert {path.stem for path in (artifacts / "histograms").iterdir()} == {one["name"] for one in histograms}
+
+
+# ---------------------------------------------------------------------------------------------------- without Ray
+
+
+def many(count: int) -> ClipTable:
+    """Rows of a clips table, of a thousand sources, with names as long as can be and reasons all different."""
+    rng = np.random.default_rng(0)
+    states = rng.choice(["kept", "filtered", "duplicate", "failed"], count, p=[0.5, 0.3, 0.1, 0.1])
+    motion = rng.lognormal(1, 1, count).round(6)
+    rows = []
+    for i in range(count):
+        reason = {"kept": None, "filtered": "motion below 0.25", "failed": "x" * 5000}.get(
+            states[i], f"near duplicate of {i:09d}"
+        )
+        facts = {"key": f"{i:09d}", "path": f"{i % 1000:04d}/" + "n" * 250, "state": states[i], "reason": reason}
+        rows.append(
+            {
+                **facts,
+                **{"start_s": 0.0, "end_s": 2.0, "frames": 32, "width": 320, "height": 180, "fps": 16.0},
+                **{"caption": "c" * 2000, "description": "", "motion": float(motion[i]), "embedding": [0.5] * 4},
+                **{"unheard": None if i % 3 else i / count, "saturation": None, "technical": None},
+            }
+        )
+    return ClipTable.of(rows)
+
+
+def test_a_large_dataset_makes_no_large_page(tmp_path, configure):
+    clips = many(50_000)
+    parts = [Part(Source(path, "", ""), "0", None, {}, []) for path in sorted({clip["path"] for clip in clips})]
+    sources = [
+        {"path": one.source.path, "source_id": None, "state": "failed", "reason": "r" * 5000, "clips": 0}
+        for one in parts
+    ]
+    # Noise: no picture of the size is larger.
+    jpeg = np.random.default_rng(1).bytes(60_000)
+    config = configure("-", tmp_path)
+    ends = drop_steps(config, clips)
+    sheets = sheets_of(figures_of(config, sources, clips, ends, {}), clips, ends)
+    on_sheets = [clip for sheet in sheets for clip in sheet.clips]
+    (tmp_path / "work" / "parts").mkdir(parents=True)
+    for part in parts:
+        rows = [{"key": clip["key"], "thumbnail": jpeg} for clip in on_sheets if clip["path"] == part.source.path]
+        write_part(str(tmp_path), dataclasses.replace(part, clips=rows), [])
+    pages = []
+    for order in (1, -1):
+        write_report(config, parts[::order], sources, clips)
+        pages.append((tmp_path / "report.html").read_bytes())
+    assert pages[0] == pages[1]
+    page = pages[0].decode()
+    assert len(page) < PICTURE_BYTES * 4 / 3 + (2 << 20)
+    assert page.count('class="card"') == 4 * SHEET
+    assert "60 of 24,9" in page and "near duplicate" in page and "At most 60 clips a sheet" in page
+    assert 0 < page.count("data:image/jpeg") == PICTURE_BYTES // len(jpeg)
+
+
+def test_pictures_are_found_through_selections_of_selections(tmp_path, configure):
+    first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
+    freeze(configure("-", first), first)
+    freeze(configure("", second, f"from={first}"), second)
+    assert home_of_parts(configure("", third, f"from={second}")) == first
+    freeze(configure("", first, f"from={second}"), first)
+    assert home_of_parts(configure("", third, f"from={second}")) == first, "a ring has an end"
+    assert home_of_parts(configure("", third, f"from={tmp_path / 'gone'}")) == str(tmp_path / "gone")
+
+
+def test_figures_add_up_and_skip_what_is_no_number(configure):
+    clips = many(3000)
+    clips[7]["motion"] = 1e9
+    config = configure("-", "-")
+    figures = figures_of(config, [], clips, drop_steps(config, clips), {"motion": {"min": 0.25, "max": 200.0}})
+    assert [one.name for one in figures.histograms] == ["motion", "unheard"]
+    motion, unheard = figures.histograms
+    assert motion.limits == {"min": 0.25, "max": 200.0} and motion.above > 0 and motion.missing == 0
+    assert sum(motion.kept + motion.dropped + motion.others) == 3000 and motion.edges[-1] < 1000
+    assert sum(motion.kept) == sum(clip["state"] == "kept" for clip in clips)
+    assert motion.median == pytest.approx(np.median([clip["motion"] for clip in clips]), abs=1e-6)
+    values = np.array([clip["unheard"] for clip in clips if clip["unheard"] is not None])
+    assert unheard.missing == 2000 and sum(unheard.kept + unheard.dropped + unheard.others) == 1000
+    totals = np.sum([unheard.kept, unheard.dropped, unheard.others], axis=0)
+    assert list(totals) == list(np.histogram(values, unheard.edges)[0])
+    dropped = {step.name: step.dropped for step in figures.clips}
+    assert list(dropped) == ["motion", "saturation", "technical", "near duplicate", "failed"]
+    assert sum(dropped.values()) == 3000 - sum(motion.kept) and figures.clips[-1].left == sum(motion.kept)
+
+
+def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure):
+    """A quantile of the clips that no set takes, and the bound of a set."""
+    rows = [{"key": f"{i:03d}", "path": f"{'ab'[i // 50]}.mp4", "motion": float(i)} for i in range(100)]
+    rows = [{**row, "start_s": 0.0, "end_s": 3.0} for row in rows]
+    parts = [
+        Part(Source(path, "", ""), path, None, provenance(), [row for row in rows if row["path"] == path])
+        for path in ("a.mp4", "b.mp4")
+    ]
+    bands = ["select.bands.motion={min_quantile: 0.2}", "select.sets.b={paths: [b.mp4], bands: {motion: {max: 90}}}"]
+    config = configure("-", "-", "select=all", *bands)
+    clips = build_tables(
+        MeasuredSources.of(parts), config.clip.min_seconds, rules_by_stage(config, model_specs(config))
+    )[1]
+    assert limits_taken(config, parts, clips) == {"motion": {"min": 10.0, "max of b": 90.0}}

@@ -1,0 +1,93 @@
+"""Scores made elsewhere come along by key or path, and count as any filter's."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from framemill.data_filters.pipeline import curate
+from framemill.data_filters.select.join import check_join
+from framemill.platform.errors import RequestError
+from framemill.platform.shards import Dataset, read_ledger
+from tests.data_filters.pack.test_versions import PACK, contents, cut, done
+from tests.data_filters.pack.test_versions import measured as was_measured
+
+
+def joined(configure, file, *words, columns="[liked]"):
+    return configure("-", "-", f"join.scores={file}", f"join.columns={columns}", *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("key,liked\na,1\nb,2\na,3\n", r"key a occurs more than once"),
+        ("key,other\na,1\n", r"join\.columns=liked: is not in .*, which has key, other"),
+        ("key,liked\na,1\nb,good\n", r"liked of key b is 'good', not a number"),
+        ("path,liked\na,inf\n", r"liked of path a is not a finite number"),
+        ("name,liked\na,1\n", r"neither a column key nor path; it has name, liked"),
+        ("key,liked,said\na,1,2\n", r"join\.caption=said: holds int64 in .*, not text"),
+        ("", r"cannot be read as Parquet or CSV"),
+    ],
+)
+def test_a_wrong_file_is_told_in_one_line(configure, tmp_path, text, told):
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(RequestError, match=told) as error:
+        check_join(joined(configure, tmp_path / "s.csv", *(["join.caption=said"] if "said" in text else [])))
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_keys_and_another_file_are_refused(configure, tmp_path):
+    file = tmp_path / "s.csv"
+    file.write_text("key,liked\n007,1\n")
+    with pytest.raises(RequestError, match="cannot be read"):
+        check_join(joined(configure, tmp_path / "none.csv"))
+    with pytest.raises(RequestError, match="its sha256 is"):
+        check_join(joined(configure, file, f"join.sha256={'0' * 64}"))
+    with pytest.raises(RequestError, match=r"join\.columns=motion: a clip has that already"):
+        joined(configure, file, columns="[motion]")
+    with pytest.raises(RequestError, match=r"join\.columns=\[\]"):
+        joined(configure, file, columns="[]")
+    assert len(check_join(joined(configure, file)).join.sha256) == 64
+
+
+def test_joined_scores_are_in_the_tables_and_are_selected_by(footage, configure, tmp_path, ray_session):
+    whole = tmp_path / "whole"
+    curate(configure(footage, whole, *PACK, "select=all"))
+    rows = sorted(read_ledger(str(whole), "clips").to_pylist(), key=lambda row: row["key"])
+    keys = [row["key"] for row in rows if row["state"] == "kept"]
+    scores = {key: i + 0.1234567 for i, key in enumerate(keys[:-1])}
+    table = pa.table(
+        {
+            "key": ["elsewhere", *scores],
+            "liked": [9.0, *scores.values()],
+            "words": [None, *(f"Said of {key}." for key in scores)],
+        }
+    )
+    pq.write_table(table, tmp_path / "s.parquet")
+    words = (*PACK, "select=all", f"join.scores={tmp_path / 's.parquet'}", "join.columns=[liked]")
+    words += ("join.caption=words", "select.bands.liked={min: 2}")
+    curate(configure("", tmp_path / "new", f"from={whole}", *words))
+    entries = done(tmp_path / "new")
+    assert was_measured(entries) == set() and cut(entries) == 0, "nothing is decoded for it"
+    clips = {row["key"]: row for row in read_ledger(str(tmp_path / "new"), "clips").to_pylist()}
+    assert {key: clips[key]["liked"] for key in keys} == {
+        key: round(scores[key], 6) if key in scores else None for key in keys
+    }
+    states = [(clips[key]["state"], clips[key]["reason"]) for key in keys]
+    assert states[:2] == [("filtered", "liked below 2")] * 2
+    assert states[2:-1] == [("kept", None)] * (len(keys) - 3)
+    assert states[-1] == ("failed", "liked is not in join.scores"), "a missing score does not pass a band"
+    new = Dataset.open(str(tmp_path / "new"))
+    assert new.samples["key"].to_pylist() == keys[2:-1]
+    assert new.samples["liked"].to_pylist() == [clips[key]["liked"] for key in keys[2:-1]]
+    assert json.loads(new.read(0, "json"))["scores"]["liked"] == clips[keys[2]]["liked"]
+    assert new.samples["caption"].to_pylist() == [f"Said of {key}." for key in keys[2:-1]]
+    assert (
+        new.read(0, "txt").decode() == f"Said of {keys[2]}."
+        and new.samples["captions"][0].as_py()[0]["source"] == "joined"
+    )
+    curate(configure(footage, tmp_path / "direct", *words))
+    assert contents(tmp_path / "new") == contents(tmp_path / "direct")
+    curate(configure("", tmp_path / "again", f"from={tmp_path / 'new'}", *words))
+    assert contents(tmp_path / "again") == contents(tmp_path / "new"), "what was missing is judged anew"

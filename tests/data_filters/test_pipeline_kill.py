@@ -1,0 +1,138 @@
+"""A curation killed anywhere ends as if nobody had touched it; `tests/bench/bench_kill.py` does so 20 times."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from framemill.data_filters.ledger.parts import PARTS, holds_others
+from framemill.data_filters.pack.config import PackConfig
+from framemill.data_filters.pack.plan import ClipPlan, ShardPlan, plan_clip
+from framemill.data_filters.pack.worker import MANIFESTS, ShardWorker
+from framemill.data_filters.pipeline import curate
+from framemill.data_filters.sources.listing import list_sources
+from framemill.data_filters.sources.sidecars import provenance
+from framemill.platform.errors import FramemillError
+from framemill.platform.frozen_config import claim_output
+from framemill.platform.storage import TEMPORARY, WriterLock
+from tests.support.kill_plan import Kill, Run, draw_footage, journal, problems_of, problems_of_journal
+
+CLIPS = 8
+WORDS = ["pack.samples_per_shard=1", "pack.mode=exact"]
+KILLS = [
+    Kill("decoder", "measuring", 1),
+    Kill("driver, workers held", "measuring", 3),
+    Kill("worker", "mid-shard", 2),
+    Kill("driver", "mid-shard", 6),
+]
+
+
+def test_killed_by_every_victim_it_ends_with_the_same_bytes(tmp_path, configure, ray_session):
+    footage = draw_footage(tmp_path / "footage", CLIPS)
+    undisturbed, output = tmp_path / "undisturbed", tmp_path / "killed"
+    curate(configure(footage, undisturbed, "workers=2", *WORDS))
+    run = Run(footage, output, WORDS)
+    landed = run.go(KILLS)
+    assert run.problems + problems_of(output, undisturbed) == []
+    assert [one.kill for one in landed] == KILLS and all(one.in_flight for one in landed)
+    assert landed[1].orphans and landed[3].orphans and landed[3].half_written
+    assert {entry["attempt"] for entry in journal(output)} >= {1, 2}
+
+
+def test_the_verdict_sees_what_it_is_there_for():
+    first = [{"event": event, "path": "a", "attempt": 1} for event in ("start", "done")]
+    assert problems_of_journal(first) == []
+    begun = {"event": "start", "path": "b", "attempt": 2}
+    assert problems_of_journal([*first, begun, {**begun, "pid": 2}]) == [], "begun twice is what a kill does"
+    for wrong in ({**begun, "path": "a"}, {**begun, "path": "a", "event": "done"}, {**begun, "attempt": 0}):
+        assert len(problems_of_journal([*first, wrong])) == 1
+
+
+def clips_of(path: Path, seconds: float, count: int) -> list[ClipPlan]:
+    """Plans of clips one after another, to be encoded again."""
+    stamp = list_sources(str(path))[0].stamp
+    row = {"path": path.name, "source_id": "0" * 64, "width": 854, "height": 480, "fps": 16.0, "caption": ""}
+    return [
+        plan_clip(
+            {
+                **row,
+                "key": f"clip-{i}",
+                "start_s": i * seconds,
+                "end_s": (i + 1) * seconds,
+                "frames": round(16 * seconds),
+                "captions": [],
+                "provenance": provenance(),
+            },
+            str(path),
+            stamp,
+            PackConfig(mode="exact"),
+            [],
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.fixture
+def packing(tmp_path):
+    """An output and the plan of a shard of eight clips."""
+    footage = draw_footage(tmp_path / "footage", 0)
+    output = tmp_path / "out"
+    (output / MANIFESTS).mkdir(parents=True)
+    (output / "shards").mkdir()
+    return output, ShardPlan(0, clips_of(footage / "long.mp4", 2.5, 8))
+
+
+def orphan_of(output: Path) -> ShardWorker:
+    with WriterLock(str(output)) as lock:
+        return ShardWorker(str(output), lock.token(), 60.0)
+
+
+def test_an_orphan_begins_no_shard(packing):
+    output, plan = packing
+    orphan = orphan_of(output)
+    with WriterLock(str(output)), pytest.raises(FramemillError, match="replaced"):
+        orphan({"work": plan.to_json()})
+    assert not list((output / "shards").iterdir()) and not journal(output)
+
+
+def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing):
+    output, plan = packing
+    orphan = orphan_of(output)
+    ended: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            orphan({"work": plan.to_json()})
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not [file for file in (output / "shards").iterdir() if file.name.startswith(TEMPORARY)]:
+        assert thread.is_alive()
+        time.sleep(0.001)
+    with WriterLock(str(output)) as successor:
+        assert not list((output / "shards").iterdir()), "what the orphan had half-written is gone"
+        thread.join()
+        assert len(ended) == 1 and isinstance(ended[0], FramemillError)
+        assert not list((output / "shards").iterdir()) and not list((output / MANIFESTS).iterdir())
+        shorter = dataclasses.replace(plan, clips=plan.clips[:1])
+        assert ShardWorker(str(output), successor.token(), 60.0)({"work": shorter.to_json()})["waits"] == ""
+
+
+def test_a_file_left_half_written_does_not_bar_the_next_run(footage, configure, tmp_path):
+    """Killed while the first file of a folder was being written: nothing is there but that half."""
+    output = tmp_path / "out"
+    (output / PARTS).mkdir(parents=True)
+    (output / PARTS / f"{TEMPORARY}1-ab").write_bytes(b"half")
+    assert not holds_others(str(output), list_sources(str(footage)))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / f"{TEMPORARY}1-ab").write_bytes(b"half")
+    assert claim_output(configure(footage, other), str(other)) is False
+    with WriterLock(str(other)):
+        assert sorted(file.name for file in other.iterdir()) == ["config.yaml", "work"]

@@ -1,0 +1,165 @@
+"""Curation from and to an object store: the same bytes as on a local disk, nothing fetched twice, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from framemill.data_filters.measure.messages import MeasureSettings
+from framemill.data_filters.measure.worker import SourceWorker
+from framemill.data_filters.sources.listing import list_sources, read_sidecars, stamp_of
+from framemill.platform import storage
+from framemill.platform.audit import audit_dataset
+from framemill.platform.shards import Dataset, read_ledger
+from framemill.platform.status import status_lines
+from framemill.platform.storage import WriterLock
+from tests.support.footage import moving, write
+
+NAMES = ("a.mp4", "b c.mp4", "deep/d \u00e9.mp4", "deep/two.mp4")
+WORDS = ("clip.min_seconds=1", "clip.max_seconds=2.5", "pack.samples_per_shard=2", "pack.mode=exact")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "deep").mkdir()
+    for seed, name in enumerate(NAMES):
+        write(folder / name, moving(seed) if name != "deep/two.mp4" else moving(seed, seconds=4))
+    (folder / "a.txt").write_text("A disc.")
+    (folder / "b c.json").write_text('{"tags": ["x"], "licence": "CC0"}')
+    (folder / "broken.mp4").write_bytes((folder / "a.mp4").read_bytes()[:900])
+    return folder
+
+
+def upload(folder: Path, uri: str) -> str:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            storage.write_atomic(f"{uri}/{file.relative_to(folder)}", file.read_bytes())
+    return uri
+
+
+def words(input: object, output: object, tmp_path: Path) -> list[str]:
+    return [f"input={input}", f"output={output}", "workers=2", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", *WORDS]
+
+
+def start(input: object, output: object, tmp_path: Path) -> subprocess.Popen:
+    """The command itself, with Ray workers of its own that inherit this environment."""
+    command = [sys.executable, "-m", "framemill.jobs.cli", "curate", *words(input, output, tmp_path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process: subprocess.Popen, status: int = 0) -> str:
+    said = process.communicate(timeout=500)[0]
+    assert process.returncode == status, said
+    return said
+
+
+def contents(output: str) -> dict[str, bytes]:
+    names = [name for name in storage.walk(output) if name == "index.json" or name.startswith("shards/")]
+    return {name: storage.read_bytes(f"{output}/{name}") for name in names}
+
+
+@pytest.fixture(scope="module")
+def local(clips, tmp_path_factory) -> str:
+    """The clips curated from disk to disk."""
+    folder = tmp_path_factory.mktemp("local")
+    finish(start(clips, folder / "out", folder))
+    assert len(contents(str(folder / "out"))) == 4
+    return str(folder / "out")
+
+
+def test_from_a_bucket_to_a_bucket(clips, local, bucket, s3, tmp_path):
+    videos, output = upload(clips, f"{bucket}/videos"), f"{bucket}/dataset"
+    before = len(s3.read_text().splitlines())
+    assert f"-> {output}" in finish(start(videos, output, tmp_path))
+    asked = s3.read_text().splitlines()[before:]
+    assert contents(output) == contents(local)
+    assert audit_dataset(output) == [] and "complete" in status_lines(output)[0]
+    assert sorted(row["path"] for row in read_ledger(output, "sources").to_pylist()) == sorted((*NAMES, "broken.mp4"))
+    dataset = Dataset.open(output)
+    for row in range(len(dataset)):
+        assert dataset.read(row, "mp4") == Dataset.open(local).read(row, "mp4")
+    for name in ("a.mp4", "deep/two.mp4"):
+        fetched = [line for line in asked if f"/videos/{name} " in line and re.search(r"GET ", line)]
+        shards = {row["shard"] for row in dataset.samples.to_pylist() if row["key"] in keys_of(dataset, name)}
+        assert len(fetched) == 1 + len(shards), "once to measure it, and once for each shard it goes into"
+    assert len([line for line in asked if "list-type" in line and "prefix=videos/&delimiter=&" in line]) == 1
+
+
+def keys_of(dataset: Dataset, path: str) -> set[str]:
+    facts = [json.loads(dataset.read(row, "json")) for row in range(len(dataset))]
+    return {fact["key"] for fact in facts if fact["path"] == path}
+
+
+def test_from_a_bucket_to_a_folder_by_a_list(clips, local, bucket, tmp_path):
+    videos = upload(clips, f"{bucket}/videos")
+    listed = "\n".join(f"{videos}/{name}" for name in (*NAMES, "broken.mp4"))
+    storage.write_atomic(f"{videos}/list.txt", listed.encode())
+    finish(start(f"{videos}/list.txt", tmp_path / "out", tmp_path))
+    assert contents(str(tmp_path / "out")) == contents(local)
+
+
+def test_killed_half_way_it_goes_on_in_the_bucket(clips, local, bucket, tmp_path):
+    output = f"{bucket}/dataset"
+    process = start(clips, output, tmp_path)
+    deadline = time.monotonic() + 200
+    while len(storage.list_dir(f"{output}/work/parts")) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert "measured" in status_lines(output)[0] and not storage.exists(f"{output}/index.json")
+    finish(start(clips, output, tmp_path))
+    assert contents(output) == contents(local) and audit_dataset(output) == []
+
+
+def test_a_source_removed_meanwhile_waits(clips, bucket, tmp_path):
+    videos = upload(clips, f"{bucket}/videos")
+    gone, changed, good = list_sources(videos)[:3]
+    storage.remove(gone.uri)
+    storage.write_atomic(changed.uri, storage.read_bytes(good.uri))
+    with WriterLock(f"{bucket}/out") as lock:
+        worker = SourceWorker(f"{bucket}/out", lock.token(), MeasureSettings(1.0, 10.0, ("motion",)), 60.0)
+        assert worker({"work": gone.to_json()})["waits"] == "it is no longer there"
+        assert worker({"work": changed.to_json()})["waits"] == "it changed while it was read"
+        assert worker({"work": good.to_json()})["waits"] == ""
+    assert len(storage.list_dir(f"{bucket}/out/work/parts")) == 1
+
+
+def test_listing_costs_no_request_a_file(bucket, s3):
+    from fsspec.core import url_to_fs
+
+    count = 300
+    filesystem = url_to_fs(bucket, use_listings_cache=False)[0]
+    root = bucket.removeprefix("s3://")
+    filesystem.pipe({f"{root}/in/{i % 7}/{i:04d}.mp4": b"x" * i for i in range(count)})
+    filesystem.pipe({f"{root}/in/{i % 7}/{i:04d}.txt": b"words" for i in range(0, count, 3)})
+    filesystem.pipe_file(f"{root}/in/0/.hidden/x.mp4", b"x")
+    listed = "\n".join(f"{bucket}/in/{i % 7}/{i:04d}.mp4" for i in range(count))
+    filesystem.pipe_file(f"{root}/list.txt", listed.encode())
+    before = len(s3.read_text().splitlines())
+    sources = list_sources(f"{bucket}/in")
+    by_glob, by_list = list_sources(f"{bucket}/in/*/*.mp4"), list_sources(f"{bucket}/list.txt")
+    requests = len(s3.read_text().splitlines()) - before
+    assert len(sources) == len(by_glob) == len(by_list) == count and requests < 40
+    assert {source.uri: source.stamp for source in by_list} == {source.uri: source.stamp for source in sources}
+    for source in sources[:4]:
+        assert stamp_of(source.uri) == source.stamp, "asked alone it is the same"
+    assert {source.path for source in by_glob} == {source.path.removeprefix("in/") for source in sources}
+    assert [source.path for source in list_sources(f"{bucket}/in/0/0000.mp4")] == ["0000.mp4"]
+    assert read_sidecars(f"{bucket}/in/3/0003.mp4")[0] == "words"
+    assert read_sidecars(f"{bucket}/in/1/0001.mp4")[0] is None
+
+
+def test_a_bucket_that_is_not_there(clips, tmp_path, s3):
+    said = finish(start("s3://no-bucket-of-ours/videos", tmp_path / "out", tmp_path), status=2)
+    assert said == "framemill: input=s3://no-bucket-of-ours/videos: there is no such folder or file\n"
+    said = finish(start(clips, "s3://no-bucket-of-ours/out", tmp_path), status=2)
+    assert said.startswith("framemill: s3://no-bucket-of-ours/out/") and said.endswith("there is no such bucket\n")

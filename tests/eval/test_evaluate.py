@@ -1,0 +1,168 @@
+"""The engine on made videos: nothing lost, nothing measured twice, no total that does not stand."""
+
+import json
+import os
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from framemill.eval.aggregate import official_results, reduce
+from framemill.eval.config import EvaluateConfig
+from framemill.eval.dimensions.catalogue import CATALOGUE, VBENCH
+from framemill.eval.evaluate import choose_dimensions, evaluate
+from framemill.eval.measure import Record
+from framemill.eval.suites import plan_folder, plan_vbench
+from framemill.platform.errors import FramemillError, PendingError, RequestError
+from framemill.platform.vision.video import encode_mp4, read_video
+
+FLICKER = "temporal_flickering"
+
+
+def make_video(path: Path, seed: int, frames: int = 6) -> None:
+    noise = np.random.default_rng(seed).integers(0, 60 * seed, (frames, 32, 48, 3), dtype=np.uint8)
+    path.write_bytes(encode_mp4(noise, 8))
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for seed, name in enumerate(["a cat-0.mp4", "a cat-1.mp4", "a dog-0.mp4"], start=1):
+        make_video(folder / name, seed)
+    (folder / "broken.mp4").write_bytes(b"no video at all")
+    return folder
+
+
+def by_formula(path: Path) -> float:
+    frames = read_video(str(path)).astype(np.float64)
+    return (255 - np.abs(np.diff(frames, axis=0)).mean()) / 255
+
+
+def test_evaluate(ray_session, videos: Path, tmp_path: Path, capsys) -> None:
+    config = EvaluateConfig(videos=str(videos), output=str(tmp_path / "scores"), workers=2)
+    first = evaluate(config)
+    out = tmp_path / "scores"
+
+    official = json.loads((out / "scores_eval_results.json").read_text())
+    score, rows = official[FLICKER]
+    expected = {str(p): by_formula(p) for p in sorted(videos.glob("a *.mp4"))}
+    assert [row["video_path"] for row in rows] == list(expected)
+    assert [row["video_results"] for row in rows] == pytest.approx(list(expected.values()), abs=1e-6)
+    assert score == pytest.approx(np.mean(list(expected.values())), abs=1e-6)
+
+    result = json.loads((out / "result.json").read_text())
+    assert set(result["not_measured"]) == set(CATALOGUE) - {FLICKER}
+    assert "amt-s.pth" in result["not_measured"]["motion_smoothness"]
+    assert list(result["failed"]) == ["broken.mp4"] and result["failed"]["broken.mp4"]
+    assert result["videos"] == 4 and result["totals"] is None
+    said = capsys.readouterr().out
+    assert "quality" not in said and "total " not in said.replace("so no total ", "")
+    assert "broken.mp4" in (out / "report.html").read_text()
+    assert first.line().startswith("evaluate: 4 videos, 1 failed, 0 missing")
+
+    client = mlflow.MlflowClient(f"sqlite:///{out}/mlflow.db")
+    logged = client.get_run((out / "mlflow_run.txt").read_text()).data.metrics
+    assert logged["vbench/" + FLICKER] == score and logged["videos/failed"] == 1
+    assert not [name for name in logged if name.endswith("total")]
+
+    # Again: all is there. A changed file, and only that one, is measured anew.
+    records = (out / "ledger" / "records.jsonl").read_bytes()
+    assert (first.measured_now, evaluate(config).measured_now) == (4, 0)
+    assert (out / "ledger" / "records.jsonl").read_bytes() == records
+    make_video(videos / "a cat-1.mp4", seed=4)
+    again = evaluate(config)
+    assert again.measured_now == 1
+    assert again.outcome.scores[FLICKER].score != score
+
+    # Cut off in mid-work: the records committed so far are kept, the others made.
+    lines = (out / "ledger" / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "ledger" / "records.jsonl").unlink()
+    (out / "ledger" / "part-000000.jsonl").write_bytes(b"".join(lines[:3]))
+    resumed = evaluate(config)
+    assert resumed.measured_now == 1 and resumed.outcome == again.outcome
+    assert [p.name for p in (out / "ledger").iterdir()] == ["records.jsonl"]
+
+    # One worker says the same as two.
+    alone = EvaluateConfig(videos=str(videos), output=str(tmp_path / "alone"), workers=1)
+    assert evaluate(alone).outcome == again.outcome
+    for name in ("ledger/records.jsonl", "result.json"):
+        assert (tmp_path / "alone" / name).read_bytes() == (out / name).read_bytes()
+
+    with pytest.raises(RequestError, match="another config"):
+        evaluate(EvaluateConfig(videos=str(videos), output=str(out), dimensions=[FLICKER]))
+
+
+def test_nothing_readable_is_a_failure(ray_session, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / "videos" / name).write_bytes(b"")
+    with pytest.raises(FramemillError, match=r"2 of 2 videos failed, the first a\.mp4") as failure:
+        evaluate(EvaluateConfig(videos=str(tmp_path / "videos"), output=str(tmp_path / "out"), workers=1))
+    assert failure.value.exit_status == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"suite": "vbench"}, "prompts_json"),
+        ({"suite": "vbench2"}, "suite"),
+        ({"samples": 0}, "samples"),
+        ({"timeout_s": 0.0}, "timeout_s"),
+        ({"max_failed": 1.5}, "max_failed"),
+        ({"dimensions": ["beauty"]}, "beauty"),
+        ({"dimensions": ["aesthetic_quality"]}, "sa_0_4_vit_l_14_linear.pth"),
+        ({"videos": "/no/such/folder"}, "videos"),
+    ],
+)
+def test_wrong_requests_name_the_key(tmp_path: Path, keys: dict, named: str) -> None:
+    with pytest.raises(RequestError, match=named):
+        evaluate(EvaluateConfig(**{"videos": str(tmp_path), "output": str(tmp_path / "out"), **keys}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_reducing_sums_in_the_manifests_order() -> None:
+    manifest = plan_folder(["b.mp4", "a.mp4", "c.mp4"])
+    values = {"a.mp4": 0.1, "b.mp4": 0.2, "c.mp4": 0.7}
+    records = {
+        (name, FLICKER): Record(name, "", "", FLICKER, 1, "ok", result={"video_results": value})
+        for name, value in reversed(values.items())
+    }
+    measured, not_measured = choose_dimensions("custom", [])
+    outcome = reduce("custom", manifest, records, measured, not_measured)
+    assert outcome.scores[FLICKER].score == (0.1 + 0.2 + 0.7) / 3
+    listing = official_results(manifest, records, outcome, "videos")
+    assert listing == {
+        FLICKER: [
+            outcome.scores[FLICKER].score,
+            [{"video_path": f"videos/{name}", "video_results": value} for name, value in values.items()],
+        ]
+    }
+
+
+def test_vbench_counts_what_is_missing() -> None:
+    prompts = [{"prompt_en": "a still cup", "dimension": [FLICKER]}, {"prompt_en": "a cat", "dimension": ["scene"]}]
+    manifest = plan_vbench(["a still cup-0.mp4", "a cat-0.mp4"], prompts, samples=2)
+    records = {("a still cup-0.mp4", FLICKER): Record("", "", "", FLICKER, 1, "ok", result={"video_results": 0.9})}
+    measured, not_measured = choose_dimensions("vbench", [])
+    outcome = reduce("vbench", manifest, records, measured, not_measured)
+    assert (outcome.scores[FLICKER].videos, outcome.scores[FLICKER].missing) == (1, 1)
+    assert outcome.missing == ("a still cup-1.mp4", "a cat-1.mp4")
+    assert len(outcome.not_measured) == len(VBENCH) - 1 and outcome.totals is None
+
+
+def test_what_hangs_is_left_for_the_next_run(ray_session, tmp_path: Path) -> None:
+    folder, config = tmp_path / "videos", EvaluateConfig(videos=str(tmp_path / "videos"), output=str(tmp_path / "out"))
+    config.timeout_s, config.workers = 3.0, 1
+    folder.mkdir()
+    make_video(folder / "b.mp4", seed=1)
+    os.mkfifo(folder / "a.mp4")  # reading it waits for a writer that never comes
+    with pytest.raises(PendingError, match=r"1 of 2 videos are left for the next run, the first a\.mp4: ChildTimeout"):
+        evaluate(config)
+    assert not (tmp_path / "out" / "result.json").exists()
+
+    (folder / "a.mp4").unlink()
+    make_video(folder / "a.mp4", seed=2)
+    summary = evaluate(config)
+    assert summary.measured_now == 1 and summary.outcome.scores[FLICKER].videos == 2

@@ -1,0 +1,1 @@
+"""`framemill encode`: a dataset of video becomes a dataset of latents and text embeddings."""

@@ -1,0 +1,1 @@
+"""`framemill generate`: videos from a model and prompts."""

@@ -1,0 +1,1 @@
+"""Training runs: the driver, the ranks, DeepSpeed, checkpoints and metrics."""

@@ -1,0 +1,88 @@
+"""`framemill convert`: weights between run checkpoints, diffusers transformer folders and original checkpoints.
+
+Every tensor's name and shape is checked against the model before anything is written. A checkpoint's weights are
+`model.json` and `model.safetensors`; a transformer folder's are `config.json` and
+`diffusion_pytorch_model.safetensors`, whole or in shards; names and shapes are the same in both. An original is one
+`.pth` in the layout of NVlabs/Sana, with the config beside the tensors, which its own code passes over.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from framemill.platform import storage
+from framemill.platform.errors import RequestError
+from framemill.training.job_configs import ConvertConfig
+from framemill.training.model import LinearDiTConfig, diffusers_format
+from framemill.training.weights import original
+from framemill.training.weights.source import CONFIG_BESIDE, MODEL, TENSORS, find_weights
+
+
+@dataclass(frozen=True)
+class ConvertResult:
+    source: Path
+    output: Path
+    kind: str
+    tensors: int
+    parameters: int
+    heads: int
+
+    def line(self) -> str:
+        return (
+            f"convert: {self.source} -> {self.kind} {self.output}: "
+            f"{self.tensors} tensors, {self.parameters:,} parameters, {self.heads} heads"
+        )
+
+
+def convert(config: ConvertConfig) -> ConvertResult:
+    """Writes the weights at `input` to `output` in another form.
+
+    Raises:
+        RequestError: no form is at `input`, `output` is not free, tensors are missing, extra or misshapen, or the
+            heads are others than those asked for.
+    """
+    source, output = find_weights(config.input, "input"), Path(config.output)
+    kind = config.to
+    if kind == "auto":
+        kind = "original" if output.suffix == ".pth" else "checkpoint" if source.kind == "diffusers" else "diffusers"
+    if output.is_file() or storage.list_dir(str(output)):
+        raise RequestError(f"output={output}: is not empty; choose another output")
+    if (kind == "original") != (output.suffix == ".pth"):
+        raise RequestError(f"output={output}: an original is a file named .pth, anything else a folder")
+    shape, tensors = source.read_video(config.heads)
+    heads = shape.num_attention_heads
+    if config.heads not in (0, heads):
+        raise RequestError(f"heads={config.heads}: {source.path} says that it has {heads}")
+    if kind == "diffusers":
+        diffusers_format.save(output, shape, tensors)
+    elif kind == "checkpoint":
+        save_checkpoint(output, shape, tensors)
+    else:
+        save_original(output, shape, original.to_original(tensors))
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    return ConvertResult(source.path, output, kind, len(tensors), parameters, heads)
+
+
+def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
+    """Writes a checkpoint's weights; `model.json` comes last, so that a folder with one is whole."""
+    output.mkdir(parents=True, exist_ok=True)
+    temporary = storage.temporary_beside(str(output / TENSORS))
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    storage.commit_file(temporary, str(output / TENSORS))
+    text = json.dumps(shape.to_diffusers(), indent=1, sort_keys=True) + "\n"
+    storage.write_atomic(str(output / MODEL), text.encode())
+
+
+def save_original(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
+    """Writes tensors in the original layout, whole or not at all."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = storage.temporary_beside(str(output))
+    with open(temporary, "wb") as file:  # torch opens no file whose name begins with a dot
+        torch.save({"state_dict": tensors, CONFIG_BESIDE: shape.to_diffusers()}, file)
+    storage.commit_file(temporary, str(output))
