@@ -9,8 +9,8 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from framemill.platform.storage import read_owner
 from framemill.platform.vision.video import encode_mp4
+from framemill.platform.writer_lock import read_owner
 from tests.support.curation_output import read_journal, unfinished_work
 from tests.support.footage import moving
 

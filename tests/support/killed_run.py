@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from framemill.platform.storage import TEMPORARY, read_owner
+from framemill.platform.storage import TEMPORARY
+from framemill.platform.writer_lock import read_owner
 from tests.support.curation_output import read_journal, unfinished_work
 from tests.support.kill_plan import Kill, KillRecord, half_written_shards, is_due
 from tests.support.process_tree import Process, decoders, descendants, workers
