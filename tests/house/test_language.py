@@ -24,7 +24,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "data_filters/measure",
         "data_filters/models",
         "data_filters/select",
-        "data_filters/sources",
         "training/run",
     ),
     "identifiers": (
@@ -37,7 +36,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "data_filters/pack",
         "data_filters/report",
         "data_filters/select",
-        "data_filters/sources",
         "eval",
         "jobs",
         "platform",
@@ -53,7 +51,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "tests/data_filters/pack",
         "tests/data_filters/report",
         "tests/data_filters/select",
-        "tests/data_filters/sources",
         "tests/eval",
         "tests/house",
         "tests/jobs",
@@ -86,7 +83,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "data_filters/pack",
         "data_filters/report",
         "data_filters/select",
-        "data_filters/sources",
         "eval",
         "eval/dimensions",
         "jobs",
@@ -105,7 +101,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
     "raises blocks": (
         "data_filters/captions",
         "data_filters/pack",
-        "data_filters/sources",
         "eval",
         "eval/dimensions",
         "platform",
@@ -115,7 +110,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "training/run",
     ),
     "rulers": (
-        "data_filters/sources",
         "platform",
         "tests/bench",
         "tests/data_filters/dedup",
