@@ -13,7 +13,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("framemill", deadline=None)
+hypothesis.settings.load_profile("framemill")
 
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
