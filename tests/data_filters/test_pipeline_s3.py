@@ -17,7 +17,7 @@ from framemill.data_filters.measure.worker import SourceWorker
 from framemill.data_filters.sources.listing import list_sources, read_sidecars, stamp_of
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
-from framemill.platform.shards import Dataset, read_ledger
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.status import status_lines
 from framemill.platform.writer_lock import WriterLock
 from tests.support.footage import moving, write

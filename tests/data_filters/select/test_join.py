@@ -8,8 +8,8 @@ import pytest
 
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.join import check_join
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import Dataset, read_ledger
 from tests.data_filters.pack.test_versions import PACK, contents, cut, done
 from tests.data_filters.pack.test_versions import measured as was_measured
 
