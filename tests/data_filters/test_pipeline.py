@@ -13,8 +13,8 @@ import pytest
 import framemill.data_filters as data_filters
 from framemill.data_filters.pipeline import curate
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.shards import Dataset, read_ledger
 from framemill.platform.vision.video import read_video
 from tests.support.console import kill_job_when
 from tests.support.curation_output import finished_entries, read_journal, shard_bytes, source_states

@@ -19,8 +19,8 @@ from framemill.data_filters.measure.messages import Ended, MeasuredClip, Measure
 from framemill.data_filters.pipeline import curate
 from framemill.platform.audit import audit_dataset
 from framemill.platform.child_process import ChildProcess
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError
-from framemill.platform.shards import Dataset, read_ledger
 from framemill.platform.vision.video import VideoError, probe
 from tests.support.footage import again_and_again, moving, restamp, sound, words, write
 

@@ -14,7 +14,7 @@ from framemill.data_filters.sources.listing import list_sources, read_sidecars, 
 from framemill.jobs.cli import main
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
-from framemill.platform.shards import Dataset, read_ledger
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.status import status_lines
 from framemill.platform.writer_lock import WriterLock
 from tests.support.console import kill_job_when

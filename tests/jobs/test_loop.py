@@ -9,7 +9,7 @@ import pytest
 
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit
-from framemill.platform.shards import Dataset
+from framemill.platform.dataset import Dataset
 from framemill.platform.tracking import client_of
 from framemill.platform.vision.reel import render_reel
 from tests.support.console import run_job

@@ -12,8 +12,10 @@ import pytest
 
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset
+from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.shards import Dataset, Sample, commit_dataset, write_shard
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.status import status_lines
 from framemill.platform.storage import StorageError
 from framemill.platform.writer_lock import LockToken, WriterLock

@@ -8,7 +8,7 @@ from typing import Any
 
 from framemill.data_filters.ledger.parts import JOURNAL
 from framemill.platform.audit import audit
-from framemill.platform.shards import read_ledger
+from framemill.platform.dataset import read_ledger
 from framemill.platform.storage import TEMPORARY
 
 PACK = ("pack.samples_per_shard=2", "workers=1")

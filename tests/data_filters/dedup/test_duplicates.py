@@ -18,8 +18,8 @@ from framemill.data_filters.dedup.near import CROWD, distance
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.states import check_conservation
+from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import read_ledger
 from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import encode_mp4
 from tests.support.curation_output import dataset_bytes, finished_entries

@@ -26,7 +26,7 @@ from framemill.data_filters.sources.listing import Source, stamp_of
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
 from framemill.platform.config import compose
-from framemill.platform.shards import read_ledger
+from framemill.platform.dataset import read_ledger
 from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import encode_mp4, read_video
 from framemill.platform.writer_lock import WriterLock

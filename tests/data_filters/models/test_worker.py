@@ -22,8 +22,8 @@ from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.listing import Source, list_sources, stamp_of
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.shards import read_ledger
 from framemill.platform.status import status_lines
 from framemill.platform.vision.read import Picture
 from framemill.platform.vision.reel import Scene

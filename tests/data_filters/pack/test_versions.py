@@ -11,10 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from framemill.data_filters.pipeline import curate
-from framemill.platform import shards
+from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset, read_ledger
+from framemill.platform.dataset_commit import commit_dataset, finish_commit
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import read_ledger
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.status import status_lines
 from tests.support.console import kill_job_when
 from tests.support.curation_output import (
@@ -141,7 +144,7 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
     count = 0
 
     def failing(name):
-        real = getattr(shards.storage, name)
+        real = getattr(storage, name)
 
         def call(*arguments):
             nonlocal count
@@ -154,7 +157,7 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
 
     with monkeypatch.context() as patch:
         for name in STEPS:
-            patch.setattr(shards.storage, name, failing(name))
+            patch.setattr(storage, name, failing(name))
         try:
             commit(output, 2, ["b", "c"], write=False)
         except Crash:
@@ -163,15 +166,13 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
             assert count <= step, "it ended without a fault"
     named = [shard["name"] for shard in json.loads((output / "index.json").read_bytes())["shards"]]
     assert all((output / "shards" / name).exists() for name in named)
-    shards.finish_commit(str(output))
+    finish_commit(str(output))
     if (output / "index.json").read_bytes() == old:
-        assert shards.Dataset.open(str(output)).samples["key"].to_pylist() == ["a", "b"]
+        assert Dataset.open(str(output)).samples["key"].to_pylist() == ["a", "b"]
         commit(output, 2, ["b", "c"], write=False)
-    assert shards.Dataset.open(str(output)).samples["key"].to_pylist() == ["b", "c"]
+    assert Dataset.open(str(output)).samples["key"].to_pylist() == ["b", "c"]
     assert audit_dataset(str(output)) == []
-    assert sorted(os.listdir(output / "shards")) == [
-        shard["name"] for shard in shards.read_index(str(output))["shards"]
-    ]
+    assert sorted(os.listdir(output / "shards")) == [shard["name"] for shard in read_index(str(output))["shards"]]
 
 
 def commit(output: Path, version: int, keys: list[str], write: bool = True) -> None:
@@ -180,15 +181,15 @@ def commit(output: Path, version: int, keys: list[str], write: bool = True) -> N
     digest8 = f"{version:08d}"
     infos = []
     for number, key in enumerate(keys):
-        sample = shards.Sample(key, {"mp4": key.encode() * 99})
+        sample = Sample(key, {"mp4": key.encode() * 99})
         where = str(output / "shards") if write else str(output / "made")
-        infos.append(shards.write_shard(where, "train", number, [sample], digest8))
+        infos.append(write_shard(where, "train", number, [sample], digest8))
     if not write:
         (output / "made").rename(output / "made2")
         for file in (output / "made2").iterdir():
             os.replace(file, output / "shards" / file.name)
         (output / "made2").rmdir()
-    shards.commit_dataset(
+    commit_dataset(
         str(output),
         kind="curate",
         config_digest="c",
@@ -215,7 +216,7 @@ def test_a_newer_format_is_refused_everywhere(footage, configure, tmp_path, ray_
         lambda: curate(configure("", tmp_path / "new", f"from={output}")),
         lambda: audit(str(output)),
         lambda: status_lines(str(output)),
-        lambda: shards.Dataset.open(str(output)),
+        lambda: Dataset.open(str(output)),
     ):
         with pytest.raises(RequestError, match="format version 99; this Framemill reads 1"):
             refused()

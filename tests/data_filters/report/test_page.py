@@ -21,8 +21,8 @@ from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, home_of_p
 from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.listing import Source
 from framemill.data_filters.sources.sidecars import provenance
+from framemill.platform.dataset import read_ledger
 from framemill.platform.frozen_config import freeze
-from framemill.platform.shards import read_ledger
 from framemill.platform.tracking import quiet_mlflow
 from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.browser import find_browser

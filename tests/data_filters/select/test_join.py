@@ -8,8 +8,8 @@ import pytest
 
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.join import check_join
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import Dataset, read_ledger
 from tests.support.curation_output import PACK, clips_cut, dataset_bytes, finished_entries, sources_measured
 
 
