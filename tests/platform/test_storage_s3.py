@@ -97,7 +97,9 @@ def test_failures_are_one_line_with_the_uri(bucket: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("trouble", ["credentials", "connection"])
-def test_what_may_succeed_later_says_so(bucket: str, trouble: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_what_may_succeed_later_says_so(
+    bucket: str, trouble: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """In a process of its own: no traceback, exit status 1, and the URI in the line."""
     environment = dict(os.environ, AWS_EC2_METADATA_DISABLED="true", HOME=str(tmp_path))
     if trouble == "credentials":
