@@ -34,6 +34,7 @@ KILLS = [
 ]
 
 
+@pytest.mark.slow
 def test_killed_by_every_victim_it_ends_with_the_same_bytes(tmp_path, configure, ray_session):
     footage = draw_footage(tmp_path / "footage", CLIPS)
     undisturbed, output = tmp_path / "undisturbed", tmp_path / "killed"
