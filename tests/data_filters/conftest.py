@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from framemill.data_filters.config import CurateConfig
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.vision.reel import Scene
 from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.curation_output import Configure
