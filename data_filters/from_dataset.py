@@ -21,10 +21,12 @@ from framemill.data_filters.sources.exclude import excluded_row, exclusion_reaso
 from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
+from framemill.platform.dataset import read_ledger
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import differences, load_frozen, result_values
-from framemill.platform.shards import read_index, read_ledger, read_table
+from framemill.platform.tables import read_table
 
 Row = dict[str, Any]
 

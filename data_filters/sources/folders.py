@@ -112,7 +112,7 @@ def _remote_folders(root: str, depth: int | None) -> Iterator[Folder]:
 
 
 def _local_stamps(folder: str, names: set[str]) -> Callable[[str], str]:
-    return lambda name: storage.stamp(os.path.join(folder, name)) if name in names else ""
+    return lambda name: storage.change_stamp(os.path.join(folder, name)) if name in names else ""
 
 
 def _stamps_by_name(stamps: dict[str, str]) -> Callable[[str], str]:

@@ -51,7 +51,7 @@ def source_stamp(uri: str) -> str:
     base = folder or ("/" if whole.startswith("/") else ".")
 
     def stamp(file: str) -> str:
-        return storage.stamp(whole if file == name else storage.join(base, file))
+        return storage.change_stamp(whole if file == name else storage.join(base, file))
 
     if is_archive(name):
         return archive_stamp(whole, () if is_tar(name) else storage.list_dir(base), stamp)

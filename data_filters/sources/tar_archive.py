@@ -109,7 +109,10 @@ def read_tar_headers(archive: str) -> TarHeaders:
     Raises:
         OSError: the tar cannot be reached.
     """
-    with storage.reaching(archive) as (filesystem, path), filesystem.open(path, "rb", block_size=_HEADER_BLOCK) as file:
+    with (
+        storage.open_filesystem(archive) as (filesystem, path),
+        filesystem.open(path, "rb", block_size=_HEADER_BLOCK) as file,
+    ):
         members: dict[str, ByteRange] = {}
         try:
             return TarHeaders(members, _read_headers(file, members))
@@ -129,7 +132,7 @@ def copy_tar_member(video: TarVideo, target: str) -> None:
     where = video.ranges["video"]
     left = where.size
     with (
-        storage.reaching(video.archive) as (filesystem, path),
+        storage.open_filesystem(video.archive) as (filesystem, path),
         filesystem.open(path, "rb", block_size=_COPY_BLOCK) as file,
         open(target, "wb") as copy,
     ):
@@ -168,7 +171,7 @@ def read_tar_sidecars(video: TarVideo) -> tuple[str | None, Provenance]:
 def tar_stamp(archive: str, stamp: str) -> str:
     """Returns the stamp of a tar's videos: that of the tar, and of the tar with cosmos-curate's metadata."""
     metas = metas_uri(archive)
-    return f"{stamp}|{METAS}={storage.stamp(metas)}" if metas else stamp
+    return f"{stamp}|{METAS}={storage.change_stamp(metas)}" if metas else stamp
 
 
 def _read_headers(file: IO[bytes], members: dict[str, ByteRange]) -> str:
@@ -177,7 +180,7 @@ def _read_headers(file: IO[bytes], members: dict[str, ByteRange]) -> str:
     file.seek(0)
     with tarfile.open(fileobj=file, mode="r:") as tar:
         while (info := tar.next()) is not None:
-            tar.members = []  # type: ignore[assignment]  # tarfile keeps every header: 1 kB a member
+            tar.members = []  # type: ignore[attr-defined]  # tarfile keeps every header: 1 kB a member
             if info.offset_data + info.size > end:
                 return f"breaks off inside {info.name}"
             if info.isreg() and not info.issparse():

@@ -89,7 +89,7 @@ def read_zip_sidecars(archive: str, name: str) -> tuple[str | None, Provenance]:
     folder, _, zip_name = archive.rpartition("/")
     for table_name in table_names(zip_name, storage.list_dir(folder or ".")):
         uri = storage.join(folder or ".", table_name)
-        table = _read_table(uri, storage.stamp(uri))
+        table = _read_table(uri, storage.change_stamp(uri))
         value = table.get(key, table.get(key.rpartition("/")[2]))
         if value is not None:
             stem = os.path.splitext(table_name)[0]
@@ -124,7 +124,7 @@ def table_names(zip_name: str, names: Iterable[str]) -> list[str]:
 @contextlib.contextmanager
 def _open_zip(archive: str) -> Iterator[zipfile.ZipFile]:
     """Yields an open zip; an error of `zipfile` in the block becomes an ArchiveError."""
-    with storage.reaching(archive) as (filesystem, path), filesystem.open(path, "rb", block_size=_BLOCK) as file:
+    with storage.open_filesystem(archive) as (filesystem, path), filesystem.open(path, "rb", block_size=_BLOCK) as file:
         try:
             with zipfile.ZipFile(file) as opened:
                 yield opened

@@ -16,7 +16,7 @@ from framemill.data_filters.sources.source import fetch_source, read_sidecars, s
 from framemill.data_filters.sources.zip_archive import table_names
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
-from framemill.platform.shards import Dataset, read_ledger
+from framemill.platform.dataset import Dataset, read_ledger
 from tests.support.footage import moving, write
 
 ODD = "we::ird %41.mp4"

@@ -22,7 +22,7 @@ from framemill.data_filters.sources.source import Source, fetch_source, read_sid
 from framemill.data_filters.sources.tar_archive import ByteRange, TarVideo
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
-from framemill.platform.shards import read_index, read_ledger, read_table
+from framemill.platform.dataset import read_index, read_ledger, read_table
 from tests.support.footage import moving, write
 
 UUID = "0b6f1b3e-5a83-5f5c-8d1e-6d6f0f6f2a11"
