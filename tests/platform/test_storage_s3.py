@@ -24,10 +24,10 @@ from tests.support.console import START_S
 
 def test_files(bucket: str, tmp_path: Path) -> None:
     uri = f"{bucket}/deep/x.bin"
-    assert not storage.exists(uri) and storage.stamp(uri) == "" and storage.list_dir(f"{bucket}/deep") == []
+    assert not storage.exists(uri) and storage.change_stamp(uri) == "" and storage.list_dir(f"{bucket}/deep") == []
     storage.write_atomic(uri, b"0123456789")
     assert storage.exists(uri) and storage.size(uri) == 10 and storage.read_range(uri, 3, 4) == b"3456"
-    assert storage.list_tree(bucket) == {"deep/x.bin": storage.stamp(uri)}, "a listing says what asking does"
+    assert storage.list_tree(bucket) == {"deep/x.bin": storage.change_stamp(uri)}, "a listing says what asking does"
     (tmp_path / "y").write_bytes(b"y")
     storage.commit_file(str(tmp_path / "y"), f"{bucket}/deep/y.bin")
     assert not (tmp_path / "y").exists()
