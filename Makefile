@@ -15,7 +15,7 @@ help:
 	@echo "make test    the tests, without the slow ones; this is what CI runs"
 	@echo "make test-fast  the tests that need no Ray"
 	@echo "make test-all   all tests"
-	@echo "make lint    ruff and mypy"
+	@echo "make lint    ruff, mypy, and the house rules: layout, language"
 	@echo "make bench   the benchmarks of tests/bench (minutes)"
 	@echo "make lock    pin the versions anew"
 
@@ -46,7 +46,8 @@ test-all: setup
 
 lint: setup
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests/house -q
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests/house/test_layout.py tests/house/test_language.py tests/house/test_types.py
 
 bench: setup
 	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
