@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from framemill.data_filters.config import CurateConfig
@@ -45,12 +44,13 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     from framemill.data_filters.sources.listing import list_sources
     from framemill.data_filters.stages import measure, pack, score
     from framemill.platform import cluster
-    from framemill.platform.config import compose
+    from framemill.platform.config import resolve
+    from framemill.platform.dataset_commit import finish_commit
+    from framemill.platform.dataset_format import committed_index
     from framemill.platform.frozen_config import claim_output, freeze
-    from framemill.platform.shards import committed_index, finish_commit
-    from framemill.platform.storage import WriterLock
+    from framemill.platform.writer_lock import WriterLock
 
-    config = config or compose("curate", CurateConfig, words_of(keys))
+    config = resolve("curate", CurateConfig, config, keys)
     if config.from_:
         config = from_dataset.inherit_config(config)
     found = [] if config.from_ else list_sources(config.input, config.limit)
@@ -95,21 +95,10 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     return summary
 
 
-def words_of(keys: dict[str, Any], prefix: str = "") -> list[str]:
-    """Keyword arguments as the words of the command line."""
-    words: list[str] = []
-    for name, value in keys.items():
-        if isinstance(value, dict):
-            words.extend(words_of(value, f"{prefix}{name}."))
-        else:
-            words.append(f"{prefix}{name.removesuffix('_')}={value if isinstance(value, str) else json.dumps(value)}")
-    return words
-
-
 def check_space(config: CurateConfig, found: list[Source]) -> None:
     """Refuses to start where the disk is far too small."""
     from framemill.data_filters.sources.disk_space import bytes_free, bytes_needed, check_disk
-    from framemill.platform.shards import read_index
+    from framemill.platform.dataset_format import read_index
 
     if config.check_disk:
         shards = read_index(config.from_)["shards"] if config.from_ else []

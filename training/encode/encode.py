@@ -20,21 +20,15 @@ import pyarrow as pa
 
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
+from framemill.platform.dataset import Dataset, read_ledger
+from framemill.platform.dataset_commit import commit_dataset
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.frozen_config import claim_output, digest
-from framemill.platform.progress import progress
-from framemill.platform.shards import (
-    Dataset,
-    Sample,
-    ShardInfo,
-    commit_dataset,
-    read_index,
-    read_ledger,
-    write_shard,
-)
-from framemill.platform.storage import LockToken, WriterLock
-from framemill.platform.task_pool import has_gpus, map_tasks
+from framemill.platform.pools import finish_all, has_gpus, map_tasks, raise_pending
+from framemill.platform.shard_writer import Sample, ShardInfo, write_shard
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken, WriterLock
 from framemill.training.codecs import Codec, get_codec
 from framemill.training.curriculum import CurriculumConfig, stage_buckets
 from framemill.training.data.captions import text_member, texts_of
@@ -103,15 +97,14 @@ def encode(config: EncodeConfig) -> EncodeResult:
         ]
         left = [job for job in jobs if not storage.exists(manifest_uri(job))]
         gpus = 1.0 if any(networks.values()) and has_gpus() else 0.0
-        with progress("encode", total=len(jobs), unit="shards") as bar:
-            bar.advance(len(jobs) - len(left))
-            for _ in map_tasks(encode_shard, left, worker_count(config.workers), gpus):
-                bar.advance()
+        results = map_tasks(encode_shard, left, worker_count(config.workers), gpus, name=lambda job: job.name)
+        finish_all(results, label="encode", total=len(jobs), unit="shards", done=len(jobs) - len(left))
         # By a worker too: the driver may have neither a GPU nor the memory for a network.
-        (null_text,) = map_tasks(encode_null, [config], 1, gpus)
+        (null_text,) = map_tasks(encode_null, [config], 1, gpus, name=lambda _: "the empty caption")
+        raise_pending("encode", [null_text.pending] if null_text.pending else [])
         lock.token().check()
         shards = [ShardInfo.from_json(storage.read_bytes(manifest_uri(job))) for job in jobs]
-        return commit(config, source, shards, {**networks, "null_text": null_text})
+        return commit(config, source, shards, {**networks, "null_text": null_text.value})
 
 
 def finished(
@@ -173,7 +166,7 @@ def columns(source: Dataset, config: EncodeConfig) -> list[str]:
 
 def encode_sample(source: Dataset, row: dict[str, Any], config: EncodeConfig) -> Sample:
     """A clip's latents, its captions' embeddings, and what is carried over."""
-    number = source.row_of(row["key"])
+    number = source.row_index(row["key"])
     carried = [*CARRIED, "mp4"] if config.keep_video else CARRIED
     members = {name: source.read(number, name) for name in carried if name in source.extensions(number)}
     text = get_text_encoder(config.text, config.text_path)
