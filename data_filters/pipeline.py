@@ -44,7 +44,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     from framemill.data_filters.sources.listing import list_sources
     from framemill.data_filters.stages import measure, pack, score
     from framemill.platform import cluster
-    from framemill.platform.config import resolve
+    from framemill.platform.compose import resolve
     from framemill.platform.dataset_commit import finish_commit
     from framemill.platform.dataset_format import committed_index
     from framemill.platform.frozen_config import claim_output, freeze
