@@ -7,7 +7,7 @@ CONFIG = EncodeConfig
 
 
 def run(config: EncodeConfig) -> int:
-    from framemill.training.encode.encode import encode
+    from framemill.training.encoding.encode import encode
 
     say(encode(config).line())
     return 0

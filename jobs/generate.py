@@ -7,7 +7,7 @@ CONFIG = GenerateConfig
 
 
 def run(config: GenerateConfig) -> int:
-    from framemill.training.generate.generate import generate
+    from framemill.training.generation.generate import generate
 
     say(generate(config).line())
     return 0

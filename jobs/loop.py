@@ -39,8 +39,8 @@ def run(config: LoopConfig) -> int:
     from framemill.jobs.loop_report import Result, log_samples, report
     from framemill.platform.cluster import session
     from framemill.platform.tracking import ensure_schema, tracking_uri
-    from framemill.training.encode.encode import encode
-    from framemill.training.generate.generate import generate
+    from framemill.training.encoding.encode import encode
+    from framemill.training.generation.generate import generate
     from framemill.training.run.train import train
 
     claim_output(config, config.output)

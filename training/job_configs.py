@@ -9,7 +9,7 @@ from framemill.platform.config import ClusterConfig, key
 from framemill.platform.errors import RequestError
 from framemill.training.codecs import CODECS
 from framemill.training.curriculum import CurriculumConfig, stage_buckets
-from framemill.training.data.buckets import Bucket
+from framemill.training.buckets import Bucket
 from framemill.training.text import TEXT_ENCODERS
 
 

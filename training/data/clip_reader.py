@@ -10,7 +10,7 @@ import numpy as np
 
 from framemill.platform.vision.video import iter_frames, retime
 from framemill.training.curriculum import CurriculumConfig, stage_buckets
-from framemill.training.data.buckets import Bucket, nearest_bucket
+from framemill.training.buckets import Bucket, nearest_bucket
 
 
 @dataclass(frozen=True)

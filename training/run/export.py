@@ -69,7 +69,7 @@ def save_pipeline(folder: Path, flow_shift: float, codec: str, text: str) -> Non
 
     The same shift has another name in each: `flow_shift` in text-to-video's, `shift` in image-to-video's.
     """
-    from framemill.training.generate.sampling import save_scheduler
+    from framemill.training.generation.sampling import save_scheduler
     from framemill.training.model.config import DIFFUSERS_CLASS, DIFFUSERS_VERSION
 
     save_scheduler(folder / "scheduler", flow_shift)

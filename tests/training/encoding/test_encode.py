@@ -16,10 +16,10 @@ from framemill.platform.shards import Dataset, Sample, commit_dataset, write_sha
 from framemill.platform.vision.video import encode_mp4
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import CurriculumConfig, StageConfig
-from framemill.training.data.buckets import Bucket
+from framemill.training.buckets import Bucket
 from framemill.training.data.clip_reader import Target, covering_size, read_clip, targets
-from framemill.training.encode import encode as encoding
-from framemill.training.encode.encode import encode
+from framemill.training.encoding import encode as encoding
+from framemill.training.encoding.encode import encode
 from framemill.training.job_configs import EncodeConfig
 from framemill.training.text import get_text_encoder
 

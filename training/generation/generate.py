@@ -27,11 +27,11 @@ from framemill.platform.storage import LockToken, WriterLock
 from framemill.platform.vision.video import encode_mp4
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import block_starts
-from framemill.training.data.buckets import Bucket
+from framemill.training.buckets import Bucket
 from framemill.training.data.clip_reader import read_picture
-from framemill.training.generate.model_card import ModelCard, check_networks, find_export, network_path, read_card
-from framemill.training.generate.prompts import Video, plan, read_prompts
-from framemill.training.generate.sampling import Scheduler, load_scheduler, sample, stream
+from framemill.training.generation.model_card import ModelCard, check_networks, find_export, network_path, read_card
+from framemill.training.generation.prompts import Video, plan, read_prompts
+from framemill.training.generation.sampling import Scheduler, load_scheduler, sample, stream
 from framemill.training.job_configs import GenerateConfig
 from framemill.training.model import LinearDiT
 from framemill.training.model.diffusers_format import load_config
