@@ -1,7 +1,7 @@
 """framemill encode: dataset -> a dataset of latents and text embeddings."""
 
 from framemill.platform.progress import say
-from framemill.training.job_configs import EncodeConfig
+from framemill.training.encoding.config import EncodeConfig
 
 CONFIG = EncodeConfig
 

@@ -1,7 +1,7 @@
 """framemill generate: model + prompts -> mp4s."""
 
 from framemill.platform.progress import say
-from framemill.training.job_configs import GenerateConfig
+from framemill.training.generation.config import GenerateConfig
 
 CONFIG = GenerateConfig
 

@@ -10,7 +10,8 @@ from framemill.platform import storage
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.frozen_config import claim_output
 from framemill.platform.progress import say
-from framemill.training.job_configs import EncodeConfig, GenerateConfig
+from framemill.training.encoding.config import EncodeConfig
+from framemill.training.generation.config import GenerateConfig
 from framemill.training.run.config import TrainConfig
 
 

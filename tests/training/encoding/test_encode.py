@@ -14,13 +14,13 @@ from framemill.platform.audit import audit_dataset
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.shards import Dataset, Sample, commit_dataset, write_shard
 from framemill.platform.vision.video import encode_mp4
+from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import CurriculumConfig, StageConfig
-from framemill.training.buckets import Bucket
 from framemill.training.data.clip_reader import Target, covering_size, read_clip, targets
 from framemill.training.encoding import encode as encoding
+from framemill.training.encoding.config import EncodeConfig
 from framemill.training.encoding.encode import encode
-from framemill.training.job_configs import EncodeConfig
 from framemill.training.text import get_text_encoder
 
 SIZES = {"wide": (48, 96), "square": (64, 64), "tall": (96, 48), "short": (48, 96), "fast": (48, 96)}

@@ -16,9 +16,9 @@ import torch
 
 from framemill.platform.vision.reel import FPS, draw, scenes
 from framemill.platform.vision.video import encode_mp4, probe
+from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import StageConfig
-from framemill.training.buckets import Bucket
 from framemill.training.data.clip_reader import Target, read_clip
 from framemill.training.data.loader import Loader
 from framemill.training.data.planner import StagePlan
