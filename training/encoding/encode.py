@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
-from framemill.platform.config import resolve
+from framemill.platform.compose import resolve
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.dataset_format import read_index

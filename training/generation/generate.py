@@ -20,7 +20,7 @@ import torch
 
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
-from framemill.platform.config import resolve
+from framemill.platform.compose import resolve
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import claim_output
 from framemill.platform.pools import finish_all, has_gpus, map_tasks

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from framemill.platform import cluster, storage
-from framemill.platform.config import resolve
+from framemill.platform.compose import resolve
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.frozen_config import claim_output, digest
 from framemill.platform.progress import progress, say

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from framemill.platform import storage
-from framemill.platform.config import resolve
+from framemill.platform.compose import resolve
 from framemill.platform.errors import RequestError
 from framemill.training.model import LinearDiTConfig
 from framemill.training.model.diffusers_format import save_transformer
