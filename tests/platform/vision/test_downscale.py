@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from framemill.platform.vision.read import iter_pictures, to_rgb
-from framemill.platform.vision.shrink import shrink
+from framemill.platform.vision.downscale import downscale
+from framemill.platform.vision.read import iter_decoded_frames, to_rgb
 from framemill.platform.vision.video import encode_mp4
 
 
@@ -25,15 +25,15 @@ def test_it_is_the_general_scalers_picture(pixels: str, matrix: int, full: bool,
     frame = av.VideoFrame.from_ndarray(smooth(*size), format="rgb24").reformat(format=pixels)
     frame.colorspace, frame.color_range = matrix, 2 if full else 1
     expected = to_rgb(frame, 320, 180).astype(int)
-    found = shrink(frame, 320, 180).astype(int)
+    found = downscale(frame, 320, 180).astype(int)
     assert found.shape == expected.shape
     assert np.abs(found - expected).mean() < 3 and np.abs(found - expected).max() <= 14
 
 
 def test_it_is_upright_and_may_be_larger(shared_videos: Path) -> None:
-    picture = next(iter_pictures(str(shared_videos / "rotated_90.mov")))
-    assert np.abs(shrink(picture.frame, 180, 320).astype(int) - to_rgb(picture.frame, 180, 320)).mean() < 4
-    assert np.array_equal(shrink(picture.frame, 640, 1136), to_rgb(picture.frame, 640, 1136))
+    picture = next(iter_decoded_frames(str(shared_videos / "rotated_90.mov")))
+    assert np.abs(downscale(picture.frame, 180, 320).astype(int) - to_rgb(picture.frame, 180, 320)).mean() < 4
+    assert np.array_equal(downscale(picture.frame, 640, 1136), to_rgb(picture.frame, 640, 1136))
 
 
 def test_known_colours(tmp_path: Path) -> None:
@@ -41,5 +41,5 @@ def test_known_colours(tmp_path: Path) -> None:
     for colour in ((250, 10, 10), (10, 200, 30), (20, 30, 230), (255, 255, 255), (0, 0, 0)):
         pictures = [np.full((720, 1280, 3), colour, np.uint8)] * 2
         (tmp_path / "a.mp4").write_bytes(encode_mp4(iter(pictures), 8))
-        frame = next(iter_pictures(str(tmp_path / "a.mp4"))).frame
-        assert np.abs(shrink(frame, 320, 180).astype(int) - colour).max() <= 4
+        frame = next(iter_decoded_frames(str(tmp_path / "a.mp4"))).frame
+        assert np.abs(downscale(frame, 320, 180).astype(int) - colour).max() <= 4
