@@ -47,7 +47,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     from framemill.platform.config import resolve
     from framemill.platform.frozen_config import claim_output, freeze
     from framemill.platform.shards import committed_index, finish_commit
-    from framemill.platform.storage import WriterLock
+    from framemill.platform.writer_lock import WriterLock
 
     config = resolve("curate", CurateConfig, config, keys)
     if config.from_:

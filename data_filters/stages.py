@@ -24,7 +24,7 @@ from framemill.platform.cluster import worker_count
 from framemill.platform.errors import RequestError
 from framemill.platform.pools import PoolWorker, finish_all, map_actors
 from framemill.platform.shards import allow_pending
-from framemill.platform.storage import LockToken
+from framemill.platform.writer_lock import LockToken
 
 Row = dict[str, Any]
 

@@ -21,8 +21,8 @@ from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import RequestError
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import RetryLater, call_with_retry
-from framemill.platform.storage import LockToken
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken
 
 GIVE_UP = 8
 """Clips one after another, and as many as are asked about at once, that get no answer: the model is gone."""

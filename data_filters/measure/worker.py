@@ -13,7 +13,7 @@ from framemill.data_filters.sources.sidecars import SidecarError, provenance
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import RetryLater, call_with_retry
-from framemill.platform.storage import LockToken
+from framemill.platform.writer_lock import LockToken
 
 GONE = "it is no longer there"
 

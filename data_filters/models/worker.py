@@ -15,8 +15,8 @@ from framemill.data_filters.sources.listing import fetch_source, is_gone, stamp_
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import RetryLater, call_with_retry
-from framemill.platform.storage import LockToken
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken
 
 Row = dict[str, Any]
 

@@ -32,8 +32,8 @@ from framemill.platform.shards import (
     read_ledger,
     write_shard,
 )
-from framemill.platform.storage import LockToken, WriterLock
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken, WriterLock
 from framemill.training.codecs import Codec, get_codec
 from framemill.training.curriculum import CurriculumConfig, stage_buckets
 from framemill.training.data.captions import text_member, texts_of
