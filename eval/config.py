@@ -29,7 +29,9 @@ class EvaluateConfig:
     )
     prompts_json: str = key("", "path of the official VBench_full_info.json; required by suite=vbench", result=False)
     samples: int = key(5, "number of videos that suite=vbench expects for each prompt (the benchmark uses 5)")
-    dimensions: List[str] = key(list, "names of the dimensions to measure; empty: all of the suite that have an implementation")
+    dimensions: List[str] = key(
+        list, "names of the dimensions to measure; empty: every implemented dimension of the suite"
+    )
     timeout_s: float = key(
         300.0, "seconds that one video may take; slower videos stay pending for the next run", result=False
     )

@@ -8,9 +8,9 @@ file in the suite's order, which is the same for any number of workers and resta
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from framemill.eval.records import DimensionRecord, parse_record
+from framemill.eval.records import DimensionRecord, ordered_records, parse_record
 from framemill.eval.suites import EvaluationPlan
 from framemill.platform import storage
 from framemill.platform.writer_lock import LockToken
@@ -97,9 +97,3 @@ class EvaluationLedger:
         self._token.check()
         text = "".join(f"{record.to_line()}\n" for record in records)
         storage.write_atomic(storage.join(self.folder, name), text.encode("utf-8"))
-
-
-def ordered_records(plan: EvaluationPlan, records: Mapping[tuple[str, str], DimensionRecord]) -> list[DimensionRecord]:
-    """Returns the records of the plan's videos, in the plan's order."""
-    order = [(video.name, dimension) for video in plan.videos for dimension in video.dimensions]
-    return [records[key] for key in order if key in records]

@@ -1,11 +1,11 @@
-"""`evaluate`: plan the videos, measure each on Ray, reduce the records to scores.
+"""`framemill evaluate`: plans the videos of a suite, measures each on Ray, and computes scores from the records.
 
 output/
-  config.yaml                 the resolved config
-  ledger/records.jsonl        one record for every (video, dimension); parts of it while the work goes on
-  <name>_eval_results.json    scores in VBench's own schema; <name> is the output's name
-  result.json                 scores, what was not measured and why, failed, missing and unmatched files, totals
-  report.html                 the same for reading
+  config.yaml                 resolved config
+  ledger/records.jsonl        one record for every video and dimension; part files while the job runs
+  <name>_eval_results.json    scores in VBench's own schema; <name> is the name of the output folder
+  result.json                 scores, totals, dimensions not measured with the reason, failed, missing, unmatched files
+  report.html                 the same content as a page
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
-from framemill.eval import aggregate as reducing
-from framemill.eval.aggregate import Outcome
 from framemill.eval.config import EvaluateConfig
-from framemill.eval.dimensions import measurable
-from framemill.eval.dimensions.catalogue import obstacle
-from framemill.eval.ledger import Ledger
-from framemill.eval.measure import Record, VideoItem, measure_item
-from framemill.eval.report import render
-from framemill.eval.suites import Manifest, Video, plan, suite_dimensions
+from framemill.eval.dimensions.registry import DIMENSIONS
+from framemill.eval.ledger import EvaluationLedger
+from framemill.eval.measure import VideoItem, measure_item
+from framemill.eval.records import DimensionRecord
+from framemill.eval.report import evaluation_page
+from framemill.eval.result_file import result_file_content
+from framemill.eval.suites import EvaluationPlan, PlannedVideo, plan_evaluation, suite_dimensions
+from framemill.eval.summary import EvaluationSummary, summarise_records, video_scores
 from framemill.platform import cluster, storage
-from framemill.platform.config import validate
+from framemill.platform.config import resolve
 from framemill.platform.errors import FramemillError
 from framemill.platform.frozen_config import claim_output, digest
 from framemill.platform.pools import ItemResult, finish_all, map_tasks
@@ -36,79 +37,90 @@ from framemill.platform.writer_lock import WriterLock
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """What `evaluate` did: its outcome, where it lies, and how many videos it measured now (others were resumed)."""
+    """Result of the job `evaluate`."""
 
     output: str
-    outcome: Outcome
+    """Output folder, as a path or URI."""
+    summary: EvaluationSummary
     measured_now: int
+    """Number of videos that this run measured; the others were measured by earlier runs."""
 
     def line(self) -> str:
-        """The last line of the job."""
-        outcome = self.outcome
-        counts = f"{outcome.videos} videos, {len(outcome.failed)} failed, {len(outcome.missing)} missing"
+        """Returns the last line that the job prints."""
+        summary = self.summary
+        counts = f"{summary.videos} videos, {len(summary.failed)} failed, {len(summary.missing)} missing"
         return f"evaluate: {counts}; {storage.join(self.output, 'report.html')}"
 
 
-def evaluate(config: EvaluateConfig) -> EvaluateResult:
-    """Scores the videos of a suite, going on from what an earlier run of the same config left in the output.
+def evaluate(config: EvaluateConfig | None = None, **keys: Any) -> EvaluateResult:
+    """Scores the videos of a suite; videos that an earlier run of the same config measured are not measured again.
 
-    Raises RequestError for a request that makes no sense, PendingError when videos ran out of time (the same command
-    tries them again), FramemillError when more than `max_failed` of the videos, or all of them, could not be read.
+    Args:
+        config: the whole config, or None.
+        **keys: the command's keys, e.g. `videos`, `output`, `suite`.
+
+    Raises:
+        RequestError: a key is wrong, or the output contains the result of another config.
+        PendingError: some videos could not be measured but may be later; the same call tries them again.
+        FramemillError: all videos failed, or a larger share of them than `max_failed`.
     """
-    validate(config)
+    config = resolve("evaluate", EvaluateConfig, config, keys)
     videos, output = _absolute(config.videos), config.output
-    manifest = plan(config.suite, videos, config.prompts_json, config.samples)
+    plan = plan_evaluation(config.suite, videos, config.prompts_json, config.samples)
     measured, not_measured = choose_dimensions(config.suite, config.dimensions)
     claim_output(config, output)
     with WriterLock(output) as lock:
-        params = {"suite": config.suite, "config": digest(config), "videos": len(manifest.videos)}
+        params = {"suite": config.suite, "config": digest(config), "videos": len(plan.videos)}
         with Tracker.open(config.tracking, output, f"evaluate {_name(output)}", params) as tracker:
-            ledger = Ledger(output, lock.token())
-            ledger.forget_stale(videos, manifest)
-            todo = unmeasured(manifest, measured, ledger)
-            _measure(config, videos, todo, ledger)
-            outcome = reducing.reduce(config.suite, manifest, ledger.records, measured, not_measured)
-            _write(output, videos, manifest, ledger, outcome)
-            tracker.log_metrics(metrics(outcome))
+            ledger = EvaluationLedger(output, lock.token())
+            ledger.drop_stale(videos, plan)
+            todo = _unmeasured_videos(plan, measured, ledger)
+            _measure_videos(config, videos, todo, ledger)
+            summary = summarise_records(config.suite, plan, ledger.records, measured, not_measured)
+            _write_results(output, videos, plan, ledger, summary)
+            tracker.log_metrics(_mlflow_metrics(summary))
             with storage.local_copy(storage.join(output, "result.json")) as path:
                 tracker.log_artifact(path)
-            _say(outcome)
-            if not outcome.scores or len(outcome.failed) > config.max_failed * outcome.videos:
-                raise FramemillError(f"{len(outcome.failed)} of {outcome.videos} videos failed{_first(outcome.failed)}")
-    return EvaluateResult(output, outcome, len(todo))
+            _print_scores(summary)
+            if not summary.scores or len(summary.failed) > config.max_failed * summary.videos:
+                raise FramemillError(
+                    f"{len(summary.failed)} of {summary.videos} videos failed{_first_failure(summary.failed)}"
+                )
+    return EvaluateResult(output, summary, len(todo))
 
 
-def choose_dimensions(suite: str, asked: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The suite's dimensions that will be measured, and why each other will not."""
+def choose_dimensions(suite: str, requested: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Returns the dimensions of a suite to measure, and the others with the reason why not.
+
+    Args:
+        suite: name of the suite.
+        requested: names of the dimensions to measure; empty for all that can be measured.
+    """
     not_measured = {}
     for name in suite_dimensions(suite):
-        if name not in measurable():
-            not_measured[name] = obstacle(name)
-        elif asked and name not in asked:
-            not_measured[name] = "not asked for"
+        if not DIMENSIONS[name].measurable:
+            not_measured[name] = DIMENSIONS[name].obstacle
+        elif requested and name not in requested:
+            not_measured[name] = "not requested"
     return tuple(name for name in suite_dimensions(suite) if name not in not_measured), not_measured
 
 
-def unmeasured(manifest: Manifest, measured: Sequence[str], ledger: Ledger) -> list[Video]:
-    """The videos with dimensions that have no record yet; each names just those dimensions."""
+def _unmeasured_videos(
+    plan: EvaluationPlan, measured: Sequence[str], ledger: EvaluationLedger
+) -> tuple[PlannedVideo, ...]:
+    """Returns the videos with dimensions that have no record yet, each with just these dimensions."""
     todo = []
-    for video in manifest.videos:
-        wanted = [d for d in measured if d in video.dimensions and (video.name, d) not in ledger.records]
-        if wanted:
-            todo.append(Video(video.name, video.prompt, tuple(wanted)))
-    return todo
+    for video in plan.videos:
+        names = tuple(d for d in measured if d in video.dimensions and (video.name, d) not in ledger.records)
+        if names:
+            todo.append(PlannedVideo(video.name, video.prompt, names))
+    return tuple(todo)
 
 
-def metrics(outcome: Outcome) -> dict[str, float]:
-    """What MLflow is told. Totals are among it only where they stand."""
-    values = {f"vbench/{name}": score.score for name, score in outcome.scores.items()}
-    values |= {f"vbench/{name}": total for name, total in (outcome.totals or {}).items()}
-    counts = {"videos": outcome.videos, "failed": len(outcome.failed), "missing": len(outcome.missing)}
-    return values | {f"videos/{name}": float(count) for name, count in counts.items()}
-
-
-def _measure(config: EvaluateConfig, videos: str, todo: Sequence[Video], ledger: Ledger) -> None:
-    """Fills the ledger with the records of `todo`; what could not be finished is raised as pending at the end."""
+def _measure_videos(
+    config: EvaluateConfig, videos: str, todo: Sequence[PlannedVideo], ledger: EvaluationLedger
+) -> None:
+    """Adds the records of the videos `todo` to the ledger; raises PendingError at the end if some are pending."""
     if not todo:
         return
     items = [VideoItem(storage.join(videos, video.name), video, config.timeout_s) for video in todo]
@@ -116,47 +128,60 @@ def _measure(config: EvaluateConfig, videos: str, todo: Sequence[Video], ledger:
     try:
         with cluster.session(config.cluster, workers):
             results = map_tasks(measure_item, items, workers, name=lambda item: item.video.name)
-            finish_all(_recorded(results, ledger), label="evaluate", total=len(items), unit="videos")
+            finish_all(_record_results(results, ledger), label="evaluate", total=len(items), unit="videos")
     finally:
         ledger.flush()
 
 
-def _recorded(results: Iterator[ItemResult[list[Record]]], ledger: Ledger) -> Iterator[ItemResult[list[Record]]]:
-    """Yields the results, each once the ledger has its records."""
+def _record_results(
+    results: Iterator[ItemResult[list[DimensionRecord]]], ledger: EvaluationLedger
+) -> Iterator[ItemResult[list[DimensionRecord]]]:
+    """Yields the results, each after its records were added to the ledger."""
     for result in results:
         if result.value is not None:
             ledger.add(result.value)
         yield result
 
 
-def _write(output: str, videos: str, manifest: Manifest, ledger: Ledger, outcome: Outcome) -> None:
-    ledger.compact(manifest)
-    official = reducing.official_results(manifest, ledger.records, outcome, videos)
-    _write_json(storage.join(output, f"{_name(output)}_eval_results.json"), official)
-    storage.write_atomic(storage.join(output, "report.html"), render(_name(output), outcome, official).encode("utf-8"))
-    _write_json(storage.join(output, "result.json"), asdict(outcome))
+def _mlflow_metrics(summary: EvaluationSummary) -> dict[str, float]:
+    """Returns the metrics that MLflow records; totals are among them only if they were computed."""
+    values = {f"vbench/{name}": score.score for name, score in summary.scores.items()}
+    values |= {f"vbench/{name}": total for name, total in (summary.totals or {}).items()}
+    counts = {"videos": summary.videos, "failed": len(summary.failed), "missing": len(summary.missing)}
+    return values | {f"videos/{name}": float(count) for name, count in counts.items()}
 
 
-def _write_json(uri: str, content: object) -> None:
-    storage.write_atomic(uri, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+def _write_results(
+    output: str, videos: str, plan: EvaluationPlan, ledger: EvaluationLedger, summary: EvaluationSummary
+) -> None:
+    ledger.compact(plan)
+    content = result_file_content(plan, ledger.records, summary, videos)
+    page = evaluation_page(_name(output), summary, video_scores(plan, ledger.records, summary))
+    files = {
+        f"{_name(output)}_eval_results.json": json.dumps(content, ensure_ascii=False, indent=2) + "\n",
+        "report.html": page,
+        "result.json": summary.to_json(),
+    }
+    for name, text in files.items():
+        storage.write_atomic(storage.join(output, name), text.encode("utf-8"))
 
 
-def _say(outcome: Outcome) -> None:
-    for name, score in outcome.scores.items():
-        note = f"  ({outcome.notes[name]})" if name in outcome.notes else ""
+def _print_scores(summary: EvaluationSummary) -> None:
+    for name, score in summary.scores.items():
+        note = f"  ({summary.notes[name]})" if name in summary.notes else ""
         say(f"{name:<24}{score.score:.4f}  over {score.videos} videos{note}")
-    for name, total in (outcome.totals or {}).items():
+    for name, total in (summary.totals or {}).items():
         say(f"{name:<24}{total:.4f}")
-    if outcome.not_measured:
-        say(f"not measured            {len(outcome.not_measured)} dimensions, so no total (why: result.json)")
+    if summary.not_measured:
+        say(f"not measured            {len(summary.not_measured)} dimensions, so no total (reasons: result.json)")
 
 
-def _first(reasons: Mapping[str, str]) -> str:
+def _first_failure(reasons: Mapping[str, str]) -> str:
     return next((f", the first {video}: {reason}" for video, reason in reasons.items()), "")
 
 
 def _absolute(uri: str) -> str:
-    """Workers have a working folder of their own."""
+    """Returns a local path as an absolute one: Ray workers have another working directory."""
     return os.path.abspath(storage.local_path(uri)) if storage.is_local(uri) else uri
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from framemill.eval.dimensions.base import DimensionResult
 from framemill.eval.dimensions.registry import DIMENSIONS, load_dimension
+from framemill.eval.suites import EvaluationPlan
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,9 @@ def parse_record(line: str) -> DimensionRecord | None:
     if fields["version"] != dimension.version:
         return None
     return DimensionRecord(**fields, result=None if result is None else dimension.result_type(**result))
+
+
+def ordered_records(plan: EvaluationPlan, records: Mapping[tuple[str, str], DimensionRecord]) -> list[DimensionRecord]:
+    """Returns the records of the plan's videos, in the plan's order."""
+    order = [(video.name, dimension) for video in plan.videos for dimension in video.dimensions]
+    return [records[key] for key in order if key in records]

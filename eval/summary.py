@@ -11,14 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from framemill.eval.dimensions.registry import load_dimension
-from framemill.eval.ledger import ordered_records
-from framemill.eval.records import DimensionRecord
+from framemill.eval.records import DimensionRecord, ordered_records
 from framemill.eval.scoring import vbench_totals
 from framemill.eval.suites import EvaluationPlan
 
-UNFILTERED_NOTE = (
-    "measured without the static filter, so moving videos score low; not comparable with the leaderboard"
-)
+UNFILTERED_NOTE = "measured without the static filter, so moving videos score low; not comparable with the leaderboard"
 """Note on temporal_flickering. VBench measures it on static videos only; the filter for these is not implemented."""
 
 
@@ -116,3 +113,14 @@ def summarise_records(
         missing=tuple(plan.missing),
         unmatched=plan.unmatched,
     )
+
+
+def video_scores(
+    plan: EvaluationPlan, records: Mapping[tuple[str, str], DimensionRecord], summary: EvaluationSummary
+) -> dict[str, dict[str, float]]:
+    """Returns the raw scores of single videos, as {dimension: {video: score}}, in the plan's order."""
+    scores: dict[str, dict[str, float]] = {name: {} for name in summary.scores}
+    for record in ordered_records(plan, records):
+        if record.result is not None and record.dimension in scores:
+            scores[record.dimension][record.video] = record.result.video_results
+    return scores
