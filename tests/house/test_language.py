@@ -122,7 +122,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "tests/data_filters/filters",
         "tests/data_filters/models",
         "tests/data_filters/report",
-        "tests/support",
         "training/encode",
         "training/generate",
     ),
