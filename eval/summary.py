@@ -69,8 +69,8 @@ class EvaluationSummary:
         """Returns the summary that `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
         scores = {name: DimensionScore(**score) for name, score in fields.pop("scores").items()}
-        lists = {name: tuple(fields.pop(name)) for name in ("missing", "unmatched")}
-        return EvaluationSummary(scores=scores, **lists, **fields)
+        missing, unmatched = tuple(fields.pop("missing")), tuple(fields.pop("unmatched"))
+        return EvaluationSummary(scores=scores, missing=missing, unmatched=unmatched, **fields)
 
 
 def summarise_records(
