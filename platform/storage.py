@@ -51,7 +51,7 @@ def locate(uri: str) -> tuple[AbstractFileSystem, str]:
 
 
 @contextlib.contextmanager
-def reaching(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+def open_filesystem(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
     """`locate`, and every failure of an object store but an absent file told in one line with the URI.
 
     Raises:
@@ -72,7 +72,7 @@ def reaching(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
 
 
 @contextlib.contextmanager
-def writing(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+def _open_writable(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
     """`reaching`, to put a file there: what is absent then is the bucket.
 
     Raises:
@@ -80,7 +80,7 @@ def writing(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
         StorageError: as in `reaching`.
     """
     try:
-        with reaching(uri) as place:
+        with open_filesystem(uri) as place:
             yield place
     except FileNotFoundError as error:
         raise RequestError(f"{uri}: there is no such bucket") from error
@@ -92,17 +92,17 @@ def join(base: str, *parts: str) -> str:
 
 
 def exists(uri: str) -> bool:
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         return bool(filesystem.exists(path))
 
 
 def is_dir(uri: str) -> bool:
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         return bool(filesystem.isdir(path))
 
 
 def size(uri: str) -> int:
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         return int(filesystem.size(path))
 
 
@@ -114,7 +114,7 @@ def make_dirs(uri: str) -> None:
 
 def list_dir(uri: str) -> list[str]:
     """The names in a folder, sorted; none where there is no such folder."""
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         if not filesystem.isdir(path):
             return []
         return sorted(entry.rstrip("/").rpartition("/")[2] for entry in filesystem.ls(path, detail=False))
@@ -122,13 +122,13 @@ def list_dir(uri: str) -> list[str]:
 
 def walk(uri: str) -> list[str]:
     """The files below a folder, relative to it and sorted."""
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         return sorted(found[len(path.rstrip("/")) + 1 :] for found in filesystem.find(path))
 
 
 def remove(uri: str) -> None:
     """Removes a file or folder; nothing happens where there is none."""
-    with contextlib.suppress(FileNotFoundError), reaching(uri) as (filesystem, path):
+    with contextlib.suppress(FileNotFoundError), open_filesystem(uri) as (filesystem, path):
         filesystem.rm(path, recursive=True)
 
 
@@ -144,7 +144,7 @@ def move(source: str, target: str) -> None:
 
 
 def open_input(uri: str, mode: str = "rb") -> IO[Any]:
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         file: IO[Any] = filesystem.open(path, mode)
         return file
 
@@ -153,24 +153,24 @@ def read_bytes(uri: str) -> bytes:
     if is_local(uri):
         with open(local_path(uri), "rb") as file:
             return file.read()
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         return bytes(filesystem.cat_file(path))
 
 
-def info_stamp(info: dict[str, Any]) -> str:
+def _entry_stamp(info: dict[str, Any]) -> str:
     """What changes when a file of an object store does, from what the store says of it, alone or in a listing."""
     tag = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("mtime") or info.get("created")
     return f"{info['size']}:{tag or ''}"
 
 
-def stamp(uri: str) -> str:
+def change_stamp(uri: str) -> str:
     """What changes when a file does: its size and date, or its size and tag; empty where there is none."""
     try:
         if is_local(uri):
             status = os.stat(local_path(uri))
             return f"{status.st_size}:{status.st_mtime_ns}"
-        with reaching(uri) as (filesystem, path):
-            return info_stamp(filesystem.info(path))
+        with open_filesystem(uri) as (filesystem, path):
+            return _entry_stamp(filesystem.info(path))
     except FileNotFoundError:
         return ""
 
@@ -178,13 +178,13 @@ def stamp(uri: str) -> str:
 def list_tree(uri: str, depth: int | None = None) -> dict[str, str]:
     """The stamp of each file below a folder of an object store, by its path relative to the folder: a request for
     each thousand files, none for a file. `depth` names how many levels are looked at; None: all."""
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         start = len(path.rstrip("/")) + 1
         try:
             found = filesystem.find(path, maxdepth=depth, detail=True)
         except FileNotFoundError:
             return {}
-        return {name[start:]: info_stamp(info) for name, info in found.items()}
+        return {name[start:]: _entry_stamp(info) for name, info in found.items()}
 
 
 def read_range(uri: str, offset: int, length: int) -> bytes:
@@ -193,13 +193,13 @@ def read_range(uri: str, offset: int, length: int) -> bytes:
         with open(local_path(uri), "rb") as file:
             file.seek(offset)
             return file.read(length)
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         return bytes(filesystem.cat_file(path, start=offset, end=offset + length))
 
 
 def sha256_file(uri: str) -> str:
     total = hashlib.sha256()
-    with reaching(uri) as (filesystem, path), filesystem.open(path, "rb") as file:
+    with open_filesystem(uri) as (filesystem, path), filesystem.open(path, "rb") as file:
         while chunk := file.read(CHUNK):
             total.update(chunk)
     return total.hexdigest()
@@ -208,11 +208,11 @@ def sha256_file(uri: str) -> str:
 def write_atomic(uri: str, data: bytes) -> None:
     """Writes a file that is seen whole or not at all, even after a crash."""
     if not is_local(uri):
-        with writing(uri) as (filesystem, path):
+        with _open_writable(uri) as (filesystem, path):
             filesystem.pipe_file(path, data)
         return
     target = local_path(uri)
-    temporary = temporary_beside(target)
+    temporary = temporary_path(target)
     with open(temporary, "wb") as file:
         file.write(data)
         file.flush()
@@ -224,7 +224,7 @@ def write_atomic(uri: str, data: bytes) -> None:
 def commit_file(path: str, uri: str) -> None:
     """Moves a finished local file to its place: an atomic rename locally, one upload elsewhere."""
     if not is_local(uri):
-        with writing(uri) as (filesystem, remote):
+        with _open_writable(uri) as (filesystem, remote):
             filesystem.put_file(path, remote)
         os.unlink(path)
         return
@@ -233,7 +233,7 @@ def commit_file(path: str, uri: str) -> None:
         os.fsync(file.fileno())
     os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
     if os.stat(path).st_dev != os.stat(os.path.dirname(target) or ".").st_dev:
-        beside = temporary_beside(target)
+        beside = temporary_path(target)
         shutil.copyfile(path, beside)
         os.unlink(path)
         path = beside
@@ -241,7 +241,7 @@ def commit_file(path: str, uri: str) -> None:
     sync_dir(os.path.dirname(target))
 
 
-def temporary_beside(target: str) -> str:
+def temporary_path(target: str) -> str:
     """A fresh name in the target's folder (made where absent) that no reader takes for a result."""
     folder = os.path.dirname(target) or "."
     os.makedirs(folder, exist_ok=True)
@@ -277,6 +277,6 @@ def local_copy(uri: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
         target = os.path.join(folder, uri.rpartition("/")[2])
-        with reaching(uri) as (filesystem, path):
+        with open_filesystem(uri) as (filesystem, path):
             filesystem.get_file(path, target)
         yield target

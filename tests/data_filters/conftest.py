@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from framemill.data_filters.config import CurateConfig
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.vision.reel import Scene
 from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
+from tests.support.curation_output import Configure
 from tests.support.footage import shot
-
-Configure = Callable[..., CurateConfig]
 
 
 @pytest.fixture(scope="session")

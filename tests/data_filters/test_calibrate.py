@@ -8,7 +8,7 @@ from framemill.data_filters.calibrate import drops_of, plot, score_quantiles, ta
 from framemill.data_filters.models.registry import rules_by_stage
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.states import all_checks, build_tables
-from framemill.platform.shards import read_ledger
+from framemill.platform.dataset import read_ledger
 from tests.conf.test_select_presets import footage as drawn
 from tests.support.curation_output import PACK, dataset_bytes, finished_entries, read_journal, sources_measured
 

@@ -29,7 +29,7 @@ def studio() -> Iterator[np.ndarray]:
         yield picture
 
 
-def test_the_page_adds_a_filter(tmp_path):
+def test_the_page_adds_a_filter(tmp_path: Path) -> None:
     measure, name, bound = BLOCK.findall((ROOT / "docs" / "filter.md").read_text())
     assert len([line for line in measure.splitlines() if line]) <= 30
     for folder in ("platform", "data_filters", "conf"):

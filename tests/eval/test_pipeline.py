@@ -128,9 +128,7 @@ def test_pending_videos_are_measured_by_the_next_run(ray_session: None, tmp_path
     folder.mkdir()
     make_video(folder / "b.mp4", seed=1)
     os.mkfifo(folder / "a.mp4")  # reading it waits for a writer that never comes
-    with pytest.raises(
-        PendingError, match=r"evaluate: a\.mp4: time limit: .*; the same command tries again"
-    ) as error:
+    with pytest.raises(PendingError, match=r"evaluate: a\.mp4: time limit: .*; the same command tries again") as error:
         evaluate(config)
     assert error.value.exit_status == 1
     assert not (out / "result.json").exists()

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from framemill.data_filters.pipeline import curate
-from framemill.platform import shards
+from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset, read_ledger
+from framemill.platform.dataset_commit import commit_dataset, finish_commit
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import read_ledger
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.status import status_lines
+from tests.support.console import kill_job_when
 from tests.support.curation_output import (
     PACK,
+    Configure,
     clips_cut,
     dataset_bytes,
     finished_entries,
@@ -44,7 +47,9 @@ def versions(output: Path) -> list[dict]:
     return [json.loads(line) for line in (output / "versions.jsonl").read_text().splitlines()]
 
 
-def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(footage, configure, tmp_path, ray_session):
+def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
 
     def run(fresh: str, *words: str) -> list[dict]:
@@ -85,7 +90,9 @@ def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(footage, co
     assert any("version 5" in line and "(+2 -0)" in line for line in status_lines(str(output)))
 
 
-def test_a_preview_of_three_then_all_measures_only_the_rest(footage, configure, tmp_path, ray_session):
+def test_a_preview_of_three_then_all_measures_only_the_rest(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     put(footage, source, *SHOTS)
     curate(configure(source, output, *PACK, "limit=3"))
@@ -104,7 +111,10 @@ def test_a_preview_of_three_then_all_measures_only_the_rest(footage, configure, 
         curate(configure(source, output, *PACK))
 
 
-def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(footage, configure, tmp_path, ray_session):
+@pytest.mark.slow
+def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     put(footage, source, *SHOTS[1:3])
     curate(configure(source, output, *PACK))
@@ -112,17 +122,7 @@ def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(footage, configu
     put(footage, source, *SHOTS)
     words = [f"input={source}", f"output={output}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", *PACK]
     since = len(read_journal(output))
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "framemill.jobs.cli", "curate", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not any("shard" in entry for entry in finished_entries(output, since)):
-        assert driver.poll() is None and time.monotonic() < deadline, "the driver ended before it could be killed"
-        time.sleep(0.005)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    kill_job_when(["curate", *words], lambda: any("shard" in entry for entry in finished_entries(output, since)))
     half = finished_entries(output, since)
     if all((output / name).exists() and (output / name).read_bytes() == data for name, data in before.items()):
         assert audit_dataset(str(output)) == [], "the version before stands, whatever lies beside it"
@@ -141,7 +141,9 @@ STEPS = ("move", "write_atomic", "remove")
 
 
 @pytest.mark.parametrize("step", range(12))
-def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path, monkeypatch, step):
+def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
     """Storage fails at each step in turn, as a crash would leave it: the index never names what is not there."""
     output = tmp_path / "out"
     commit(output, 1, ["a", "b"])
@@ -152,10 +154,10 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
 
     count = 0
 
-    def failing(name):
-        real = getattr(shards.storage, name)
+    def failing(name: str) -> Callable[..., Any]:
+        real = getattr(storage, name)
 
-        def call(*arguments):
+        def call(*arguments: Any) -> Any:
             nonlocal count
             count += 1
             if count > step:
@@ -166,7 +168,7 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
 
     with monkeypatch.context() as patch:
         for name in STEPS:
-            patch.setattr(shards.storage, name, failing(name))
+            patch.setattr(storage, name, failing(name))
         try:
             commit(output, 2, ["b", "c"], write=False)
         except Crash:
@@ -175,15 +177,13 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
             assert count <= step, "it ended without a fault"
     named = [shard["name"] for shard in json.loads((output / "index.json").read_bytes())["shards"]]
     assert all((output / "shards" / name).exists() for name in named)
-    shards.finish_commit(str(output))
+    finish_commit(str(output))
     if (output / "index.json").read_bytes() == old:
-        assert shards.Dataset.open(str(output)).samples["key"].to_pylist() == ["a", "b"]
+        assert Dataset.open(str(output)).samples["key"].to_pylist() == ["a", "b"]
         commit(output, 2, ["b", "c"], write=False)
-    assert shards.Dataset.open(str(output)).samples["key"].to_pylist() == ["b", "c"]
+    assert Dataset.open(str(output)).samples["key"].to_pylist() == ["b", "c"]
     assert audit_dataset(str(output)) == []
-    assert sorted(os.listdir(output / "shards")) == [
-        shard["name"] for shard in shards.read_index(str(output))["shards"]
-    ]
+    assert sorted(os.listdir(output / "shards")) == [shard["name"] for shard in read_index(str(output))["shards"]]
 
 
 def commit(output: Path, version: int, keys: list[str], write: bool = True) -> None:
@@ -192,15 +192,15 @@ def commit(output: Path, version: int, keys: list[str], write: bool = True) -> N
     digest8 = f"{version:08d}"
     infos = []
     for number, key in enumerate(keys):
-        sample = shards.Sample(key, {"mp4": key.encode() * 99})
+        sample = Sample(key, {"mp4": key.encode() * 99})
         where = str(output / "shards") if write else str(output / "made")
-        infos.append(shards.write_shard(where, "train", number, [sample], digest8))
+        infos.append(write_shard(where, "train", number, [sample], digest8))
     if not write:
         (output / "made").rename(output / "made2")
         for file in (output / "made2").iterdir():
             os.replace(file, output / "shards" / file.name)
         (output / "made2").rmdir()
-    shards.commit_dataset(
+    commit_dataset(
         str(output),
         kind="curate",
         config_digest="c",
@@ -214,7 +214,9 @@ def commit(output: Path, version: int, keys: list[str], write: bool = True) -> N
     )
 
 
-def test_a_newer_format_is_refused_everywhere(footage, configure, tmp_path, ray_session):
+def test_a_newer_format_is_refused_everywhere(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     from framemill.platform.audit import audit
 
     source, output = tmp_path / "in", tmp_path / "out"
@@ -227,14 +229,14 @@ def test_a_newer_format_is_refused_everywhere(footage, configure, tmp_path, ray_
         lambda: curate(configure("", tmp_path / "new", f"from={output}")),
         lambda: audit(str(output)),
         lambda: status_lines(str(output)),
-        lambda: shards.Dataset.open(str(output)),
+        lambda: Dataset.open(str(output)),
     ):
         with pytest.raises(RequestError, match="format version 99; this Framemill reads 1"):
             refused()
     assert not (tmp_path / "new").exists()
 
 
-def test_samples_say_their_bucket(footage, configure, tmp_path, ray_session):
+def test_samples_say_their_bucket(footage: Path, configure: Configure, tmp_path: Path, ray_session: None) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     put(footage, source, SHOTS[0])
     curate(configure(source, output, *PACK))
