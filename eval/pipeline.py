@@ -26,7 +26,7 @@ from framemill.eval.result_file import result_file_content
 from framemill.eval.suites import EvaluationPlan, PlannedVideo, plan_evaluation, suite_dimensions
 from framemill.eval.summary import EvaluationSummary, summarise_records, video_scores
 from framemill.platform import cluster, storage
-from framemill.platform.config import resolve
+from framemill.platform.compose import resolve
 from framemill.platform.errors import FramemillError
 from framemill.platform.frozen_config import claim_output, digest
 from framemill.platform.pools import ItemResult, finish_all, map_tasks

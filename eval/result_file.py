@@ -16,7 +16,7 @@ from framemill.eval.scoring import TOTALS, ScoringError
 from framemill.eval.suites import EvaluationPlan
 from framemill.eval.summary import EvaluationSummary
 from framemill.platform import storage
-from framemill.platform.config import resolve
+from framemill.platform.compose import resolve
 from framemill.platform.errors import RequestError
 
 
