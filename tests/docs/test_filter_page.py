@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import encode_mp4
+from tests.support.console import JOB_S
 from tests.support.footage import shot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +31,7 @@ def studio() -> Iterator[np.ndarray]:
         yield picture
 
 
+@pytest.mark.ray
 def test_the_page_adds_a_filter(tmp_path: Path) -> None:
     measure, name, bound = BLOCK.findall((ROOT / "docs" / "filter.md").read_text())
     assert len([line for line in measure.splitlines() if line]) <= 30
@@ -48,7 +51,7 @@ def test_the_page_adds_a_filter(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=JOB_S,
     )
     assert run.returncode == 0, run.stderr
     assert "{'green_screen above 0.2': 1}" in run.stdout

@@ -26,8 +26,8 @@ from framemill.platform.errors import RequestError
 from framemill.platform.submit import SubmitConfig, config_for_cluster, print_new_text
 from framemill.platform.vision.video import encode_mp4
 from framemill.platform.wheel import unpack_code
+from tests.support.console import JOB_S, START_S
 
-START_S = 90.0
 Run = subprocess.CompletedProcess[str]
 
 
@@ -115,7 +115,7 @@ def stop(process: subprocess.Popen, folder: Path) -> None:
         with contextlib.suppress(psutil.Error):
             if other.pid != os.getpid() and (str(folder) in " ".join(other.cmdline()) or str(folder) in other.cwd()):
                 other.kill()
-    process.wait(20)
+    process.wait(START_S)
 
 
 @pytest.fixture(scope="module")
@@ -131,12 +131,13 @@ def submit(head: Head, *words: str, cwd: Path, code: Path | None = None, token: 
     where = {"HOME": str(head.folder / ("home" if token else "work"))} | ({"PYTHONPATH": str(code)} if code else {})
     command = [sys.executable, "-m", "framemill.jobs.cli", "submit", *words, f"cluster.address={head.address}"]
     done = subprocess.run(
-        command, cwd=cwd, env=clean_environment(**where), capture_output=True, text=True, timeout=240, check=False
+        command, cwd=cwd, env=clean_environment(**where), capture_output=True, text=True, timeout=JOB_S, check=False
     )
     print(done.stdout, done.stderr)
     return done
 
 
+@pytest.mark.ray
 def test_the_code_comes_as_a_wheel(head: Head, tmp_path: Path) -> None:
     """The doctor says there where it runs from: a folder of Ray's, not this checkout."""
     done = submit(head, "doctor", cwd=tmp_path)
@@ -146,6 +147,8 @@ def test_the_code_comes_as_a_wheel(head: Head, tmp_path: Path) -> None:
     assert home.startswith(str(head.folder / "ray")) and "/runtime_resources/working_dir_files/" in home
 
 
+@pytest.mark.ray
+@pytest.mark.slow
 def test_a_curation_that_succeeds(head: Head, release: Path, tmp_path: Path) -> None:
     make_videos(tmp_path / "videos", sound=1)
     words = ["curate", "input=videos", "output=out", "workers=1", "clip.min_seconds=0"]
@@ -165,6 +168,7 @@ def test_a_curation_that_succeeds(head: Head, release: Path, tmp_path: Path) -> 
     assert (tmp_path / "out" / "index.json").stat().st_mtime_ns == written
 
 
+@pytest.mark.ray
 def test_a_curation_that_fails(head: Head, release: Path, tmp_path: Path) -> None:
     make_videos(tmp_path / "videos", broken=2)
     words = ["curate", "input=videos", "output=out", "workers=1", "max_failed=0.5"]
@@ -173,6 +177,7 @@ def test_a_curation_that_fails(head: Head, release: Path, tmp_path: Path) -> Non
     assert "failed with exit status 1" in done.stdout
 
 
+@pytest.mark.ray
 def test_a_wrong_request_found_out_there_and_tried_again(head: Head, release: Path, tmp_path: Path) -> None:
     first = submit(head, "score", "results=absent.json", cwd=tmp_path, code=release)
     assert first.returncode == 2
@@ -183,6 +188,7 @@ def test_a_wrong_request_found_out_there_and_tried_again(head: Head, release: Pa
     assert f"submit: {name}-2 started" in again.stdout
 
 
+@pytest.mark.ray
 def test_without_the_token_one_line_says_so(head: Head, tmp_path: Path) -> None:
     done = submit(head, "score", "results=x", cwd=tmp_path, token=False)
     assert done.returncode == 2

@@ -9,10 +9,12 @@ import pytest
 from framemill.data_filters.ledger.parts import read_part
 from framemill.data_filters.measure.messages import MeasureSettings
 from framemill.data_filters.measure.worker import RetryLater, SourceWorker, call_with_retry
-from framemill.data_filters.sources.listing import Source, list_sources, stamp_of
+from framemill.data_filters.sources.listing import list_sources
+from framemill.data_filters.sources.source import Source, source_stamp
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import FramemillError
 from framemill.platform.writer_lock import WriterLock
+from tests.support.console import START_S
 
 SETTINGS = MeasureSettings(2.0, 10.0, ("motion",))
 
@@ -52,7 +54,7 @@ def test_a_part_is_what_was_measured_and_is_read_back(footage, output):
 
 def test_a_hang_is_tried_again_and_then_waits(output, tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
-    source = Source("pipe.mp4", str(tmp_path / "pipe.mp4"), stamp_of(str(tmp_path / "pipe.mp4")))
+    source = Source("pipe.mp4", str(tmp_path / "pipe.mp4"), source_stamp(str(tmp_path / "pipe.mp4")))
     one = worker(output, timeout_s=2.0)
     assert "time limit" in one({"work": source.to_json()})["waits"]
     assert read_part(output, source) is None, "what may succeed later is not written down"
@@ -69,9 +71,9 @@ def test_a_crash_of_the_decoder_is_a_failed_source(footage, output):
 def test_a_signal_from_outside_is_not_the_files_fault():
     with ChildProcess() as child:
         with pytest.raises(RetryLater, match="SIGKILL"):
-            call_with_retry(child, "signal:raise_signal", signal.SIGKILL, timeout=30)
+            call_with_retry(child, "signal:raise_signal", signal.SIGKILL, timeout=START_S)
         with pytest.raises(ChildCrashed, match="SIGSEGV"):
-            call_with_retry(child, "ctypes:string_at", 0, timeout=30)
+            call_with_retry(child, "ctypes:string_at", 0, timeout=START_S)
 
 
 def test_a_file_that_vanished_or_changed_waits(footage, output, tmp_path):

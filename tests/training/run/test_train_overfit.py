@@ -16,13 +16,13 @@ import torch
 
 from framemill.platform.vision.reel import FPS, draw, random_scenes
 from framemill.platform.vision.video import encode_mp4, probe
+from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import StageConfig
-from framemill.training.data.buckets import Bucket
 from framemill.training.data.clip_reader import Target, read_clip
 from framemill.training.data.loader import Loader
 from framemill.training.data.planner import StagePlan
-from framemill.training.generate.sampling import flow_scheduler, sample, stream
+from framemill.training.generation.sampling import flow_scheduler, sample, stream
 from framemill.training.model import LinearDiT, LinearDiTConfig, rectified_flow
 from framemill.training.run.held_out_loss import Evaluation
 from framemill.training.text import get_text_encoder
@@ -117,6 +117,7 @@ def texts_of(clips: FourClips, row: int) -> tuple[torch.Tensor, ...]:
     return tuple(itertools.chain.from_iterable((part, torch.ones(part.shape[:2])) for part in parts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_frames", [0, 2], ids=["bidirectional", "block-causal"])
 def test_four_clips_are_learnt_by_heart(clips: FourClips, block_frames: int) -> None:
     """The loss nearly goes, with the right caption alone, and from fresh noise each caption brings back its clip."""
