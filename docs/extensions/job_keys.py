@@ -1,4 +1,4 @@
-"""The directive `job-keys`: the table that `framemill JOB --help` prints, made from the job's config when a page is built."""
+"""The directive `job-keys`: the table of `framemill JOB --help`, made from the config when a page is built."""
 
 from __future__ import annotations
 
