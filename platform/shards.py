@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2: the ledger has the cause of each rejection as columns beside the sentence. Version 1 is read too."""
 STAGED = "work/commit"
 """Where the tables of a version lie until all are there."""
 PENDING = "work/pending.json"
@@ -124,6 +125,7 @@ def commit_dataset(
     samples: pa.Table,
     ledger: dict[str, pa.Table],
     totals: dict[str, Any],
+    format_version: int = FORMAT_VERSION,
     extra: dict[str, Any] | None = None,
     beside: Callable[[dict[str, Any]], dict[str, bytes]] | None = None,
 ) -> dict[str, Any]:
@@ -137,6 +139,7 @@ def commit_dataset(
         samples: one row a sample, with at least `key`; the columns `shard` and `members` are added here.
         ledger: tables by name, written to `ledger/<name>.parquet`.
         totals: counts for people, kept in the index.
+        format_version: that of the ledger tables.
         extra: further values for the index.
         beside: gives further files by name for the index, which does not vouch for them.
 
@@ -149,7 +152,7 @@ def commit_dataset(
     for name, table in sorted(ledger.items()):
         files[f"ledger/{name}.parquet"] = write_table(staged, f"ledger/{name}.parquet", table)
     index: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": format_version,
         "kind": kind,
         "config_digest": config_digest,
         "totals": totals,

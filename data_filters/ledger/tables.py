@@ -1,0 +1,69 @@
+"""The ledger of a committed dataset, of whichever format version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from framemill.data_filters.ledger import format_v1
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.reasons import REASON_FIELDS
+from framemill.data_filters.ledger.source_row import SourceRow, source_rows
+from framemill.platform import storage
+from framemill.platform.conservation import conservation_problems
+from framemill.platform.shards import read_index, read_ledger, read_table
+
+
+def read_sources(dataset: str) -> list[SourceRow]:
+    """The sources of a dataset, by path.
+
+    Raises:
+        RequestError: there is no dataset.
+    """
+    table = read_ledger(dataset, "sources")
+    if _is_version_1(dataset):
+        table = format_v1.upgraded_sources(table, read_table(_clips_uri(dataset), ["path", "state", "reason"]))
+    return source_rows(table)
+
+
+def read_clips(dataset: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The clips of a dataset by key, with the columns of REASON_FIELDS.
+
+    Args:
+        dataset: folder or URI.
+        columns: the columns besides `state` and those of the reason that are read; None: all.
+
+    Raises:
+        RequestError: there is no dataset.
+    """
+    old = _is_version_1(dataset)
+    if columns is not None:
+        reason = ["reason"] if old else [name for name, _ in REASON_FIELDS]
+        columns = list(dict.fromkeys([*columns, "state", *reason]))
+    table = read_table(_clips_uri(dataset), columns)
+    return format_v1.upgraded_clips(table) if old else table
+
+
+def _is_version_1(dataset: str) -> bool:
+    return read_index(dataset)["format_version"] == 1
+
+
+def _clips_uri(dataset: str) -> str:
+    return storage.join(dataset, "ledger", "clips.parquet")
+
+
+def check_conservation(sources: Sequence[SourceRow], clips: ClipTable) -> None:
+    """Checks that every clip found is in the tables once, in exactly one state.
+
+    Raises:
+        AssertionError: a clip is lost or comes twice. Nothing may be committed then.
+    """
+    problems = conservation_problems(
+        [source.path for source in sources],
+        [source.clips for source in sources],
+        clips.column("key"),
+        clips.column("state"),
+    )
+    if problems:
+        raise AssertionError("; ".join(problems))
