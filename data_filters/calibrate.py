@@ -116,7 +116,11 @@ def plot(checks: list[Check], clips: ClipTable, scores: list[str]) -> bytes:
         axes.hist(values[there], edges, color="#d8d3c8", label="all")
         axes.hist(values[there & kept], edges, color="#2a7f62", label="kept")
         for check in checks:
-            if check.reason.score == score and check.reason.bound is not None and edges[0] <= check.reason.bound <= edges[-1]:
+            if (
+                check.reason.score == score
+                and check.reason.bound is not None
+                and edges[0] <= check.reason.bound <= edges[-1]
+            ):
                 axes.axvline(check.reason.bound, color="#b23a48", linestyle="--", linewidth=1)
         axes.set_title(score, fontsize=9)
         axes.tick_params(labelsize=7)

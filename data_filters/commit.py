@@ -27,7 +27,11 @@ SLACK_S = 1e-3
 
 
 def commit(
-    config: CurateConfig, sources: list[SourceRow], clips: ClipTable, plans: list[ShardPlan], manifests: list[ShardManifest]
+    config: CurateConfig,
+    sources: list[SourceRow],
+    clips: ClipTable,
+    plans: list[ShardPlan],
+    manifests: list[ShardManifest],
 ) -> CurateResult:
     """Writes the tables and, last, the index."""
     samples = sample_rows(clips, manifests, config.scores)

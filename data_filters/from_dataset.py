@@ -149,9 +149,7 @@ def _as_measured(clips: pa.Table, by_networks: bool) -> pa.Table:
 def _as_part(row: SourceRow) -> Part:
     """A source as it was measured, before selection gave it a state."""
     measured = row.reason is not None and row.reason.cause in (Cause.UNREADABLE, Cause.SIDECAR, Cause.PREFILTERED)
-    return Part(
-        Source(row.path, "", ""), row.source_id, row.reason if measured else None, row.provenance, row.facts
-    )
+    return Part(Source(row.path, "", ""), row.source_id, row.reason if measured else None, row.provenance, row.facts)
 
 
 def _measured_duplicate(dataset: str, path: str) -> tuple[Part, pa.Table]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from framemill.data_filters.config import CurateConfig
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from framemill.data_filters.report.summary import CurateResult
     from framemill.data_filters.select.bounds import Stage
     from framemill.data_filters.sources.listing import Source
-
 
 
 def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
@@ -39,21 +37,21 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     from framemill.data_filters.captions.captioning import check_captioners, write_captions
     from framemill.data_filters.commit import commit
     from framemill.data_filters.dedup.duplicates import mark_duplicates
+    from framemill.data_filters.ledger.tables import check_conservation
     from framemill.data_filters.models.registry import check_models, model_specs, rules_by_stage
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select.best import keep_best
     from framemill.data_filters.select.join import check_join, join_scores
-    from framemill.data_filters.ledger.tables import check_conservation
     from framemill.data_filters.select.states import build_tables, finish_sources
     from framemill.data_filters.sources.listing import list_sources
     from framemill.data_filters.stages import measure, pack, score
     from framemill.platform import cluster
-    from framemill.platform.config import compose
+    from framemill.platform.config import resolve
     from framemill.platform.frozen_config import claim_output, freeze
     from framemill.platform.shards import committed_index, finish_commit
-    from framemill.platform.storage import WriterLock
+    from framemill.platform.writer_lock import WriterLock
 
-    config = config or compose("curate", CurateConfig, words_of(keys))
+    config = resolve("curate", CurateConfig, config, keys)
     if config.from_:
         config = from_dataset.inherit_config(config)
     found = [] if config.from_ else list_sources(config.input, config.limit)
@@ -96,17 +94,6 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
         summary = commit(config, sources, clips, plans, manifests)
     track(config, summary, figures)
     return summary
-
-
-def words_of(keys: dict[str, Any], prefix: str = "") -> list[str]:
-    """Keyword arguments as the words of the command line."""
-    words: list[str] = []
-    for name, value in keys.items():
-        if isinstance(value, dict):
-            words.extend(words_of(value, f"{prefix}{name}."))
-        else:
-            words.append(f"{prefix}{name.removesuffix('_')}={value if isinstance(value, str) else json.dumps(value)}")
-    return words
 
 
 def check_space(config: CurateConfig, found: list[Source]) -> None:

@@ -23,12 +23,11 @@ from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest, ShardWo
 from framemill.data_filters.sources.exclude import exclude_sources
 from framemill.data_filters.sources.listing import Source
 from framemill.platform import storage
-from framemill.platform.actor_pool import map_actors
 from framemill.platform.cluster import worker_count
-from framemill.platform.errors import PendingError, RequestError
-from framemill.platform.progress import progress
+from framemill.platform.errors import RequestError
+from framemill.platform.pools import PoolWorker, finish_all, map_actors
 from framemill.platform.shards import allow_pending
-from framemill.platform.storage import LockToken
+from framemill.platform.writer_lock import LockToken
 
 Row = dict[str, Any]
 
@@ -87,7 +86,7 @@ def run(
     config: CurateConfig,
     label: str,
     unit: str,
-    worker: Any,
+    worker: type[PoolWorker],
     arguments: Row,
     work: list[str],
     actors: int = 0,
@@ -98,17 +97,9 @@ def run(
     Raises:
         PendingError: once all else is done, if an item must wait.
     """
-    if not work:
-        return
-    waiting: list[str] = []
-    with progress(f"curate: {label}", len(work), unit) as bar:
-        for result in map_actors(worker, arguments, work, actors or worker_count(config.workers), gpus):
-            if result["waits"]:
-                waiting.append(f"{result['name']}: {result['waits']}")
-            bar.advance(1)
-    if waiting:
-        more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
-        raise PendingError(f"curate: {min(waiting)}{more}; the same command tries again")
+    if work:
+        results = map_actors(worker, arguments, work, actors or worker_count(config.workers), gpus)
+        finish_all(results, label=f"curate: {label}", total=len(work), unit=unit)
 
 
 def pack(config: CurateConfig, plans: list[ShardPlan], clips: ClipTable, token: LockToken) -> list[ShardManifest]:

@@ -21,18 +21,17 @@ from framemill.eval.config import EvaluateConfig
 from framemill.eval.dimensions import measurable
 from framemill.eval.dimensions.catalogue import obstacle
 from framemill.eval.ledger import Ledger
-from framemill.eval.measure import Record, measure_expendably
+from framemill.eval.measure import Record, VideoItem, measure_item
 from framemill.eval.report import render
 from framemill.eval.suites import Manifest, Video, plan, suite_dimensions
 from framemill.platform import cluster, storage
 from framemill.platform.config import validate
-from framemill.platform.errors import FramemillError, PendingError
+from framemill.platform.errors import FramemillError
 from framemill.platform.frozen_config import claim_output, digest
-from framemill.platform.progress import progress, say
+from framemill.platform.pools import ItemResult, finish_all, map_tasks
+from framemill.platform.progress import say
 from framemill.platform.tracking import Tracker
-
-# A worker process that dies (out of memory, a lost node) has its video tried again by Ray this often.
-RAY_RETRIES = 2
+from framemill.platform.writer_lock import WriterLock
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     manifest = plan(config.suite, videos, config.prompts_json, config.samples)
     measured, not_measured = choose_dimensions(config.suite, config.dimensions)
     claim_output(config, output)
-    with storage.WriterLock(output) as lock:
+    with WriterLock(output) as lock:
         params = {"suite": config.suite, "config": digest(config), "videos": len(manifest.videos)}
         with Tracker.open(config.tracking, output, f"evaluate {_name(output)}", params) as tracker:
             ledger = Ledger(output, lock.token())
@@ -112,45 +111,22 @@ def _measure(config: EvaluateConfig, videos: str, todo: Sequence[Video], ledger:
     """Fills the ledger with the records of `todo`; what could not be finished is raised as pending at the end."""
     if not todo:
         return
-    pending: dict[str, str] = {}
+    items = [VideoItem(storage.join(videos, video.name), video, config.timeout_s) for video in todo]
     workers = cluster.worker_count(config.workers)
     try:
-        with cluster.session(config.cluster, workers), progress("evaluate", len(todo), unit="videos") as bar:
-            for video, answer in _answers(videos, todo, workers, config.timeout_s):
-                if isinstance(answer, str):
-                    pending[video.name] = answer
-                else:
-                    ledger.add(answer)
-                bar.advance(1)
+        with cluster.session(config.cluster, workers):
+            results = map_tasks(measure_item, items, workers, name=lambda item: item.video.name)
+            finish_all(_recorded(results, ledger), label="evaluate", total=len(items), unit="videos")
     finally:
         ledger.flush()
-    if pending:
-        raise PendingError(f"{len(pending)} of {len(todo)} videos are left for the next run{_first(pending)}")
 
 
-def _answers(
-    videos: str, todo: Sequence[Video], workers: int, timeout_s: float
-) -> Iterator[tuple[Video, list[Record] | str]]:
-    """Each video, as it is done, with its records or the reason why it has none yet. At most `workers` at a time."""
-    import ray
-
-    task = ray.remote(num_cpus=1, max_retries=RAY_RETRIES)(measure_expendably)
-    waiting = list(reversed(todo))
-    running: dict[ray.ObjectRef, Video] = {}
-    while waiting or running:
-        while waiting and len(running) < workers:
-            video = waiting.pop()
-            uri = storage.join(videos, video.name)
-            running[task.remote(uri, video.name, video.prompt, video.dimensions, timeout_s)] = video
-        done, _ = ray.wait(list(running), num_returns=1)
-        video = running.pop(done[0])
-        try:
-            yield video, [Record(**record) for record in ray.get(done[0])]
-        except ray.exceptions.RayTaskError as error:
-            # A time limit, storage that does not answer, or a fault of ours: none is the video's, so none is final.
-            yield video, f"{type(error.cause).__name__}: {error.cause}"
-        except ray.exceptions.RayError as error:
-            yield video, f"its worker was lost: {str(error).splitlines()[0]}"
+def _recorded(results: Iterator[ItemResult[list[Record]]], ledger: Ledger) -> Iterator[ItemResult[list[Record]]]:
+    """Yields the results, each once the ledger has its records."""
+    for result in results:
+        if result.value is not None:
+            ledger.add(result.value)
+        yield result
 
 
 def _write(output: str, videos: str, manifest: Manifest, ledger: Ledger, outcome: Outcome) -> None:

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from framemill.eval.dimensions import CannotMeasure, Clip, dimension_class
+from framemill.eval.suites import Video
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess
+from framemill.platform.retry import call_with_retry, retry_storage_errors
 
 # VBench scores whole clips of under five seconds, so a video is held in memory; one that does not fit is refused.
 MAX_CLIP_BYTES = 2 << 30
-ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -53,25 +54,33 @@ def measure_file(uri: str, name: str, prompt: str, dimensions: tuple[str, ...]) 
     return [asdict(record) for record in records]
 
 
-def measure_expendably(
-    uri: str, name: str, prompt: str, dimensions: tuple[str, ...], timeout_s: float
-) -> list[dict[str, Any]]:
-    """`measure_file` in this worker's child process. A file that crashes the decoder twice has failed for good.
+@dataclass(frozen=True)
+class VideoItem:
+    """One video to measure: an item of work for `measure_item`."""
 
-    Raises ChildTimeout when the time limit runs out, ChildCrashed when the child was killed from outside (as it is when
-    memory runs out): these say more of the machine than of the file.
+    uri: str
+    video: Video
+    timeout_s: float
+
+
+def measure_item(item: VideoItem) -> list[Record]:
+    """Returns the records of a video, measured in this worker's child process.
+
+    A file that crashes the decoder in every attempt gets failed records.
+
+    Raises:
+        RetryLater: a timeout, storage that does not answer, or a child process that was killed by the system.
     """
-    for _ in range(ATTEMPTS):
-        try:
-            function = "framemill.eval.measure:measure_file"
-            return list(_child().call(function, uri, name, prompt, dimensions, timeout=timeout_s))
-        except ChildCrashed as error:
-            reason = f"the decoder crashed: {error}"
-            if "SIGKILL" in reason:
-                raise
-    sha256 = storage.sha256_file(uri)
-    failed = [Record(name, prompt, sha256, d, dimension_class(d).version, "failed", reason) for d in dimensions]
-    return [asdict(record) for record in failed]
+    name, prompt, dimensions = item.video.name, item.video.prompt, item.video.dimensions
+    try:
+        function = "framemill.eval.measure:measure_file"
+        records = call_with_retry(_child(), function, item.uri, name, prompt, dimensions, timeout=item.timeout_s)
+    except ChildCrashed as error:
+        reason = f"the decoder crashed: {error}"
+        with retry_storage_errors():
+            sha256 = storage.sha256_file(item.uri)
+        return [Record(name, prompt, sha256, d, dimension_class(d).version, "failed", reason) for d in dimensions]
+    return [Record(**record) for record in records]
 
 
 @functools.cache

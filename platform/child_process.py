@@ -21,7 +21,9 @@ from typing import Any
 
 RENEW_AFTER = 100
 FINISH_S = 5.0
-PROGRAM = "import sys; sys.path[:] = {path!r}; from framemill.platform.child import serve; serve({work}, {lifeline})"
+PROGRAM = (
+    "import sys; sys.path[:] = {path!r}; from framemill.platform.child_process import serve; serve({work}, {lifeline})"
+)
 
 
 class ChildTimeout(Exception):

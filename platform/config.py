@@ -86,6 +86,39 @@ def compose(job: str, schema: type[C], words: list[str]) -> C:
     return to_object(config, job, schema)
 
 
+def resolve(job: str, schema: type[C], config: C | None, keys: dict[str, Any]) -> C:
+    """Returns the validated config of a job that is called from Python, as a config or by its keys.
+
+    Args:
+        job: name of the job.
+        schema: config dataclass of the job.
+        config: the whole config, or None.
+        keys: the command's keys as keyword arguments: values, or nested dicts of them. A key that is a Python keyword
+            has a `_` behind it: `from_`.
+
+    Raises:
+        RequestError: a key or value that the command would refuse too.
+        TypeError: both a config and keys were given.
+    """
+    if config is None:
+        return compose(job, schema, overrides(keys))
+    if keys:
+        raise TypeError(f"{job}() takes a config or keys, not both")
+    validate(config)
+    return config
+
+
+def overrides(keys: dict[str, Any], prefix: str = "") -> list[str]:
+    """Returns keyword arguments as `key=value` words of the command line."""
+    words: list[str] = []
+    for name, value in keys.items():
+        if isinstance(value, dict) and value:
+            words.extend(overrides(value, f"{prefix}{name}."))
+        else:
+            words.append(f"{prefix}{name.removesuffix('_')}={value if isinstance(value, str) else json.dumps(value)}")
+    return words
+
+
 def user_key(name: str) -> str:
     """A dotted attribute as a user writes it."""
     return ".".join(part.removesuffix("_") for part in name.split("."))

@@ -19,7 +19,7 @@ from framemill.platform.progress import progress, say
 if TYPE_CHECKING:
     from framemill.data_filters.config import CurateConfig
     from framemill.data_filters.sources.listing import Source
-    from framemill.platform.storage import LockToken
+    from framemill.platform.writer_lock import LockToken
 
 Row = MutableMapping[str, Any]
 BATCH = 32
@@ -132,7 +132,7 @@ def ask_pool(
         RequestError: the model answers no such request.
     """
     from framemill.data_filters.captions.worker import CaptionWorker
-    from framemill.platform.actor_pool import map_actors
+    from framemill.platform.pools import map_actors
 
     workers, slots, gpus = shares(config, name)
     size = max(1, min(max(BATCH, 8 * slots), -(-len(asked) // workers)))
@@ -153,8 +153,11 @@ def ask_pool(
     failed: dict[str, str] = {}
     pending: dict[str, str] = {}
     with progress(f"curate: captioning ({name})", len(asked), "clips") as bar:
-        for row in map_actors(CaptionWorker, arguments, work, workers, gpus):
-            result = json.loads(row["result"])
+        for outcome in map_actors(CaptionWorker, arguments, work, workers, gpus):
+            if outcome.value is None:
+                say(f"curate: captions of batch {outcome.name} are pending: {outcome.pending}")
+                continue
+            result = json.loads(outcome.value)
             if result["wrong"]:
                 raise RequestError(result["wrong"])
             failed |= result["failed"]

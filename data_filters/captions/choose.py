@@ -70,9 +70,7 @@ def settle_captions(clip: Row, captioners: list[str], answers: Answers, settings
         elif reason and not captions:
             rejected.append(reason)
     if rejected and (not captions or settings.rejected == "filter"):
-        clip.update(
-            state="filtered", reason=Reason(Cause.CAPTION, detail=rejected[0]), caption=None, captions=[]
-        )
+        clip.update(state="filtered", reason=Reason(Cause.CAPTION, detail=rejected[0]), caption=None, captions=[])
     else:
         clip.update(caption=captions[0]["text"] if captions else "", captions=captions)
     return rejected

@@ -14,20 +14,22 @@ from framemill.data_filters.captions.base import Answer, NoAnswer
 from framemill.data_filters.captions.choose import accepted
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.ledger.event_log import log_event
-from framemill.data_filters.measure.worker import GONE, RetryLater, call_with_retry
-from framemill.data_filters.sources.listing import stamp_of
+from framemill.data_filters.measure.worker import GONE
+from framemill.data_filters.sources.listing import fetch_source, is_gone, stamp_of
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import RequestError
-from framemill.platform.storage import LockToken
+from framemill.platform.pools import PoolWorker
+from framemill.platform.retry import RetryLater, call_with_retry
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken
 
 GIVE_UP = 8
 """Clips one after another, and as many as are asked about at once, that get no answer: the model is gone."""
 Row = dict[str, Any]
 
 
-class CaptionWorker:
+class CaptionWorker(PoolWorker):
     """Takes batches of clips one by one and records each answer as it comes."""
 
     def __init__(
@@ -38,10 +40,14 @@ class CaptionWorker:
         self.model = load_model(captioner, settings)
         self.child = ChildProcess()
 
-    def __call__(self, row: Row) -> Row:
-        """Asks about `row["work"]`; gives as JSON how many clips it `asked` about, those `pending` and `failed` with
-        the reason, whether the model is `gone`, and what is `wrong` with the request or ""."""
-        return {"result": json.dumps(asyncio.run(Batch(self, json.loads(row["work"])).run()))}
+    def name(self, item: str) -> str:
+        """Returns the name of the batch."""
+        return str(json.loads(item)["name"])
+
+    def do(self, item: str) -> str:
+        """Asks about a batch of clips; returns as JSON how many clips it `asked` about, those `pending` and `failed`
+        with the reason, whether the model is `gone`, and what is `wrong` with the request or ""."""
+        return json.dumps(asyncio.run(Batch(self, json.loads(item)).run()))
 
 
 class Batch:
@@ -83,9 +89,9 @@ class Batch:
         source = clips[0]
         async with contextlib.AsyncExitStack() as stack:
             try:
-                if stamp_of(source["uri"]) != source["stamp"]:
-                    raise RetryLater("changed after it was measured" if storage.exists(source["uri"]) else GONE)
-                copy = storage.local_copy(source["uri"])
+                if (stamp := stamp_of(source["uri"])) != source["stamp"]:
+                    raise RetryLater(GONE if is_gone(stamp) else "changed after it was measured")
+                copy = fetch_source(source["uri"])
                 path = await asyncio.to_thread(copy.__enter__)
                 stack.callback(copy.__exit__, None, None, None)
             except (RetryLater, OSError) as error:

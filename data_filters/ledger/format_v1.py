@@ -32,7 +32,9 @@ _CLIP_PATTERNS = [
 ]
 """(state of the clip, cause, pattern of the whole sentence)."""
 _SAME_CONTENT = "the same content as "
-_EXCLUDED = re.compile(r"dropped (?:by (?P<score>path|tag|licence) (?P<detail>.*)|for want of a (?P<want>\w+))", re.DOTALL)
+_EXCLUDED = re.compile(
+    r"dropped (?:by (?P<score>path|tag|licence) (?P<detail>.*)|for want of a (?P<want>\w+))", re.DOTALL
+)
 _BROKEN_SIDECAR = re.compile(r".* beside it is not (?:UTF-8 text|JSON|a JSON object)", re.DOTALL)
 _NO_CLIP = "no clip in it"
 
@@ -51,7 +53,9 @@ def clip_reason(state: str, sentence: str | None) -> Reason | None:
     return Reason(Cause.UNKNOWN, detail=sentence)
 
 
-def source_reason(state: str, sentence: str | None, *, source_id: str | None, clips: int, failures: str) -> Reason | None:
+def source_reason(
+    state: str, sentence: str | None, *, source_id: str | None, clips: int, failures: str
+) -> Reason | None:
     """The reason of a source from its row of version 1.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
 from typing import Any
 
@@ -17,45 +16,43 @@ from framemill.data_filters.measure.messages import Ended, MeasuredClip, Measure
 from framemill.data_filters.sources.archives import ArchiveError
 from framemill.data_filters.sources.listing import Source, fetch_source, is_gone, read_sidecars, stamp_of
 from framemill.data_filters.sources.sidecars import SidecarError, provenance
-from framemill.platform.child_process import ChildCrashed, ChildProcess, ChildTimeout
-from framemill.platform.storage import LockToken, StorageError
+from framemill.platform.child_process import ChildCrashed, ChildProcess
+from framemill.platform.pools import PoolWorker
+from framemill.platform.retry import RetryLater, call_with_retry
+from framemill.platform.writer_lock import LockToken
 
-ATTEMPTS = 2
 GONE = "it is no longer there"
-OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM)
-"""Signals that come from outside (out of memory, a shutdown): the file is not to blame, and may succeed later."""
 
 
-class RetryLater(Exception):
-    """It did not succeed, and may yet. The message says what happened."""
-
-
-class SourceWorker:
+class SourceWorker(PoolWorker):
     """Takes sources one by one and commits a part for each."""
 
     def __init__(self, output: str, token: LockToken, settings: MeasureSettings, timeout_s: float) -> None:
         self.output, self.token, self.settings, self.timeout_s = output, token, settings, timeout_s
         self.child = ChildProcess()
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Measures `row["work"]`, a Source as JSON; gives its path, and why it must wait or ""."""
-        source = Source.from_json(row["work"])
-        try:
-            # A worker restarted by Ray is given its row again, which may be done already.
-            if read_part(self.output, source) is None:
-                self.token.check()
-                log_event(self.output, event="start", path=source.path, attempt=self.token.attempt)
-                began = time.monotonic()
-                part, clips = self.measure(source)
-                part = dataclasses.replace(part, seconds=round(time.monotonic() - began, 3))
-                self.token.check()
-                write_part(self.output, part, clips, score_columns(list(self.settings.filters)))
-                log_event(self.output, event="done", path=source.path, attempt=self.token.attempt)
-        except RetryLater as reason:
-            return {"name": source.path, "waits": str(reason)}
-        except StorageError as error:
-            return {"name": source.path, "waits": f"storage: {error}"}
-        return {"name": source.path, "waits": ""}
+    def name(self, item: str) -> str:
+        """Returns the source's path."""
+        return Source.from_json(item).path
+
+    def do(self, item: str) -> str:
+        """Measures a source, given as JSON, and commits its part.
+
+        Raises:
+            RetryLater: see `measure`.
+        """
+        source = Source.from_json(item)
+        # A worker that Ray restarts gets its item again, which may be done already.
+        if read_part(self.output, source) is None:
+            self.token.check()
+            log_event(self.output, event="start", path=source.path, attempt=self.token.attempt)
+            began = time.monotonic()
+            part, clips = self.measure(source)
+            part = dataclasses.replace(part, seconds=round(time.monotonic() - began, 3))
+            self.token.check()
+            write_part(self.output, part, clips, score_columns(list(self.settings.filters)))
+            log_event(self.output, event="done", path=source.path, attempt=self.token.attempt)
+        return ""
 
     def measure(self, source: Source) -> tuple[Part, list[dict[str, Any]]]:
         """The part of a source that was decoded to its end or failed for good, and the rows of its clips.
@@ -97,24 +94,3 @@ class SourceWorker:
         rows = clip_rows(source, facts.source_id, caption, clips)
         file_facts = FileFacts.of(facts.video, ended.fps_varies)
         return Part(source, facts.source_id, ended.reason, beside, file_facts), rows
-
-
-def call_with_retry(child: ChildProcess, function: str, *arguments: Any, timeout: float) -> Any:
-    """The result of a call that is made again if the child hung or died.
-
-    Raises:
-        ChildCrashed: it crashed each time.
-        Later: it hung, or was killed from outside, the last time.
-    """
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return child.call(function, *arguments, timeout=timeout)
-        except ChildTimeout as error:
-            if attempt == ATTEMPTS:
-                raise RetryLater(f"time limit: {error}") from error
-        except ChildCrashed as error:
-            if attempt == ATTEMPTS and error.signal in OUTSIDE_SIGNALS:
-                raise RetryLater(str(error)) from error
-            if attempt == ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")

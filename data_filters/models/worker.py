@@ -9,18 +9,20 @@ import numpy as np
 from framemill.data_filters.ledger.event_log import log_event
 from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.measure.decode_pass import DECIMALS
-from framemill.data_filters.measure.worker import GONE, RetryLater, call_with_retry
+from framemill.data_filters.measure.worker import GONE
 from framemill.data_filters.models.registry import SCORERS, ModelSpec
 from framemill.data_filters.models.score_parts import ScoreWork, read_scores, write_scores
 from framemill.data_filters.sources.listing import fetch_source, is_gone, stamp_of
 from framemill.platform.child_process import ChildCrashed, ChildProcess
-from framemill.platform.storage import LockToken
+from framemill.platform.pools import PoolWorker
+from framemill.platform.retry import RetryLater, call_with_retry
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken
 
 Row = dict[str, Any]
 
 
-class ModelWorker:
+class ModelWorker(PoolWorker):
     """Takes sources one by one and commits the scores of their clips."""
 
     def __init__(self, output: str, token: LockToken, spec: ModelSpec, timeout_s: float) -> None:
@@ -28,22 +30,25 @@ class ModelWorker:
         self.scorer = SCORERS[spec.scorer].load(spec)
         self.child = ChildProcess()
 
-    def __call__(self, row: Row) -> Row:
-        """Scores `row["work"]`, a ScoreWork as JSON; gives its path, and why it must wait or ""."""
-        work = ScoreWork.from_json(row["work"])
-        told = {"name": work.source.path, "waits": ""}
-        if read_scores(self.output, self.spec, work) is not None:
-            return told
-        event = {"scored": work.source.path, "scorer": self.spec.scorer, "attempt": self.token.attempt}
-        log_event(self.output, event="start", **event)
-        try:
+    def name(self, item: str) -> str:
+        """Returns the path of the item's source."""
+        return ScoreWork.from_json(item).source.path
+
+    def do(self, item: str) -> str:
+        """Scores the clips of a source, given as `ScoreWork` in JSON, and commits their scores.
+
+        Raises:
+            RetryLater: see `score`.
+        """
+        work = ScoreWork.from_json(item)
+        if read_scores(self.output, self.spec, work) is None:
+            event = {"scored": work.source.path, "scorer": self.spec.scorer, "attempt": self.token.attempt}
+            log_event(self.output, event="start", **event)
             rows = self.score(work)
-        except RetryLater as reason:
-            return {**told, "waits": str(reason)}
-        self.token.check()
-        write_scores(self.output, self.spec, work.source, rows)
-        log_event(self.output, event="done", clips=len(rows), **event)
-        return told
+            self.token.check()
+            write_scores(self.output, self.spec, work.source, rows)
+            log_event(self.output, event="done", clips=len(rows), **event)
+        return ""
 
     def score(self, work: ScoreWork) -> list[Row]:
         """The rows of a source's clips.

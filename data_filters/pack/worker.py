@@ -12,15 +12,16 @@ from typing import Any
 from framemill.data_filters.ledger import format_v1
 from framemill.data_filters.ledger.event_log import log_event
 from framemill.data_filters.ledger.reasons import Cause, Reason
-from framemill.data_filters.measure.worker import RetryLater, call_with_retry
 from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import SPLIT, ClipPlan, ShardPlan
 from framemill.data_filters.sources.listing import fetch_source, is_gone, stamp_of
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess
+from framemill.platform.pools import PoolWorker
+from framemill.platform.retry import RetryLater, call_with_retry
 from framemill.platform.shards import Sample, ShardInfo, write_shard
-from framemill.platform.storage import LockToken, StorageError
 from framemill.platform.vision.probe import VideoError
+from framemill.platform.writer_lock import LockToken
 
 MANIFESTS = "work/shards"
 
@@ -59,7 +60,7 @@ def read_manifest(output: str, plan: ShardPlan) -> ShardManifest | None:
     return ShardManifest(info, failed, values["cuts"])
 
 
-class ShardWorker:
+class ShardWorker(PoolWorker):
     """Takes planned shards one by one, writes each and then its manifest."""
 
     def __init__(self, output: str, token: LockToken, timeout_s: float) -> None:
@@ -67,17 +68,20 @@ class ShardWorker:
         self.child = ChildProcess()
         self.hashes: dict[str, str] = {}
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Packs `row["work"]`, a ShardPlan as JSON; gives its name, and why it must wait or ""."""
-        plan = ShardPlan.from_json(row["work"])
-        try:
-            if read_manifest(self.output, plan) is None:
-                self.pack(plan)
-        except RetryLater as reason:
-            return {"name": plan.name, "waits": str(reason)}
-        except StorageError as error:
-            return {"name": plan.name, "waits": f"storage: {error}"}
-        return {"name": plan.name, "waits": ""}
+    def name(self, item: str) -> str:
+        """Returns the shard's name."""
+        return ShardPlan.from_json(item).name
+
+    def do(self, item: str) -> str:
+        """Packs a shard, given as `ShardPlan` in JSON.
+
+        Raises:
+            RetryLater, StorageError: see `pack`.
+        """
+        plan = ShardPlan.from_json(item)
+        if read_manifest(self.output, plan) is None:
+            self.pack(plan)
+        return ""
 
     def pack(self, plan: ShardPlan) -> None:
         """Raises Later or StorageError where it may succeed another time."""

@@ -37,9 +37,7 @@ class Histogram:
     """Clips without the score."""
 
 
-def histogram(
-    name: str, limits: Limits, values: np.ndarray, kept: np.ndarray, dropped: np.ndarray
-) -> Histogram | None:
+def histogram(name: str, limits: Limits, values: np.ndarray, kept: np.ndarray, dropped: np.ndarray) -> Histogram | None:
     """The histogram of one score; None where no clip has the score.
 
     Args:

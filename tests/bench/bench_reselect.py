@@ -111,7 +111,7 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     from framemill.data_filters.select.best import keep_best
     from framemill.data_filters.select.states import build_tables, check_conservation, finish_sources
     from framemill.platform.shards import write_table
-    from framemill.platform.storage import LockToken
+    from framemill.platform.writer_lock import LockToken
 
     steps: dict[str, float] = {}
     began = time.process_time()

@@ -200,7 +200,7 @@ def test_two_hours_are_measured_whole_without_a_screen(run):
 
 def peak_kib(path: Path) -> int:
     with ChildProcess() as child:
-        return child.call("measured_peak:peak_kib", str(path), timeout=120)
+        return child.call("tests.support.measured_peak:peak_kib", str(path), timeout=120)
 
 
 def test_memory_is_flat_however_long_the_video(run, tmp_path):

@@ -18,7 +18,8 @@ from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.sidecars import provenance
 from framemill.platform.errors import FramemillError
 from framemill.platform.frozen_config import claim_output
-from framemill.platform.storage import TEMPORARY, WriterLock
+from framemill.platform.storage import TEMPORARY
+from framemill.platform.writer_lock import WriterLock
 from tests.support.kill_plan import Kill, Run, draw_footage, journal, problems_of, problems_of_journal
 
 CLIPS = 8

@@ -54,8 +54,8 @@ def test_it_is_renewed():
 def test_it_dies_with_its_parent(tmp_path):
     program = textwrap.dedent("""
         import threading, time
-        from framemill.platform.child import ExpendableChild
-        child = ExpendableChild()
+        from framemill.platform.child_process import ChildProcess
+        child = ChildProcess()
         print(child.call("os:getpid", timeout=30), flush=True)
         child.call("time:sleep", 600, timeout=600)
     """)

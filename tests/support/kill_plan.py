@@ -15,8 +15,9 @@ from pathlib import Path
 
 from framemill.data_filters.ledger.parts import JOURNAL
 from framemill.platform.audit import audit
-from framemill.platform.storage import TEMPORARY, read_owner
+from framemill.platform.storage import TEMPORARY
 from framemill.platform.vision.video import encode_mp4
+from framemill.platform.writer_lock import read_owner
 from tests.support.footage import moving
 from tests.support.process_tree import Process, decoders, descendants, workers
 

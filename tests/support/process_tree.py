@@ -56,4 +56,4 @@ def workers(family: list[Process]) -> list[Process]:
 
 
 def decoders(family: list[Process]) -> list[Process]:
-    return [one for one in family if "framemill.platform.child import serve" in one.command]
+    return [one for one in family if "framemill.platform.child_process import serve" in one.command]

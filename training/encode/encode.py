@@ -22,7 +22,7 @@ from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.frozen_config import claim_output, digest
-from framemill.platform.progress import progress
+from framemill.platform.pools import finish_all, has_gpus, map_tasks, raise_pending
 from framemill.platform.shards import (
     Dataset,
     Sample,
@@ -32,9 +32,8 @@ from framemill.platform.shards import (
     read_ledger,
     write_shard,
 )
-from framemill.platform.storage import LockToken, WriterLock
-from framemill.platform.task_pool import has_gpus, map_tasks
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken, WriterLock
 from framemill.training.codecs import Codec, get_codec
 from framemill.training.curriculum import CurriculumConfig, stage_buckets
 from framemill.training.data.captions import text_member, texts_of
@@ -103,15 +102,14 @@ def encode(config: EncodeConfig) -> EncodeResult:
         ]
         left = [job for job in jobs if not storage.exists(manifest_uri(job))]
         gpus = 1.0 if any(networks.values()) and has_gpus() else 0.0
-        with progress("encode", total=len(jobs), unit="shards") as bar:
-            bar.advance(len(jobs) - len(left))
-            for _ in map_tasks(encode_shard, left, worker_count(config.workers), gpus):
-                bar.advance()
+        results = map_tasks(encode_shard, left, worker_count(config.workers), gpus, name=lambda job: job.name)
+        finish_all(results, label="encode", total=len(jobs), unit="shards", done=len(jobs) - len(left))
         # By a worker too: the driver may have neither a GPU nor the memory for a network.
-        (null_text,) = map_tasks(encode_null, [config], 1, gpus)
+        (null_text,) = map_tasks(encode_null, [config], 1, gpus, name=lambda _: "the empty caption")
+        raise_pending("encode", [null_text.pending] if null_text.pending else [])
         lock.token().check()
         shards = [ShardInfo.from_json(storage.read_bytes(manifest_uri(job))) for job in jobs]
-        return commit(config, source, shards, {**networks, "null_text": null_text})
+        return commit(config, source, shards, {**networks, "null_text": null_text.value})
 
 
 def finished(

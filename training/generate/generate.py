@@ -22,10 +22,9 @@ from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import claim_output
-from framemill.platform.progress import progress
-from framemill.platform.storage import LockToken, WriterLock
-from framemill.platform.task_pool import has_gpus, map_tasks
+from framemill.platform.pools import finish_all, has_gpus, map_tasks
 from framemill.platform.vision.video import encode_mp4
+from framemill.platform.writer_lock import LockToken, WriterLock
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import block_starts
 from framemill.training.data.buckets import Bucket
@@ -97,10 +96,10 @@ def generate(config: GenerateConfig) -> GenerateResult:
 
 def make_videos(config: GenerateConfig, jobs: list[VideoJob], done: int) -> None:
     """Makes videos on Ray, each on one CPU, or on one GPU where the cluster has any."""
-    with session(config.cluster, config.workers), progress("generate", total=done + len(jobs), unit="videos") as bar:
-        bar.advance(done)
-        for name in map_tasks(make_video, jobs, worker_count(config.workers), gpus=1.0 if has_gpus() else 0.0):
-            bar.advance(note=name)
+    with session(config.cluster, config.workers):
+        gpus = 1.0 if has_gpus() else 0.0
+        results = map_tasks(make_video, jobs, worker_count(config.workers), gpus, name=lambda job: job.video.name)
+        finish_all(results, label="generate", total=done + len(jobs), unit="videos", done=done)
 
 
 def listed(video: Video) -> dict[str, str | int]:

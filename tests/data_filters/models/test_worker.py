@@ -30,10 +30,10 @@ from framemill.platform.audit import audit_dataset
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.shards import read_ledger
 from framemill.platform.status import status_lines
-from framemill.platform.storage import WriterLock
 from framemill.platform.vision.read import Picture
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, read_video
+from framemill.platform.writer_lock import WriterLock
 from tests.support.flow_files import closed_form, closed_form_flow, random_raft
 from tests.support.footage import shot
 

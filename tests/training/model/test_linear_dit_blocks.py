@@ -171,7 +171,7 @@ GO_ON = """
 import sys, torch
 from safetensors.torch import load_file, save_file
 from framemill.training.model import LinearDiT
-from framemill.training.model.state import StreamState
+from framemill.training.model.stream_state import StreamState
 folder = sys.argv[1]
 given = load_file(f"{folder}/given.safetensors")
 model, state = LinearDiT.from_diffusers(f"{folder}/model"), StreamState.load(f"{folder}/state.safetensors")

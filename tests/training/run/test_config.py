@@ -71,7 +71,7 @@ def test_no_data_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_the_config_needs_no_torch() -> None:
-    code = "import sys, framemill.training.config; sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
+    code = "import sys, framemill.training.run.config; sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
