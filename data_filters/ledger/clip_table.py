@@ -33,9 +33,12 @@ class ClipTable(Sequence["ClipRow"]):
     @staticmethod
     def of(rows: Sequence[dict[str, Any]]) -> ClipTable:
         """From rows; values of `reason` are `Reason` objects or None."""
-        clips = ClipTable(pa.Table.from_pylist([{k: v for k, v in row.items() if k != "reason"} for row in rows]))
-        if any("reason" in row for row in rows):
-            clips.put("reason", [row.get("reason") for row in rows])
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        columns = {name: [row.get(name) for row in rows] for name in names}
+        reasons = columns.pop("reason", None)
+        clips = ClipTable(pa.table(columns))
+        if reasons is not None:
+            clips.put("reason", reasons)
         return clips
 
     @staticmethod
