@@ -23,10 +23,11 @@ from framemill.data_filters.ledger.tables import read_clips, read_sources
 from framemill.data_filters.report.figures import band_limits, score_names
 from framemill.data_filters.select.checks import SLACK_S
 from framemill.platform import storage
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import load_frozen
-from framemill.platform.shards import read_index, read_table
-from framemill.platform.text import visible
+from framemill.platform.tables import read_table
+from framemill.platform.text import display_text
 
 NEAR = 5
 """Keys that are offered in place of one that is none."""
@@ -50,7 +51,7 @@ def explain(path: str, key: str) -> list[str]:
     clips = read_clips(path)
     matches = ClipTable.of_ledger(clips.filter(pc.equal(clips["key"], key)))
     if not len(matches):
-        raise RequestError(f"key={visible(key)}: {path} has no such clip; {advice(clips, key)}")
+        raise RequestError(f"key={display_text(key)}: {path} has no such clip; {advice(clips, key)}")
     clip = matches[0]
     sources = read_sources(path)
     source = next(row for row in sources if row.path == clip.path)
@@ -65,7 +66,7 @@ def explain(path: str, key: str) -> list[str]:
         ("packed", list(packed_lines(path, sample))),
     ]
     return [
-        f"{title if i == 0 else '':<13}{visible(line, LONGEST_LINE)}"
+        f"{title if i == 0 else '':<13}{display_text(line, LONGEST_LINE)}"
         for title, lines in sections
         for i, line in enumerate(lines)
     ]

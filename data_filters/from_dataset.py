@@ -25,10 +25,10 @@ from framemill.data_filters.sources.config import DropConfig
 from framemill.data_filters.sources.exclude import find_exclusion
 from framemill.data_filters.sources.listing import Source, list_sources
 from framemill.platform import storage
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import differences, load_frozen, result_values
-from framemill.platform.shards import read_index
 
 Row = dict[str, Any]
 

@@ -46,9 +46,10 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     from framemill.data_filters.sources.listing import list_sources
     from framemill.data_filters.stages import measure, pack, score
     from framemill.platform import cluster
-    from framemill.platform.config import resolve
+    from framemill.platform.compose import resolve
+    from framemill.platform.dataset_commit import finish_commit
+    from framemill.platform.dataset_format import committed_index
     from framemill.platform.frozen_config import claim_output, freeze
-    from framemill.platform.shards import committed_index, finish_commit
     from framemill.platform.writer_lock import WriterLock
 
     config = resolve("curate", CurateConfig, config, keys)
@@ -99,7 +100,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
 def check_space(config: CurateConfig, found: list[Source]) -> None:
     """Refuses to start where the disk is far too small."""
     from framemill.data_filters.sources.disk_space import bytes_free, bytes_needed, check_disk
-    from framemill.platform.shards import read_index
+    from framemill.platform.dataset_format import read_index
 
     if config.check_disk:
         shards = read_index(config.from_)["shards"] if config.from_ else []

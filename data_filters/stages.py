@@ -24,9 +24,9 @@ from framemill.data_filters.sources.exclude import exclude_sources
 from framemill.data_filters.sources.listing import Source
 from framemill.platform import storage
 from framemill.platform.cluster import worker_count
+from framemill.platform.dataset_commit import allow_pending
 from framemill.platform.errors import RequestError
 from framemill.platform.pools import PoolWorker, finish_all, map_actors
-from framemill.platform.shards import allow_pending
 from framemill.platform.writer_lock import LockToken
 
 Row = dict[str, Any]

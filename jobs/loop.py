@@ -10,7 +10,8 @@ from framemill.platform import storage
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.frozen_config import claim_output
 from framemill.platform.progress import say
-from framemill.training.job_configs import EncodeConfig, GenerateConfig
+from framemill.training.encoding.config import EncodeConfig
+from framemill.training.generation.config import GenerateConfig
 from framemill.training.run.config import TrainConfig
 
 
@@ -39,8 +40,8 @@ def run(config: LoopConfig) -> int:
     from framemill.jobs.loop_report import Result, log_samples, report
     from framemill.platform.cluster import session
     from framemill.platform.tracking import ensure_schema, tracking_uri
-    from framemill.training.encode.encode import encode
-    from framemill.training.generate.generate import generate
+    from framemill.training.encoding.encode import encode
+    from framemill.training.generation.generate import generate
     from framemill.training.run.train import train
 
     claim_output(config, config.output)
@@ -64,7 +65,7 @@ def run(config: LoopConfig) -> int:
 
 def write_prompts(config: LoopConfig) -> None:
     """The prompt file of `generate`: captions of the dataset, evenly spread over its keys, each once."""
-    from framemill.platform.shards import Dataset
+    from framemill.platform.dataset import Dataset
 
     captions = sorted(set(Dataset.open(config.curate.output).samples["caption"].to_pylist()))
     chosen = captions[:: max(1, len(captions) // max(1, config.prompts))][: config.prompts]

@@ -7,8 +7,10 @@ import tarfile
 from typing import Any
 
 from framemill.platform import storage
-from framemill.platform.conservation import conservation_problems
-from framemill.platform.shards import index_digest, pending_shards, read_index, read_table
+from framemill.platform.dataset import read_ledger
+from framemill.platform.dataset_commit import pending_shards
+from framemill.platform.dataset_format import conservation_problems, index_digest, read_index
+from framemill.platform.tables import read_table
 
 
 def audit_dataset(path: str) -> list[str]:
@@ -63,16 +65,12 @@ def check_samples(path: str, index: dict[str, Any]) -> list[str]:
 
 
 def check_conservation(path: str, index: dict[str, Any]) -> list[str]:
-    """Sources and clips add up: every clip of every source in one known state, every kept clip a sample."""
+    """The ledger obeys the conservation law, and every kept clip is a sample."""
     if not {"ledger/sources.parquet", "ledger/clips.parquet"} <= index["files"].keys():
         return ["ledger: sources or clips are missing from the index"]
-    sources = read_table(storage.join(path, "ledger", "sources.parquet"), ["path", "clips"])
-    clips = read_table(storage.join(path, "ledger", "clips.parquet"), ["key", "state"])
-    states = clips["state"].to_pylist()
-    problems = conservation_problems(
-        sources["path"].to_pylist(), sources["clips"].to_pylist(), clips["key"].to_pylist(), states
-    )
-    kept = states.count("kept")
+    clips = read_ledger(path, "clips")
+    problems = conservation_problems(read_ledger(path, "sources"), clips)
+    kept = clips["state"].to_pylist().count("kept")
     samples = sum(shard["samples"] for shard in index["shards"])
     if kept != samples:
         problems.append(f"ledger: {kept} clips are kept, {samples} samples are in the shards")

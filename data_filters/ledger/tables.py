@@ -11,8 +11,9 @@ from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.reasons import REASON_FIELDS
 from framemill.data_filters.ledger.source_row import SourceRow, source_rows
 from framemill.platform import storage
-from framemill.platform.conservation import conservation_problems
-from framemill.platform.shards import read_index, read_ledger, read_table
+from framemill.platform.dataset import read_ledger
+from framemill.platform.dataset_format import conservation_problems, read_index
+from framemill.platform.tables import read_table
 
 
 def read_sources(dataset: str) -> list[SourceRow]:
@@ -60,10 +61,8 @@ def check_conservation(sources: Sequence[SourceRow], clips: ClipTable) -> None:
         AssertionError: a clip is lost or comes twice. Nothing may be committed then.
     """
     problems = conservation_problems(
-        [source.path for source in sources],
-        [source.clips for source in sources],
-        clips.column("key"),
-        clips.column("state"),
+        pa.table({"path": [source.path for source in sources], "clips": [source.clips for source in sources]}),
+        pa.table({"key": clips.table["key"], "state": pa.array(clips.column("state"), pa.string())}),
     )
     if problems:
         raise AssertionError("; ".join(problems))

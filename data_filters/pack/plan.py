@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, overload
 
 from framemill.data_filters.pack.config import PackConfig
-from framemill.platform.shards import shard_name
+from framemill.platform.shard_writer import shard_name
 
 SPLIT = "train"
 

@@ -30,7 +30,7 @@ from framemill.data_filters.report.summary import summarise
 from framemill.data_filters.select.bounds import Stage
 from framemill.data_filters.select.config import Band
 from framemill.platform import storage
-from framemill.platform.text import visible
+from framemill.platform.text import display_text
 
 _TEMPLATES = Path(__file__).parent
 _SLOWEST = 12
@@ -102,7 +102,7 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": visible, "duration": _duration}
+    environment.filters |= {"visible": display_text, "duration": _duration}
     script = (_TEMPLATES / "report.js").read_text("utf-8")
     scores = [figure.name for figure in figures.histograms]
     shown = {clip.key: clip for sheet in sheets for clip in sheet.clips}
@@ -140,12 +140,12 @@ def _bars(total: int, steps: Sequence[Step]) -> list[tuple[Step, float, float]]:
 def _details(clip: ClipRow, scores: Sequence[str]) -> dict[str, Any]:
     """What the page shows of a clip that is clicked, as JSON values."""
     return {
-        "path": visible(clip.path),
+        "path": display_text(clip.path),
         "time": f"{clip.start_s:.2f} to {clip.end_s:.2f} s",
         "picture": f"{clip.width}x{clip.height}, {clip.frames} frames, {clip.fps:g} a second",
         "state": clip.state,
-        "reason": visible(str(clip.reason or "")),
-        "caption": visible(clip.caption or clip.description or ""),
+        "reason": display_text(str(clip.reason or "")),
+        "caption": display_text(clip.caption or clip.description or ""),
         "scores": [[name, clip.score(name)] for name in scores],
     }
 

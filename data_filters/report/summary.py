@@ -11,7 +11,7 @@ import numpy as np
 
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.source_row import SourceRow
-from framemill.platform.conservation import STATES
+from framemill.platform.dataset_format import CLIP_STATES
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def summarise(output: str, digest: str, sources: Sequence[SourceRow], clips: Cli
     """Counts the rows of both ledger tables."""
     states = np.array(clips.column("state"), str)
     lasts = clips.column("end_s") - clips.column("start_s")
-    seconds = {state: float(lasts[states == state].sum()) for state in STATES}
+    seconds = {state: float(lasts[states == state].sum()) for state in CLIP_STATES}
     reasons = Counter(reason.countable for reason in clips.column("reason") if reason)
     reasons.update("source " + source.state for source in sources if source.state in ("failed", "duplicate"))
     return CurateResult(

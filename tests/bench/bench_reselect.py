@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from framemill.data_filters.config import CurateConfig
-from framemill.platform.config import compose
-from framemill.platform.shards import read_ledger
+from framemill.platform.compose import compose
+from framemill.platform.dataset import read_ledger
 
 HASHES = 160
 """Bytes of a clip's perceptual hashes: ten frames."""
@@ -40,8 +40,8 @@ def draw(folder: str, clips: int) -> None:
     """A dataset of which only the ledger is there."""
     from framemill.data_filters.ledger.reasons import REASON_FIELDS
     from framemill.data_filters.ledger.schema import PROVENANCE, SOURCES_SCHEMA, clips_schema
+    from framemill.platform.dataset_commit import commit_dataset
     from framemill.platform.frozen_config import digest, freeze
-    from framemill.platform.shards import commit_dataset
 
     config = compose("curate", CurateConfig, ["input=/footage", f"output={folder}", "select=all"])
     random = np.random.default_rng(0)
@@ -114,7 +114,7 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     from framemill.data_filters.report.summary import summarise
     from framemill.data_filters.select.best import keep_best
     from framemill.data_filters.select.states import build_tables, finish_sources
-    from framemill.platform.shards import write_table
+    from framemill.platform.tables import write_table
     from framemill.platform.writer_lock import LockToken
 
     steps: dict[str, float] = {}

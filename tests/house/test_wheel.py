@@ -30,15 +30,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def sources(ending: str) -> set[str]:
+def installed_paths(ending: str) -> set[str]:
+    """Paths inside an installed `framemill` of the tree's files whose name ends so: package/ is `framemill` itself."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     folders = [ROOT / folder for folder in project["tool"]["setuptools"]["package-dir"].values()]
-    return {path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob(f"*{ending}")}
+    paths = {path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob(f"*{ending}")}
+    return {path.removeprefix("package/") for path in paths}
 
 
 def test_nothing_is_lost(installed: Path) -> None:
-    held = {path.relative_to(installed / "framemill").as_posix() for path in (installed / "framemill").rglob("*.*")}
-    assert held == set().union(*map(sources, (".py", ".yaml", ".html", ".css", ".js")))
+    files = {path.relative_to(installed / "framemill").as_posix() for path in (installed / "framemill").rglob("*.*")}
+    assert files == set().union(*map(installed_paths, (".py", ".typed", ".yaml", ".html", ".css", ".js")))
     assert "framemill = framemill.jobs.cli:main" in next(installed.glob("*.dist-info/entry_points.txt")).read_text()
 
 

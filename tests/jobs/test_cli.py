@@ -12,11 +12,12 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.measure.config import ClipConfig
 from framemill.jobs.cli import JOBS
 from framemill.platform.frozen_config import freeze
+from tests.support.console import START_S
 
 
 def framemill(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "framemill.jobs.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=START_S, check=False)
 
 
 def test_help_lists_every_job() -> None:
@@ -43,9 +44,9 @@ def test_each_job_lists_its_keys_with_defaults_and_loads_nothing_heavy(job: str)
         (["cuarte"], "did you mean curate?"),
         (["curate", "inptu=x", "output=y"], "did you mean input"),
         (["curate", "input=x"], "output"),
-        (["curate", "input=x", "output=y", "select=nothing"], "select=nothing: may be"),
+        (["curate", "input=x", "output=y", "select=nothing"], "select=nothing: must be one of"),
         (["curate", "input=x", "output=y", "workers=many"], "workers=many"),
-        (["curate", "input=x", "output=y", "pack.mode=fast"], "pack.mode=fast: may be"),
+        (["curate", "input=x", "output=y", "pack.mode=fast"], "pack.mode=fast: must be one of"),
         (["train", "data=/nowhere/at/all", "output=y"], "/nowhere/at/all"),
         (["curate", "input=/nowhere/at/all", "output=y"], "input=/nowhere/at/all"),
         (["evaluate", "videos=/nowhere/at/all", "output=y"], "/nowhere/at/all"),

@@ -12,19 +12,22 @@ import pytest
 
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset
+from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.shards import Dataset, Sample, commit_dataset, write_shard
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.status import status_lines
 from framemill.platform.storage import StorageError
 from framemill.platform.writer_lock import LockToken, WriterLock
+from tests.support.console import START_S
 
 
 def test_files(bucket: str, tmp_path: Path) -> None:
     uri = f"{bucket}/deep/x.bin"
-    assert not storage.exists(uri) and storage.stamp(uri) == "" and storage.list_dir(f"{bucket}/deep") == []
+    assert not storage.exists(uri) and storage.change_stamp(uri) == "" and storage.list_dir(f"{bucket}/deep") == []
     storage.write_atomic(uri, b"0123456789")
     assert storage.exists(uri) and storage.size(uri) == 10 and storage.read_range(uri, 3, 4) == b"3456"
-    assert storage.list_tree(bucket) == {"deep/x.bin": storage.stamp(uri)}, "a listing says what asking does"
+    assert storage.list_tree(bucket) == {"deep/x.bin": storage.change_stamp(uri)}, "a listing says what asking does"
     (tmp_path / "y").write_bytes(b"y")
     storage.commit_file(str(tmp_path / "y"), f"{bucket}/deep/y.bin")
     assert not (tmp_path / "y").exists()
@@ -42,7 +45,7 @@ def test_files(bucket: str, tmp_path: Path) -> None:
 def test_what_another_process_writes_is_seen_at_once(bucket: str) -> None:
     assert storage.list_dir(bucket) == []
     program = f"from framemill.platform import storage; storage.write_atomic('{bucket}/new', b'1')"
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=START_S)
     assert storage.list_dir(bucket) == ["new"] and storage.exists(f"{bucket}/new")
 
 
@@ -95,7 +98,9 @@ def test_failures_are_one_line_with_the_uri(bucket: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("trouble", ["credentials", "connection"])
-def test_what_may_succeed_later_says_so(bucket: str, trouble: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_what_may_succeed_later_says_so(
+    bucket: str, trouble: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """In a process of its own: no traceback, exit status 1, and the URI in the line."""
     environment = dict(os.environ, AWS_EC2_METADATA_DISABLED="true", HOME=str(tmp_path))
     if trouble == "credentials":
@@ -103,7 +108,7 @@ def test_what_may_succeed_later_says_so(bucket: str, trouble: str, monkeypatch: 
     else:
         environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
     command = [sys.executable, "-m", "framemill.jobs.cli", "curate", f"input={bucket}/in", f"output={tmp_path}/out"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=START_S)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"framemill: {bucket}/in: ") and trouble[:7] in done.stderr
     assert issubclass(StorageError, OSError) and not (tmp_path / "out").exists()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from framemill.platform.config import TrackingConfig
-from framemill.platform.tracking import Tracker, ensure_schema, quiet_mlflow, tracking_uri
+from framemill.platform.tracking import Tracker, ensure_schema, import_mlflow, tracking_uri
+from tests.support.console import START_S
 
 WRITER = """
 import sys
@@ -21,7 +22,7 @@ with Tracker.open(TrackingConfig(uri=sys.argv[1]), sys.argv[2], "writer", {}) as
 
 
 def test_a_stopped_run_is_taken_up_again(tmp_path: Path) -> None:
-    mlflow = quiet_mlflow()
+    mlflow = import_mlflow()
     output, tracking = str(tmp_path / "out"), TrackingConfig()
     with (
         pytest.raises(RuntimeError),
@@ -50,8 +51,8 @@ def test_processes_share_a_database_whose_schema_exists(tmp_path: Path) -> None:
     Tracker.open(TrackingConfig(uri=uri), str(tmp_path / "first"), "first", {})
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, uri, str(tmp_path / f"out{n}")], stderr=subprocess.PIPE)
-        for n in range(3)
+        for n in range(2)
     ]
     for writer in writers:
-        _, error = writer.communicate(timeout=120)
+        _, error = writer.communicate(timeout=START_S)
         assert writer.returncode == 0, error.decode()

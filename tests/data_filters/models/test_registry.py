@@ -25,8 +25,8 @@ from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.listing import Source, stamp_of
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
-from framemill.platform.config import compose
-from framemill.platform.shards import read_ledger
+from framemill.platform.compose import compose
+from framemill.platform.dataset import read_ledger
 from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import encode_mp4, read_video
 from framemill.platform.writer_lock import WriterLock

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -27,13 +22,15 @@ from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.listing import Source, list_sources, stamp_of
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.shards import read_ledger
 from framemill.platform.status import status_lines
-from framemill.platform.vision.read import Picture
+from framemill.platform.vision.read import DecodedFrame
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, read_video
 from framemill.platform.writer_lock import WriterLock
+from tests.support.console import kill_job_when
+from tests.support.curation_output import read_journal, shard_bytes
 from tests.support.flow_files import closed_form, closed_form_flow, random_raft
 from tests.support.footage import shot
 
@@ -50,13 +47,7 @@ def rows_of(output: Path, name: str = "clips") -> list[dict]:
 
 
 def journal(output: Path) -> list[dict]:
-    file = output / "work" / "journal.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    return [line for line in lines if "scored" in line]
-
-
-def contents(output: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in [output / "index.json", *sorted((output / "shards").iterdir())]}
+    return [entry for entry in read_journal(output) if "scored" in entry]
 
 
 def true_motion(path: Path, clip: dict) -> np.ndarray:
@@ -112,33 +103,25 @@ def test_a_description_ends_with_the_networks_movement(made):
 
 
 def test_one_process_gives_the_bytes_of_two_and_done_work_is_not_done_again(made, footage, configure, network):
-    before, lines = contents(made), len(journal(made))
+    before, lines = shard_bytes(made), len(journal(made))
     words = ("motion.backend=onnx", f"motion.weights={network}", "select.bands.motion.min=6.4")
     curate(configure(footage, made, *words, "workers=1"))
-    assert contents(made) == before and len(journal(made)) == lines
+    assert shard_bytes(made) == before and len(journal(made)) == lines
     one = made.parent / "one"
     curate(configure(footage, one, *words, "workers=1", "models.actors=1"))
-    assert contents(one) == before
+    assert shard_bytes(one) == before
 
 
+@pytest.mark.slow
 def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, network, tmp_path):
     output = tmp_path / "out"
     words = ["motion.backend=onnx", f"motion.weights={network}", "workers=1", "select.bands.motion.min=6.4"]
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "framemill.jobs.cli", "curate", f"input={footage}", f"output={output}", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while sum(line["event"] == "done" for line in journal(output)) < 2:
-        assert driver.poll() is None and time.monotonic() < deadline, "the driver ended before it could be killed"
-        time.sleep(0.01)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    job = ["curate", f"input={footage}", f"output={output}", *words]
+    kill_job_when(job, lambda: sum(line["event"] == "done" for line in journal(output)) >= 2)
     assert not (output / "index.json").exists()
     assert any(line.startswith("scored by motion-") for line in status_lines(str(output)))
     curate(configure(footage, output, *words))
-    assert contents(output) == contents(made)
+    assert shard_bytes(output) == shard_bytes(made)
     done = [line["scored"] for line in journal(output) if line["event"] == "done"]
     assert len(done) == len(set(done)) == 7
     assert {line["attempt"] for line in journal(output)} == {1, 2}
@@ -269,7 +252,7 @@ def test_a_network_sees_the_frames_that_the_filters_see(seed):
     chosen = clip.every(0.5)
     if len(chosen) < 2 and len(times) > 1:
         chosen = [0, len(times) - 1]
-    pictures = [Picture(i, float(time_s), None, (2, 2)) for i, time_s in enumerate(times)]
+    pictures = [DecodedFrame(i, float(time_s), None, (2, 2)) for i, time_s in enumerate(times)]
     assert [one.index for one in every(pictures, 0.5)] == chosen
 
 

@@ -26,10 +26,10 @@ from framemill.data_filters.report.sheets import SHEET_CLIPS, THUMBNAIL_BYTES, c
 from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.listing import Source
 from framemill.data_filters.sources.sidecars import provenance
+from framemill.platform.dataset import read_ledger
 from framemill.platform.frozen_config import freeze
-from framemill.platform.shards import read_ledger
-from framemill.platform.tracking import quiet_mlflow
-from tests.data_filters.conftest import ATTACK, HOSTILE
+from framemill.platform.tracking import import_mlflow
+from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.browser import find_browser
 
 Row = dict[str, Any]
@@ -123,10 +123,10 @@ def test_names_of_files_and_captions_do_nothing(page, attacked):
     assert page.locator("img:not([src^='data:image/jpeg'])").count() == 0
     assert page.locator("[onerror],[onfocus],[autofocus]").count() == 0
     text = page.locator("body").text_content()
-    for name in HOSTILE:
+    for name in ATTACK_NAMES:
         assert name.replace("\u202e", "\\u202e").replace("\x07", "\\u0007") in text
     page.locator('button.step[data-show="kept"]').click()
-    assert ATTACK.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
+    assert ATTACK_CAPTION.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
 
 
 def test_pictures_are_those_of_the_decode_pass(page, attacked):
@@ -164,7 +164,7 @@ def test_it_follows_the_readers_colours(browser, attacked):
 
 
 def test_the_record_holds_the_same_figures(attacked, configure):
-    client = quiet_mlflow().MlflowClient(configure(attacked, attacked).tracking.uri)
+    client = import_mlflow().MlflowClient(configure(attacked, attacked).tracking.uri)
     run = client.get_run((attacked / "mlflow_run.txt").read_text().strip())
     reasons = [(clip["reason"] or "").split(" ")[0] for clip in clips_of(attacked)]
     for name in ("motion", "saturation", "technical"):

@@ -14,7 +14,7 @@ from framemill.data_filters.select.bounds import Rule, lower_bound, quantile, st
 from framemill.data_filters.select.config import Band, SelectConfig, SourceSet
 from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.listing import Source
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.errors import RequestError
 
 few = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=60)

@@ -18,9 +18,9 @@ import torch
 
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.tracking import client_of, tracking_uri
+from framemill.platform.tracking import mlflow_client, tracking_uri
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.loader import Loader
 from framemill.training.model import LinearDiT, rectified_flow
@@ -29,6 +29,7 @@ from framemill.training.run.config import TrainConfig
 from framemill.training.run.deepspeed_engine import checkpoint_classes
 from framemill.training.run.metrics_file import read_lines
 from framemill.training.run.train import train
+from tests.support.console import JOB_S, START_S
 
 STEPS, EVERY = 22, 5
 KEYS = [
@@ -83,7 +84,7 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: No
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     with open(output.parent / "log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + JOB_S
         while step_of(output) < EVERY + 2:
             assert process.poll() is None and time.monotonic() < deadline, (output.parent / "log").read_text()
             time.sleep(0.01)
@@ -100,7 +101,7 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: No
     robber = threading.Thread(target=kill_worker, args=(output, newest.step + 2), daemon=True)
     robber.start()
     assert main(["train", *words(data, output)]) == 0
-    robber.join(1)
+    robber.join(START_S)
     return output, newest.step
 
 
@@ -160,7 +161,7 @@ def test_every_step_is_logged_once(killed: tuple[Path, int]) -> None:
     assert [line["step"] for line in lines_of(output, "train")] == list(range(1, STEPS + 1))
     assert [line["step"] for line in lines_of(output, "eval")] == [0, 6, 12, 18, 22]
     config = config_of(Path("data"), output)
-    client = client_of(tracking_uri(config.tracking, str(output)))
+    client = mlflow_client(tracking_uri(config.tracking, str(output)))
     run = client.get_run((output / "mlflow_run.txt").read_text().strip())
     for name, kind in (("loss", "train"), ("grad_norm", "train"), ("tokens_per_s", "train"), ("loss", "eval")):
         recorded = client.get_metric_history(run.info.run_id, f"{kind}/{name}")
