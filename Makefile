@@ -16,7 +16,7 @@ help:
 	@echo "make test    the tests, without the slow ones; this is what CI runs"
 	@echo "make test-fast  the tests that need no Ray"
 	@echo "make test-all   all tests"
-	@echo "make lint    ruff and mypy, the workflow file, known vulnerabilities of the pinned versions"
+	@echo "make lint    ruff, mypy, house rules, the workflow file, known vulnerabilities of the pinned versions"
 	@echo "make docs    the documentation site, in build/site"
 	@echo "make bench   the benchmarks of tests/bench (minutes)"
 	@echo "make lock    pin the versions anew"
@@ -49,7 +49,8 @@ test-all: setup
 
 lint: setup
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests/house -q
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests/house/test_layout.py tests/house/test_language.py tests/house/test_types.py
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 	if command -v actionlint; then actionlint; else echo "actionlint is not installed: only the schema was checked"; fi
 	$(BIN)/python .ci/audit.py

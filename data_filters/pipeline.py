@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from framemill.data_filters.report.page import ReportSettings
     from framemill.data_filters.report.summary import CurateResult
     from framemill.data_filters.select.bounds import Stage
-    from framemill.data_filters.sources.listing import Source
+    from framemill.data_filters.sources.source import Source
 
 
 def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:

@@ -13,9 +13,9 @@ from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.ledger.source_row import FileFacts
 from framemill.data_filters.measure.clip_rows import clip_rows
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings, SourceFacts
-from framemill.data_filters.sources.archives import ArchiveError
-from framemill.data_filters.sources.listing import Source, fetch_source, is_gone, read_sidecars, stamp_of
+from framemill.data_filters.sources.archive_errors import ArchiveError
 from framemill.data_filters.sources.sidecars import SidecarError, provenance
+from framemill.data_filters.sources.source import Source, fetch_source, is_gone, read_sidecars, source_stamp
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import RetryLater, call_with_retry
@@ -84,7 +84,7 @@ class SourceWorker(PoolWorker):
             reason = Reason(Cause.UNREADABLE, detail="no permission to read it")
         except OSError as error:
             raise RetryLater(f"storage: {error.strerror or error}") from error
-        if (stamp := stamp_of(source.uri)) != source.stamp:
+        if (stamp := source_stamp(source.uri)) != source.stamp:
             raise RetryLater(GONE if is_gone(stamp) else "it changed while it was read")
         if reason:
             return Part(source, None, reason, beside), []
