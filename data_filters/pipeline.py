@@ -50,6 +50,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     from framemill.platform.dataset_commit import finish_commit
     from framemill.platform.dataset_format import committed_index
     from framemill.platform.frozen_config import claim_output, freeze
+    from framemill.platform.tracking import prepare_tracking
     from framemill.platform.writer_lock import WriterLock
 
     config = resolve("curate", CurateConfig, config, keys)
@@ -63,6 +64,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     free = ("sources",) if committed_index(config.output) else ("sources", "selection")
     check_space(config, found)
     claim_output(config, config.output, free)
+    prepare_tracking(config.tracking, config.output)
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         finish_commit(config.output)
         if committed_index(config.output):  # it may have become one just now, of another selection

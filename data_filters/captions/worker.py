@@ -40,7 +40,8 @@ class CaptionWorker(PoolWorker):
         self.model = load_model(captioner, settings)
         self.child = ChildProcess()
 
-    def name(self, item: str) -> str:
+    @staticmethod
+    def name(item: str) -> str:
         """Returns the name of the batch."""
         return str(json.loads(item)["name"])
 
