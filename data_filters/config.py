@@ -40,7 +40,10 @@ CLIP_COLUMNS = (
 @dataclass
 class CurateConfig:
     input: str = key(
-        "", "folder, glob, text file of paths, video, zip of videos; or a URI of one (required, or from)", result=False
+        "",
+        "footage: folder, glob, text file of paths, video, zip or WebDataset tar of videos, or a URI of one; required "
+        "unless from is given",
+        result=False,
     )
     output: str = key(help="folder or URI of the dataset", result=False)
     from_: str = key(
