@@ -29,7 +29,8 @@ FACTS = ("width", "height", "fps")
 """What a clip is, which may have bands like a score."""
 CLIP_COLUMNS = (
     *("key", "source_id", "path", "start_s", "end_s", "first_frame", "frames", "description", "phashes", *FACTS),
-    *("sidecar_caption", "joined_caption", "state", "reason", "caption", "captions", "provenance", "unscored"),
+    *("sidecar_caption", "joined_caption", "state", "caption", "captions", "provenance", "unscored"),
+    *("reason", "cause", "cause_score", "cause_bound", "cause_detail", "duplicate_of"),
     *("thumbnail", "embedding"),
     *("bucket", "aspect_ratio", "seconds", "duration", "in_s", "out_s", "shard", "members"),
 )

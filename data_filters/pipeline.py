@@ -9,12 +9,13 @@ from framemill.platform.errors import FramemillError
 
 if TYPE_CHECKING:
     from framemill.data_filters.ledger.clip_table import ClipTable
+    from framemill.data_filters.ledger.source_row import SourceRow
     from framemill.data_filters.pack.plan import ShardPlan
     from framemill.data_filters.report.figures import Figures
+    from framemill.data_filters.report.page import ReportSettings
     from framemill.data_filters.report.summary import CurateResult
+    from framemill.data_filters.select.bounds import Stage
     from framemill.data_filters.sources.source import Source
-
-Row = dict[str, Any]
 
 
 def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
@@ -36,11 +37,12 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     from framemill.data_filters.captions.captioning import check_captioners, write_captions
     from framemill.data_filters.commit import commit
     from framemill.data_filters.dedup.duplicates import mark_duplicates
+    from framemill.data_filters.ledger.tables import check_conservation
     from framemill.data_filters.models.registry import check_models, model_specs, rules_by_stage
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select.best import keep_best
     from framemill.data_filters.select.join import check_join, join_scores
-    from framemill.data_filters.select.states import build_tables, check_conservation, finish_sources
+    from framemill.data_filters.select.states import build_tables, finish_sources
     from framemill.data_filters.sources.listing import list_sources
     from framemill.data_filters.stages import measure, pack, score
     from framemill.platform import cluster
@@ -79,7 +81,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
         found = [part.source for part in measured.parts]
         stages = rules_by_stage(config, model_specs(config))
         sources, clips = build_tables(measured, config.clip.min_seconds, stages)
-        sources = sorted([*sources, *dropped], key=lambda source: source["path"])
+        sources = sorted([*sources, *dropped], key=lambda source: source.path)
         check_failures(config, sources)
         mark_duplicates(config.dedup, clips)
         keep_best(config.select.best, clips)
@@ -88,10 +90,10 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
         write_captions(config, found, clips, lock.token())
         plans = plan(config, found, clips)
         manifests = pack(config, plans, clips, lock.token())
-        finish_sources(sources, clips)
+        sources = finish_sources(sources, clips)
         check_conservation(sources, clips)
         lock.token().check()
-        figures = write_report(config, measured.parts, sources, clips)
+        figures = write_report(report_settings(config, stages), measured.parts, sources, clips)
         summary = commit(config, sources, clips, plans, manifests)
     track(config, summary, figures)
     return summary
@@ -108,12 +110,12 @@ def check_space(config: CurateConfig, found: list[Source]) -> None:
         check_disk(config.output, need, bytes_free(config.output))
 
 
-def check_failures(config: CurateConfig, sources: list[Row]) -> None:
-    failed = [source for source in sources if source["state"] == "failed"]
+def check_failures(config: CurateConfig, sources: list[SourceRow]) -> None:
+    failed = [source for source in sources if source.state == "failed"]
     if len(failed) > config.max_failed * len(sources):
         raise FramemillError(
             f"curate: {len(failed)} of {len(sources)} sources failed, more than max_failed="
-            f"{config.max_failed:g} allows; the first: {failed[0]['path']}: {failed[0]['reason']}"
+            f"{config.max_failed:g} allows; the first: {failed[0].path}: {failed[0].reason}"
         )
 
 
@@ -125,11 +127,28 @@ def plan(config: CurateConfig, sources: list[Source], clips: ClipTable) -> list[
 
     def planned(row: int) -> ClipPlan:
         clip = clips[row]
-        source = where[clip["path"]]
+        source = where[clip.path]
         return plan_clip(clip, source.uri, source.stamp, config.pack, config.scores)
 
     kept = [row for row, state in enumerate(clips.column("state")) if state == "kept"]
     return plan_shards(ClipPlans(planned, kept), config.pack.samples_per_shard)
+
+
+def report_settings(config: CurateConfig, stages: list[Stage]) -> ReportSettings:
+    """What the report shows of the config."""
+    from framemill.data_filters.from_dataset import measured_dataset
+    from framemill.data_filters.report.page import ReportSettings
+    from framemill.platform.frozen_config import digest
+
+    return ReportSettings(
+        config.output,
+        digest(config),
+        measured_dataset(config),
+        config.scores,
+        config.select.bands,
+        config.clip.min_seconds,
+        stages,
+    )
 
 
 def track(config: CurateConfig, summary: CurateResult, figures: Figures) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.filters.registry import score_columns
 from framemill.data_filters.from_dataset import find_sources
-from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources, PartCollector
-from framemill.data_filters.ledger.parts import PARTS, clips_schema, holds_others, read_columns
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.measured import MeasuredSources, PartCollector
+from framemill.data_filters.ledger.parts import PARTS, holds_other_sources, read_part
+from framemill.data_filters.ledger.schema import clips_schema
+from framemill.data_filters.ledger.source_row import SourceRow, excluded_row
 from framemill.data_filters.measure.messages import MeasureSettings
 from framemill.data_filters.measure.worker import SourceWorker
 from framemill.data_filters.models.registry import actor_count, model_specs, pass_filters, rules_by_stage
@@ -29,19 +32,19 @@ from framemill.platform.writer_lock import LockToken
 Row = dict[str, Any]
 
 
-def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tuple[MeasuredSources, list[Row]]:
+def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tuple[MeasuredSources, list[SourceRow]]:
     """What is measured of the sources that are not dropped, and the rows of those that are; only sources without a
     part, or changed since, are decoded."""
     # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
-    if holds_others(config.output, found):
+    if holds_other_sources(config.output, found):
         raise RequestError(
             f"input={config.input}: output={config.output} holds the measurements of other sources; "
             "choose another output"
         )
     storage.make_dirs(storage.join(config.output, PARTS))
-    sources, dropped = exclude_sources(found, config.drop)
-    gathered = PartCollector(clips_schema(score_columns(pass_filters(config)), verdicts=False))
-    todo = [source for source in sources if not gathered.add(read_columns(config.output, source))]
+    sources, excluded = exclude_sources(found, config.drop)
+    gathered = PartCollector(clips_schema(score_columns(pass_filters(config)), states=False))
+    todo = [source for source in sources if not gathered.add(read_part(config.output, source))]
     settings = MeasureSettings(
         config.clip.min_seconds,
         config.clip.max_seconds,
@@ -52,8 +55,8 @@ def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tupl
     arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
     run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])
     for source in todo:
-        gathered.add(read_columns(config.output, source))
-    return gathered.measured(), dropped
+        gathered.add(read_part(config.output, source))
+    return gathered.measured(), [excluded_row(one.path, one.provenance, one.exclusion) for one in excluded]
 
 
 def score(config: CurateConfig, measured: MeasuredSources, token: LockToken) -> MeasuredSources:
@@ -113,6 +116,6 @@ def pack(config: CurateConfig, plans: list[ShardPlan], clips: ClipTable, token: 
     manifests = [manifest for one in plans if (manifest := read_manifest(config.output, one)) is not None]
     failed = {key: reason for manifest in manifests for key, reason in manifest.failed.items()}
     for clip in clips:
-        if clip["key"] in failed:
-            clip["state"], clip["reason"] = "failed", failed[clip["key"]]
+        if reason := failed.get(clip.key):
+            clip.reject("failed", reason)
     return manifests

@@ -11,6 +11,7 @@ from framemill.data_filters.captions import MODELS
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
 from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.choose import Answers, settle_captions, to_ask
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.platform import storage
 from framemill.platform.errors import PendingError, RequestError
 from framemill.platform.progress import progress, say
@@ -54,7 +55,7 @@ def write_captions(config: CurateConfig, sources: list[Source], clips: Sequence[
             rejected.update(settle_captions(clip, config.captions, answers, config.caption)[:1])
     if rejected:
         told = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
-        without = sum((clip["reason"] or "").startswith("caption: ") for clip in kept)
+        without = sum(clip["reason"] is not None and clip["reason"].cause is Cause.CAPTION for clip in kept)
         say(
             f"curate: the preferred caption of {rejected.total()} of {len(kept)} clips was rejected ({told}); "
             f"{without} were filtered for it, the others took their next one"
@@ -97,7 +98,8 @@ def ask_model(
     failed, reasons = ask_pool(config, name, folder, asked, token)
     for clip in todo:
         if clip["key"] in failed:
-            clip.update(state="failed", reason=failed[clip["key"]])
+            reason = Reason(Cause.UNREADABLE_FOR_CAPTION, detail=failed[clip["key"]])
+            clip.update(state="failed", reason=reason)
     given = recorded(config, name)
     # What counts is what is recorded, not what the workers said of it.
     if left := waiting(given):
@@ -124,7 +126,7 @@ def recorded(config: CurateConfig, name: str) -> dict[str, list[Answer]]:
 def ask_pool(
     config: CurateConfig, name: str, folder: str, asked: list[Row], token: LockToken
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Has the workers ask about all clips; by key, why some cannot be read, and why some got no answer.
+    """Has the workers ask about all clips; by key, the errors of those that cannot be read, and why some got no answer.
 
     Raises:
         RequestError: the model answers no such request.

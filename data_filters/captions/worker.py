@@ -13,7 +13,7 @@ from framemill.data_filters.captions.answer_store import AnswerFile
 from framemill.data_filters.captions.base import Answer, NoAnswer
 from framemill.data_filters.captions.choose import accepted
 from framemill.data_filters.captions.config import CaptionConfig
-from framemill.data_filters.ledger.parts import log_event
+from framemill.data_filters.ledger.event_log import log_event
 from framemill.data_filters.measure.worker import GONE
 from framemill.data_filters.sources.source import fetch_source, is_gone, source_stamp
 from framemill.platform import storage
@@ -117,7 +117,7 @@ class Batch:
         except RetryLater as error:
             self.pending[clip["key"]] = str(error)
         except (VideoError, ChildCrashed) as error:
-            self.failed[clip["key"]] = f"could not be read for its caption: {error}"
+            self.failed[clip["key"]] = str(error)
         return None
 
     async def ask_about_clip(self, clip: Row, frames: list[bytes]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from framemill.data_filters.filters.clip_frames import ClipFrames, small_size
 from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.measure.describe import describe
 from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings, SourceFacts
@@ -40,11 +41,11 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
         info = probe(path)
     except VideoError as error:
         yield SourceFacts(source_id)
-        yield Ended(str(error))
+        yield Ended(Reason(Cause.UNREADABLE, detail=str(error)))
         return
     yield SourceFacts(source_id, info)
     if settings.screen is not None and (hopeless := keyframe_prefilter(path, info, settings.screen)) is not None:
-        yield Ended(hopeless, screened=True)
+        yield Ended(Reason(Cause.PREFILTERED, detail=hopeless))
         return
     frame_rate = FrameRateMonitor(info.tick_s)
     filters = [FILTERS[name].load() for name in settings.filters]
@@ -73,7 +74,7 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
             for clip in splitter.push(Frame(picture.index, picture.time_s, small)):
                 yield measured(clip)
     except VideoError as error:
-        reason = str(error)
+        reason = Reason(Cause.UNREADABLE, detail=str(error))
     for clip in splitter.finish():
         yield measured(clip)
     yield Ended(reason, fps_varies=frame_rate.is_variable)

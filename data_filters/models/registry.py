@@ -154,10 +154,10 @@ def rules_by_stage(config: CurateConfig, done: list[ModelSpec]) -> list[Stage]:
 
     So what the pass rejects is rejected by the pass, and needs no network's score.
     """
-    from framemill.data_filters.select.bounds import banded, stage_rules
+    from framemill.data_filters.select.bounds import scores_with_bands, stage_rules
 
     by_models = [column for spec in model_specs(config) for column in spec.columns]
-    scores = banded(config.select)
+    scores = scores_with_bands(config.select)
     stages = [[score for score in scores if score not in by_models]]
     stages += [[score for score in spec.columns if score in scores] for spec in done]
     return [stage_rules(config.select, names, config.join.columns) for names in stages]

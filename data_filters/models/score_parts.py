@@ -12,8 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.ledger.clip_table import MeasuredSources, with_column
-from framemill.data_filters.ledger.parts import VECTOR, part_name, read_ipc
+from framemill.data_filters.ledger import format_v1
+from framemill.data_filters.ledger.clip_table import with_column
+from framemill.data_filters.ledger.measured import MeasuredSources
+from framemill.data_filters.ledger.parts import part_name, read_ipc
+from framemill.data_filters.ledger.reasons import REASON_TYPE, reason_structs, reasons_from_structs
+from framemill.data_filters.ledger.schema import VECTOR
 from framemill.data_filters.models.registry import ModelSpec
 from framemill.data_filters.select.bounds import Stage
 from framemill.data_filters.select.states import build_tables
@@ -46,8 +50,8 @@ def score_work(measured: MeasuredSources, min_seconds: float, stages: list[Stage
     """The clips that nothing known so far rejects, by source: no duplicate's, and none that failed."""
     by_path: dict[str, list[Row]] = {}
     for clip in build_tables(measured, min_seconds, stages)[1]:
-        if clip["state"] == "kept":
-            by_path.setdefault(clip["path"], []).append({name: clip[name] for name in CLIP_FACTS})
+        if clip.state == "kept":
+            by_path.setdefault(clip.path, []).append({name: clip[name] for name in CLIP_FACTS})
     sources = (part.source for part in measured.parts)
     return [ScoreWork(source, by_path[source.path]) for source in sources if source.path in by_path]
 
@@ -58,10 +62,11 @@ def folder_of(output: str, spec: ModelSpec) -> str:
 
 def write_scores(output: str, spec: ModelSpec, source: Source, rows: list[Row]) -> None:
     """Commits the rows of a source's clips: `key`, `unscored` (why there are no scores, or None), and the columns."""
-    text = [("key", pa.string()), ("unscored", pa.string())]
+    fixed = [("key", pa.string()), ("unscored", REASON_TYPE)]
     numbers = [(name, pa.float64()) for name in spec.columns]
     vectors = [(name, VECTOR) for name in spec.vectors]
-    schema = pa.schema([*text, *numbers, *vectors])
+    schema = pa.schema([*fixed, *numbers, *vectors])
+    rows = [{**row, "unscored": row["unscored"] and row["unscored"].to_dict()} for row in rows]
     table = pa.Table.from_pylist(rows, schema.with_metadata({"framemill": source.to_json()}))
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema) as writer:
@@ -74,7 +79,15 @@ def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Row]
     table = read_ipc(storage.join(folder_of(output, spec), part_name(work.source)))
     if table is None or Source.from_json(table.schema.metadata[b"framemill"].decode()).stamp != work.source.stamp:
         return None
-    rows = {row["key"]: as_arrays(row, spec.vectors) for row in table.to_pylist()}
+    unscored = table["unscored"]
+    # Format version 1 has sentences here.
+    old = pa.types.is_string(unscored.type)
+    reasons = [format_v1.clip_reason("failed", text) for text in unscored.to_pylist()] if old else None
+    reasons = reasons if reasons is not None else reasons_from_structs(unscored)
+    rows = {
+        row["key"]: as_arrays({**row, "unscored": reason}, spec.vectors)
+        for row, reason in zip(table.to_pylist(), reasons, strict=True)
+    }
     return rows if all(clip["key"] in rows for clip in work.clips) else None
 
 
@@ -94,8 +107,8 @@ def with_scores(measured: MeasuredSources, spec: ModelSpec, scored: dict[str, Ro
         table = with_column(table, name, pa.array([row.get(name) for row in rows], pa.float64()))
     for name in spec.vectors:
         table = with_column(table, name, pa.array([row.get(name) for row in rows], VECTOR))
-    unscored = pa.array([row.get("unscored") for row in rows], pa.string())
-    before = table["unscored"] if "unscored" in table.column_names else pa.nulls(len(rows), pa.string())
+    unscored = reason_structs([row.get("unscored") for row in rows])
+    before = table["unscored"] if "unscored" in table.column_names else pa.nulls(len(rows), REASON_TYPE)
     table = with_column(table, "unscored", pc.coalesce(before, unscored))
     if "motion" in spec.columns:
         from framemill.data_filters.measure.describe import with_movement

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from framemill.data_filters.ledger.parts import log_event
+from framemill.data_filters.ledger.event_log import log_event
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.measure.decode_pass import DECIMALS
 from framemill.data_filters.measure.worker import GONE
 from framemill.data_filters.models.registry import SCORERS, ModelSpec
@@ -74,8 +75,8 @@ class ModelWorker(PoolWorker):
         try:
             views = call_with_retry(self.child, look.function, path, *look.arguments, timeout=self.timeout_s)
         except (VideoError, ChildCrashed) as error:
-            return {**row, "unscored": f"could not be read again: {error}"}
+            return {**row, "unscored": Reason(Cause.UNREADABLE_FOR_SCORES, detail=str(error))}
         scores = self.scorer.score(views)
         if not all(np.all(np.isfinite(value)) for value in scores.values()):
-            return {**row, "unscored": f"{self.spec.scorer}: the network gave no number"}
+            return {**row, "unscored": Reason(Cause.NOT_FINITE, self.spec.scorer)}
         return row | {name: np.round(value, DECIMALS).tolist() for name, value in scores.items()}

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from framemill.data_filters.ledger.parts import log_event
+from framemill.data_filters.ledger import format_v1
+from framemill.data_filters.ledger.event_log import log_event
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import SPLIT, ClipPlan, ShardPlan
 from framemill.data_filters.sources.source import fetch_source, is_gone, source_stamp
@@ -22,7 +24,6 @@ from framemill.platform.vision.probe import VideoError
 from framemill.platform.writer_lock import LockToken
 
 MANIFESTS = "work/shards"
-NOT_PACKED = "could not be packed"
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,13 @@ class ShardManifest:
     """A finished shard, and the clips that could not be packed into it with the reason."""
 
     info: ShardInfo
-    failed: dict[str, str]
+    failed: dict[str, Reason]
     cuts: dict[str, dict[str, Any]]
     """By key, what each clip became: its size, frames, rate and duration, and where it lies in its mp4."""
 
     def to_json(self) -> bytes:
-        values = {"info": json.loads(self.info.to_json()), "failed": self.failed, "cuts": self.cuts}
+        failed = {key: reason.to_dict() for key, reason in self.failed.items()}
+        values = {"info": json.loads(self.info.to_json()), "failed": failed, "cuts": self.cuts}
         return json.dumps(values, sort_keys=True).encode()
 
 
@@ -50,7 +52,12 @@ def read_manifest(output: str, plan: ShardPlan) -> ShardManifest | None:
         return None
     values = json.loads(storage.read_bytes(uri))
     info = ShardInfo.from_json(json.dumps(values["info"]).encode())
-    return ShardManifest(info, values["failed"], values["cuts"])
+    failed = {
+        # Format version 1 has sentences here.
+        key: format_v1.packing_reason(reason) if isinstance(reason, str) else Reason.from_dict(reason)
+        for key, reason in values["failed"].items()
+    }
+    return ShardManifest(info, failed, values["cuts"])
 
 
 class ShardWorker(PoolWorker):
@@ -81,7 +88,7 @@ class ShardWorker(PoolWorker):
         """Raises Later or StorageError where it may succeed another time."""
         self.token.check()
         log_event(self.output, event="start", shard=plan.name, attempt=self.token.attempt)
-        failed: dict[str, str] = {}
+        failed: dict[str, Reason] = {}
         cuts: dict[str, dict[str, Any]] = {}
         taken: list[str] = []
         samples = self.samples(plan, failed, cuts, taken)
@@ -92,7 +99,7 @@ class ShardWorker(PoolWorker):
         log_event(self.output, event="done", shard=plan.name, attempt=self.token.attempt, taken=len(taken), cut=cut)
 
     def samples(
-        self, plan: ShardPlan, failed: dict[str, str], cuts: dict[str, dict[str, Any]], taken: list[str]
+        self, plan: ShardPlan, failed: dict[str, Reason], cuts: dict[str, dict[str, Any]], taken: list[str]
     ) -> Iterator[Sample]:
         """The samples of a shard in order, noted in `cuts`; a clip that cannot be packed goes into `failed` instead.
         The keys of those that were not cut anew go into `taken`."""
@@ -109,7 +116,7 @@ class ShardWorker(PoolWorker):
                         try:
                             found = self.cut(path, clip)
                         except (VideoError, ChildCrashed) as error:
-                            failed[clip.key] = f"{NOT_PACKED}: {error}"
+                            failed[clip.key] = Reason(Cause.NOT_PACKED, detail=str(error))
                             continue
                     mp4, cut = found
                     # Checked before each clip too: a driver that is gone may have a successor packing this shard.

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger.clip_table import MeasuredSources, with_column
+from framemill.data_filters.ledger.clip_table import with_column
+from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from framemill.platform.progress import say
