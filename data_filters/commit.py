@@ -10,7 +10,6 @@ import pyarrow as pa
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.parts import SOURCES_SCHEMA, clips_schema
-from framemill.data_filters.models.registry import vector_columns
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.versions import VERSIONS, with_version
 from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest
@@ -40,7 +39,7 @@ def commit(
         samples=pa.Table.from_pylist(samples, samples_schema(config.scores)),
         ledger={
             "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
-            "clips": clips.to_table(clips_schema(config.scores, vector_columns(config))),
+            "clips": clips.to_table(clips_schema(config.scores, config.vectors)),
         },
         totals=summary.totals(),
         beside=lambda index: {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import List
+from typing import TYPE_CHECKING, List
 
-from framemill.data_filters.captions import CAPTIONERS, WRITTEN
 from framemill.data_filters.captions.config import CaptionConfig
+from framemill.data_filters.captions.registry import CAPTIONERS, TEXT_CAPTIONERS
 from framemill.data_filters.dedup.config import DedupConfig
-from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.filters.registry import FILTERS, score_columns
 from framemill.data_filters.measure.config import ClipConfig, ScreenConfig
+from framemill.data_filters.models.base import ModelSpec
 from framemill.data_filters.models.config import (
     AestheticConfig,
     ClassifierConfig,
@@ -18,12 +20,15 @@ from framemill.data_filters.models.config import (
     MotionConfig,
     TextOverlayConfig,
 )
-from framemill.data_filters.models.registry import advice_on, score_columns_of, vector_columns
+from framemill.data_filters.models.registry import SCORERS, advice_on, enabled_specs
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.select.config import JoinConfig, SelectConfig
 from framemill.data_filters.sources.config import DropConfig
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
+
+if TYPE_CHECKING:
+    from framemill.data_filters.select.bounds import Stage
 
 FACTS = ("width", "height", "fps")
 """What a clip is, which may have bands like a score."""
@@ -49,7 +54,7 @@ class CurateConfig:
     drop: DropConfig = key(DropConfig, role="sources")
     clip: ClipConfig = key(ClipConfig)
     screen: ScreenConfig = key(ScreenConfig)
-    filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
+    filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=FILTERS.names)
     motion: MotionConfig = key(MotionConfig)
     aesthetic: AestheticConfig = key(AestheticConfig)
     dover: DoverConfig = key(DoverConfig)
@@ -64,7 +69,10 @@ class CurateConfig:
         False, "only show what each bound would drop (calibrate.json, .png); nothing is packed", result=False
     )
     captions: List[str] = key(
-        lambda: list(WRITTEN), "captioners in order of preference", choices=CAPTIONERS, role="selection"
+        lambda: list(TEXT_CAPTIONERS),
+        "captioners in order of preference",
+        choices=CAPTIONERS.names,
+        role="selection",
     )
     caption: CaptionConfig = key(CaptionConfig, role="selection")
     pack: PackConfig = key(PackConfig, role="selection")
@@ -108,7 +116,7 @@ class CurateConfig:
 
     def validate_scores(self) -> None:
         """Whether all scores that selection names are known; with `from`, once its dataset's keys are taken over."""
-        measured = [*score_columns_of(self), *vector_columns(self)]
+        measured = [*self.measured_scores, *self.vectors]
         for column in self.join.columns:
             if column in measured or column in CLIP_COLUMNS:
                 raise RequestError(f"join.columns={column}: a clip has that already; give the column another name")
@@ -128,6 +136,41 @@ class CurateConfig:
                 raise RequestError(f"{at}: nothing measures {score}; {advice_on(score, known)}")
 
     @property
+    def model_specs(self) -> list[ModelSpec]:
+        """The scorers that are on, in the order in which they run."""
+        return enabled_specs({name: getattr(self, name) for name in SCORERS}, self.models)
+
+    @property
+    def pass_filters(self) -> list[str]:
+        """The filters of the decode pass: those whose columns no network measures in their stead."""
+        networks = {spec.scorer for spec in self.model_specs}
+        return [name for name in self.filters if name not in networks]
+
+    @property
+    def measured_scores(self) -> list[str]:
+        """The columns of the scores that are measured, those of filters first."""
+        columns = [*score_columns(self.filters), *(column for spec in self.model_specs for column in spec.columns)]
+        return list(dict.fromkeys(columns))
+
+    @property
     def scores(self) -> list[str]:
-        """The columns of scores that every clip has, measured and joined."""
-        return [*score_columns_of(self), *self.join.columns]
+        """The columns of the scores of every clip, measured and joined."""
+        return [*self.measured_scores, *self.join.columns]
+
+    @property
+    def vectors(self) -> list[str]:
+        """The columns of embeddings that are measured."""
+        return [column for spec in self.model_specs for column in spec.vectors]
+
+    def rules_by_stage(self, done: Sequence[ModelSpec]) -> list[Stage]:
+        """Returns the rules for the scores known once these scorers are done: of the decode pass, then of each scorer.
+
+        What the decode pass rejects needs no score of a network.
+        """
+        from framemill.data_filters.select.bounds import banded, stage_rules
+
+        by_networks = {column for spec in self.model_specs for column in spec.columns}
+        scores = banded(self.select)
+        stages = [[score for score in scores if score not in by_networks]]
+        stages += [[score for score in spec.columns if score in scores] for spec in done]
+        return [stage_rules(self.select, names, self.join.columns) for names in stages]

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.captions import MODELS
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
 from framemill.data_filters.captions.checks import problem
 from framemill.data_filters.captions.choose import caption_of
+from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.report.figures import limits_of, score_names
 from framemill.data_filters.select.states import SLACK_S
@@ -147,7 +147,7 @@ def caption_lines(path: str, config: CurateConfig, clip: Row, sample: Row | None
         return
     answers: dict[str, dict[str, list[Any]]] = {}
     for name in config.captions:
-        if name in MODELS:
+        if CAPTIONERS[name].model:
             try:
                 folders = [answers_folder(place, name, config.caption) for place in (config.from_, path) if place]
             except RequestError as error:

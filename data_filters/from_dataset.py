@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import MeasuredSources, PartCollector
 from framemill.data_filters.ledger.parts import FACT_FIELDS, Part, clips_schema, part_from, part_uri, read_ipc
-from framemill.data_filters.models.registry import model_specs, rules_by_stage, score_columns_of, vector_columns
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.worker import NOT_PACKED
 from framemill.data_filters.select.states import NO_CLIP, NOT_JOINED, UNMEASURED, build_tables
@@ -103,10 +102,10 @@ def require_scores(config: CurateConfig, measured: MeasuredSources) -> None:
     Raises:
         RequestError: there are such clips.
     """
-    specs = model_specs(config)
+    specs = config.model_specs
     if not specs or not measured.clips.num_rows:
         return
-    clips = build_tables(measured, config.clip.min_seconds, rules_by_stage(config, []))[1]
+    clips = build_tables(measured, config.clip.min_seconds, config.rules_by_stage([]))[1]
     unscored = np.array([state == "kept" for state in clips.column("state")])
     missing = [np.isnan(clips.column(name)) for spec in specs for name in spec.columns]
     without = np.flatnonzero(unscored & np.any(missing, axis=0))
@@ -119,7 +118,7 @@ def require_scores(config: CurateConfig, measured: MeasuredSources) -> None:
 
 def clips_of(config: CurateConfig, paths: list[str]) -> pa.Table:
     """The clips table of those sources, with its verdicts."""
-    measured = clips_schema(score_columns_of(config), vector_columns(config)).names
+    measured = clips_schema(config.measured_scores, config.vectors).names
     uri = storage.join(config.from_, "ledger", "clips.parquet")
     table = read_table(uri, [name for name in measured if name != "caption"])
     return table.filter(pc.is_in(table["path"], pa.array(paths, pa.string())))
@@ -146,7 +145,7 @@ def part_from_row(row: Row, told: set[str]) -> Part:
 def as_measured(clips: pa.Table, config: CurateConfig) -> pa.Table:
     """The clips without their verdicts, but for what kept a network from scoring them."""
     plain = clips.drop_columns(["state", "reason"])
-    if not model_specs(config):
+    if not config.model_specs:
         return plain
     others = pc.match_substring_regex(clips["reason"], f"^{NOT_PACKED}|{UNMEASURED}$|{NOT_JOINED}$")
     kept_from = pc.and_(pc.equal(clips["state"], "failed"), pc.invert(others))

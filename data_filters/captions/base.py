@@ -17,10 +17,6 @@ class Answer:
     """Why it stopped, in OpenAI's words: "stop", "length" (cut off), "content_filter"."""
 
 
-class NoAnswer(Exception):
-    """The model gave none, and may another time. The message says what happened."""
-
-
 class CaptionModel(Protocol):
     """Open (`async with`) while it is asked; a worker asks it about several clips at once."""
 
@@ -33,7 +29,7 @@ class CaptionModel(Protocol):
         wanted then, where 0 asks for the likeliest.
 
         Raises:
-            NoAnswer: it may succeed another time.
+            RetryLater: the model gave no answer, and may give one later.
             RequestError: no clip would be answered: the model, its address or its key is wrong.
         """
         ...

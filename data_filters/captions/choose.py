@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
-from framemill.data_filters.captions import MODELS, WRITTEN
 from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.checks import problem
 from framemill.data_filters.captions.config import CaptionConfig
+from framemill.data_filters.captions.registry import CAPTIONERS
 
 Row = MutableMapping[str, Any]
 Answers = dict[str, dict[str, list[Answer]]]
@@ -29,7 +29,7 @@ def accepted(answers: list[Answer], settings: CaptionConfig) -> tuple[str | None
 
 def written(clip: Row, name: str, settings: CaptionConfig) -> tuple[str | None, str | None]:
     """The same of a captioner that reads the clip's row. A sidecar is somebody's own words: their length is free."""
-    text = one_line(WRITTEN[name](clip) or "")
+    text = one_line(CAPTIONERS.load(name)(clip) or "")
     if text and name == "sidecar" and settings.check_sidecars:
         reason = problem(text, "stop", 0, settings.max_words)
         return (None, reason) if reason else (text, None)
@@ -49,7 +49,7 @@ def to_ask(clip: Row, captioners: list[str], name: str, answers: Answers, settin
 
 def caption_of(clip: Row, name: str, answers: Answers, settings: CaptionConfig) -> tuple[str | None, str | None]:
     """(text, None), (None, why it was rejected), or (None, None) where the captioner has nothing to say."""
-    if name in MODELS:
+    if CAPTIONERS[name].model:
         return accepted(answers.get(name, {}).get(clip["key"], []), settings)
     return written(clip, name, settings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, List
 
-from framemill.data_filters.captions import CAPTIONERS
+from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.platform.config import key
 from framemill.platform.errors import RequestError
 

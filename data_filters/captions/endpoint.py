@@ -17,10 +17,11 @@ from typing import Any
 
 import aiohttp
 
-from framemill.data_filters.captions.base import Answer, NoAnswer
+from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.checks import FILTERED_BY_SERVER
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.platform.errors import RequestError
+from framemill.platform.retry import RetryLater
 
 LONGEST_WAIT_S = 60.0
 LONGEST_ASKED_WAIT_S = 300.0
@@ -71,7 +72,7 @@ class Endpoint:
                 return Answer(key, text, finish)
             except Busy as error:
                 if attempt == self.settings.attempts:
-                    raise NoAnswer(f"{error}, {attempt} times") from error
+                    raise RetryLater(f"{error}, {attempt} times") from error
                 await asyncio.sleep(max(error.wait_s, backoff_s(self.settings.backoff_s, key, attempt)))
         raise AssertionError("unreachable")
 

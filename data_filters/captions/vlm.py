@@ -6,9 +6,10 @@ import asyncio
 import io
 from typing import Any
 
-from framemill.data_filters.captions.base import Answer, NoAnswer
+from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.platform.errors import RequestError
+from framemill.platform.retry import RetryLater
 
 ANOTHER = 0.7
 """Temperature of a second answer: the likeliest one was found wanting."""
@@ -72,7 +73,7 @@ class TransformersVlm:
             with torch.inference_mode():
                 tokens = self.model.generate(**inputs, max_new_tokens=self.settings.max_tokens, **chance)
         except torch.OutOfMemoryError as error:
-            raise NoAnswer("the GPU's memory ran out; lower caption.frames or caption.max_side") from error
+            raise RetryLater("the GPU's memory ran out; lower caption.frames or caption.max_side") from error
         said = tokens[0, inputs["input_ids"].shape[1] :]
         text = self.processor.decode(said, skip_special_tokens=True)
         ended = said[-1:].tolist() in [[end] for end in self.end_tokens()]

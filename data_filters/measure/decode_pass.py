@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from framemill.data_filters.filters.clip_frames import ClipFrames, small_size
-from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.filters.registry import SCORE_DECIMALS, load_filter
 from framemill.data_filters.measure.describe import describe
 from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings, SourceFacts
@@ -20,8 +20,6 @@ from framemill.platform.vision.read import Frame, iter_pictures
 from framemill.platform.vision.shrink import shrink
 from framemill.platform.vision.video import VideoError, probe
 
-DECIMALS = 6
-"""Times and scores are rounded before anything is decided from them."""
 THUMBNAIL_WIDTH = 160
 
 
@@ -47,19 +45,19 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
         yield Ended(hopeless, screened=True)
         return
     pace = Pace(info.tick_s)
-    filters = [FILTERS[name].load() for name in settings.filters]
+    filters = [load_filter(name) for name in settings.filters]
     splitter = Splitter(info.fps, info.width, info.height, settings.min_seconds, settings.max_seconds, settings.trim_s)
 
     def measured(clip: ClipFrames) -> MeasuredClip:
-        scores = {name: round(value, DECIMALS) for f in filters for name, value in f.score(clip).items()}
+        scores = {name: round(value, SCORE_DECIMALS) for f in filters for name, value in f.score(clip).items()}
         return MeasuredClip(
-            start_s=round(float(clip.times[0]), DECIMALS),
-            end_s=round(clip.end_s, DECIMALS),
+            start_s=round(float(clip.times[0]), SCORE_DECIMALS),
+            end_s=round(clip.end_s, SCORE_DECIMALS),
             first_frame=clip.first_frame,
             frames=len(clip.frames),
             width=clip.width,
             height=clip.height,
-            fps=round(info.fps, DECIMALS),
+            fps=round(info.fps, SCORE_DECIMALS),
             scores=scores,
             description=describe(clip, scores),
             phashes=b"".join(phash(clip.bars.inside(frame)) for frame in clip.samples),

@@ -8,14 +8,15 @@ import time
 from framemill.data_filters.ledger.parts import Part, clip_rows, fact_columns, log_event, read_part, write_part
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings, SourceFacts
 from framemill.data_filters.sources.archives import ArchiveError
-from framemill.data_filters.sources.listing import Source, fetch_source, is_gone, read_sidecars, stamp_of
+from framemill.data_filters.sources.listing import Source, fetch_source, read_sidecars
 from framemill.data_filters.sources.sidecars import SidecarError, provenance
+from framemill.data_filters.sources.unchanged import require_unchanged
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
-from framemill.platform.retry import RetryLater, call_with_retry
+from framemill.platform.retry import call_with_retry, retry_storage_errors
 from framemill.platform.storage import LockToken
 
-GONE = "it is no longer there"
+_DECODE_PASS = "framemill.data_filters.measure.decode_pass:measure_source"
 
 
 class SourceWorker(PoolWorker):
@@ -52,38 +53,29 @@ class SourceWorker(PoolWorker):
         """The part of a source, read to its end or failed for good.
 
         Raises:
-            Later: a time limit, storage, or a signal from outside; or the file changed meanwhile.
+            RetryLater: the decoder timed out or was killed from outside, storage did not answer, or the file changed
+                since it was listed.
         """
         beside = provenance()
         reason = ""
-        try:
-            caption, beside = read_sidecars(source.uri)
-            with fetch_source(source.uri) as path:
-                items = call_with_retry(
-                    self.child,
-                    "framemill.data_filters.measure.decode_pass:measure_source",
-                    path,
-                    self.settings,
-                    timeout=self.timeout_s,
-                )
-        except (ArchiveError, SidecarError) as error:
-            reason = str(error)
-        except ChildCrashed as error:
-            reason = f"the decoder crashed twice: {error}"
-        except FileNotFoundError as error:
-            raise RetryLater(GONE) from error
-        except PermissionError:
-            reason = "no permission to read it"
-        except OSError as error:
-            raise RetryLater(f"storage: {error.strerror or error}") from error
-        if (stamp := stamp_of(source.uri)) != source.stamp:
-            raise RetryLater(GONE if is_gone(stamp) else "it changed while it was read")
+        with retry_storage_errors():
+            try:
+                caption, beside = read_sidecars(source.uri)
+                with fetch_source(source.uri) as path:
+                    items = call_with_retry(self.child, _DECODE_PASS, path, self.settings, timeout=self.timeout_s)
+            except (ArchiveError, SidecarError) as error:
+                reason = str(error)
+            except ChildCrashed as error:
+                reason = f"the decoder crashed twice: {error}"
+            except PermissionError:
+                reason = "no permission to read it"
+        require_unchanged(source)
         if reason:
             return Part(source, None, reason, beside, [])
         facts, ended = items[0], items[-1]
         assert isinstance(facts, SourceFacts) and isinstance(ended, Ended)
-        clips = [item for item in items if isinstance(item, MeasuredClip)]
-        rows = clip_rows(source, facts.source_id, caption, clips)
+        rows = clip_rows(
+            source, facts.source_id, caption, [item for item in items if isinstance(item, MeasuredClip)]
+        )
         columns = fact_columns(facts.video, ended.fps_varies)
-        told = (facts.source_id, ended.reason, beside)
-        return Part(source, *told, rows, screened=ended.screened, facts=columns)
+        return Part(source, facts.source_id, ended.reason, beside, rows, screened=ended.screened, facts=columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
 from framemill.data_filters.models.views import LOOK_S, Views, sampled
 from framemill.platform.errors import RequestError
 from framemill.platform.vision.clip_embedder import AestheticHead, ClipEmbedder
@@ -27,14 +27,12 @@ class Aesthetic:
                 f"{keys.head}: takes embeddings of {self.head.width} numbers; {keys.network} gives {self.clip.width}"
             )
 
-    def look(self, clip: Row) -> FrameRequest:
-        return sampled(clip, LOOK_S, self.clip.size(clip["width"], clip["height"]))
+    def frame_request(self, clip: ScorableClip) -> FrameRequest:
+        return sampled(clip, LOOK_S, self.clip.size(clip.width, clip.height))
 
     def score(self, views: Views) -> Scores:
         batches = [self.clip(views.pictures[i : i + self.batch]) for i in range(0, len(views.pictures), self.batch)]
         embeddings = np.concatenate(batches).astype(np.float64)
         middle = embeddings.mean(axis=0)
-        return {
-            "aesthetic": float(self.head(embeddings).mean()),
-            "embedding": (middle / np.linalg.norm(middle)).tolist(),
-        }
+        unit = middle / np.linalg.norm(middle)
+        return Scores({"aesthetic": float(self.head(embeddings).mean())}, {"embedding": unit.tolist()})

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
 from framemill.data_filters.models.views import LOOK_S, Views, sampled
 from framemill.platform.errors import FramemillError
 from framemill.platform.vision.onnx_file import OnnxNetwork
@@ -31,12 +31,12 @@ class Classifier:
         self.channels_last = shape[3] == 3 and shape[1] != 3
         self.batch = 1 if shape[0] == 1 else spec.batch
 
-    def look(self, clip: Row) -> FrameRequest:
+    def frame_request(self, clip: ScorableClip) -> FrameRequest:
         return sampled(clip, LOOK_S, (self.keys.side, self.keys.side))
 
     def score(self, views: Views) -> Scores:
         given = [self.outputs(views.pictures[i : i + self.batch]) for i in range(0, len(views.pictures), self.batch)]
-        return {self.column: self.over(self.probabilities(np.concatenate(given)))}
+        return Scores({self.column: self.over(self.probabilities(np.concatenate(given)))})
 
     def over(self, frames: np.ndarray) -> float:
         """One number of the frames'."""

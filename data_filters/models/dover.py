@@ -14,7 +14,7 @@ import math
 import cv2
 import numpy as np
 
-from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
 from framemill.data_filters.models.views import Views, counted
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.onnx_file import OnnxNetwork
@@ -49,8 +49,8 @@ class Dover:
             )
         self.views = self.network.shapes[1][0] or TECHNICAL_VIEWS
 
-    def look(self, clip: Row) -> FrameRequest:
-        return FrameRequest(f"{__name__}:dover_views", (clip["start_s"], clip["frames"], self.views))
+    def frame_request(self, clip: ScorableClip) -> FrameRequest:
+        return FrameRequest(f"{__name__}:dover_views", (clip.start_s, clip.frames, self.views))
 
     def score(self, views: Views) -> Scores:
         batch = ((views.pictures - MEAN) / STD).reshape(-1, FRAMES, SIDE, SIDE, 3).transpose(0, 4, 1, 2, 3)
@@ -59,11 +59,13 @@ class Dover:
             raise FramemillError(f"{self.network.weights}: gives {len(found)} outputs; DOVER's export gives two")
         raw_aesthetic, raw_technical = (float(np.mean(one, dtype=np.float64)) for one in found)
         aesthetic, technical = scaled(raw_aesthetic, AESTHETIC_SCALE), scaled(raw_technical, TECHNICAL_SCALE)
-        return {
-            "dover_technical": sigmoid(technical),
-            "dover_aesthetic": sigmoid(aesthetic),
-            "dover": sigmoid(technical * TECHNICAL_WEIGHT + aesthetic * AESTHETIC_WEIGHT),
-        }
+        return Scores(
+            {
+                "dover_technical": sigmoid(technical),
+                "dover_aesthetic": sigmoid(aesthetic),
+                "dover": sigmoid(technical * TECHNICAL_WEIGHT + aesthetic * AESTHETIC_WEIGHT),
+            }
+        )
 
 
 def scaled(raw: float, scale: tuple[float, float]) -> float:

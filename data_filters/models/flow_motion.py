@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from framemill.data_filters.filters.motion_units import PAIR_S, motion_scores, pair_motion, unit_size
-from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
 from framemill.data_filters.models.views import Views, sampled
 from framemill.platform.vision.optical_flow import NETWORKS
 
@@ -22,8 +22,8 @@ class FlowMotion:
         self.network = NETWORKS[keys.backend](keys.weights, keys.sha256, spec.device)
         self.batch = spec.batch
 
-    def look(self, clip: Row) -> FrameRequest:
-        return sampled(clip, PAIR_S, unit_size(clip["width"], clip["height"]))
+    def frame_request(self, clip: ScorableClip) -> FrameRequest:
+        return sampled(clip, PAIR_S, unit_size(clip.width, clip.height))
 
     def score(self, views: Views) -> Scores:
         seconds = np.diff(views.times)
@@ -38,4 +38,4 @@ class FlowMotion:
             if portrait:
                 flows = flows.transpose(0, 2, 1, 3)[..., ::-1]
             pairs += [pair_motion(flow, float(gap)) for flow, gap in zip(flows, seconds[start:end], strict=True)]
-        return motion_scores(pairs)
+        return Scores(motion_scores(pairs))

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
 from framemill.data_filters.models.views import LOOK_S, Views, sampled
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
@@ -38,13 +38,13 @@ class TextOverlay:
         self.reader = RapidOCR(params={**settings, "Det.limit_type": "max", "Det.limit_side_len": LONG_SIDE})
         cv2.setNumThreads(1)
 
-    def look(self, clip: Row) -> FrameRequest:
-        width, height = clip["width"], clip["height"]
+    def frame_request(self, clip: ScorableClip) -> FrameRequest:
+        width, height = clip.width, clip.height
         scale = min(1.0, LONG_SIDE / max(width, height))
         return sampled(clip, LOOK_S, (max(1, round(width * scale)), max(1, round(height * scale))))
 
     def score(self, views: Views) -> Scores:
-        return {"text_overlay": float(np.mean([self.covered(picture) for picture in views.pictures]))}
+        return Scores({"text_overlay": float(np.mean([self.covered(picture) for picture in views.pictures]))})
 
     def covered(self, picture: np.ndarray) -> float:
         """The share of a picture, uint8 (H, W, 3) RGB, that text covers."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from framemill.data_filters.models.registry import FrameRequest, Row
+from framemill.data_filters.models.base import FrameRequest, ScorableClip
 from framemill.platform.vision.read import Picture, iter_pictures, to_rgb
 from framemill.platform.vision.video import VideoError, encode_mp4
 
 if TYPE_CHECKING:
-    from framemill.data_filters.models.registry import Scorer
+    from framemill.data_filters.models.base import Scorer
 
 LOOK_S = 1.0
 """How far apart the frames lie that networks for single pictures see."""
@@ -73,19 +73,19 @@ def every(pictures: Iterable[Picture], every_s: float) -> Iterator[Picture]:
         yield before
 
 
-def sampled(clip: Row, every_s: float, size: tuple[int, int]) -> FrameRequest:
+def sampled(clip: ScorableClip, every_s: float, size: tuple[int, int]) -> FrameRequest:
     """A look at a clip's frames nearest to each multiple of `every_s`, at `size` (width, height)."""
-    return FrameRequest(f"{__name__}:view_clip", (clip["start_s"], clip["frames"], every_s, size))
+    return FrameRequest(f"{__name__}:view_clip", (clip.start_s, clip.frames, every_s, size))
 
 
 def black_views(scorer: Scorer) -> Views:
     """What a scorer sees of a second of black, to try it on."""
     width, height, frames = 320, 180, 8
     video = encode_mp4((np.zeros((height, width, 3), np.uint8) for _ in range(frames)), frames)
-    look = scorer.look({"start_s": 0.0, "frames": frames, "width": width, "height": height})
-    module, _, name = look.function.partition(":")
+    request = scorer.frame_request(ScorableClip("black", 0.0, frames, width, height))
+    module, _, name = request.function.partition(":")
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(video)
         file.flush()
-        views: Views = getattr(importlib.import_module(module), name)(file.name, *look.arguments)
+        views: Views = getattr(importlib.import_module(module), name)(file.name, *request.arguments)
     return views

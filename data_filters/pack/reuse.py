@@ -3,42 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.pack.plan import ClipPlan, ReusableClip, ShardPlan
 from framemill.platform import storage
-from framemill.platform.frozen_config import load_frozen
 from framemill.platform.shards import committed_index, read_table
 
 FACTS = ["key", "source_id", "start_s", "end_s", "frames", "width", "height", "fps"]
 """What of a clip's row, besides the pack settings, its mp4 is made from."""
 
 
-def find_reusable_clips(plans: list[ShardPlan], datasets: list[str], pack: PackConfig) -> list[ShardPlan]:
-    """The plans, each clip with where it lies in the first of the datasets that has it."""
+def find_reusable_clips(
+    plans: list[ShardPlan], datasets: Sequence[tuple[str, PackConfig]], pack: PackConfig
+) -> list[ShardPlan]:
+    """Returns the plans, each clip with where the first dataset that has the clip stores it.
+
+    Args:
+        plans: shards to pack.
+        datasets: committed datasets, and the settings by which each was packed.
+        pack: the settings by which the plans are packed; a dataset of other settings has no reusable clip.
+    """
     found: dict[str, ReusableClip] = {}
-    for dataset in datasets:
-        missing = [clip for plan in plans for clip in plan.clips if clip.key not in found]
-        found |= reusable_clips(dataset, pack, missing)
+    for dataset, settings in datasets:
+        if cut_settings(settings) == cut_settings(pack):
+            missing = [clip for plan in plans for clip in plan.clips if clip.key not in found]
+            found |= reusable_clips(dataset, missing)
     return [
         ShardPlan(plan.index, [dataclasses.replace(clip, earlier=found.get(clip.key)) for clip in plan.clips])
         for plan in plans
     ]
 
 
-def reusable_clips(dataset: str, pack: PackConfig, clips: list[ClipPlan]) -> dict[str, ReusableClip]:
-    """Where clips lie in a dataset, by key: those with the same facts and settings of what is cut."""
+def reusable_clips(dataset: str, clips: list[ClipPlan]) -> dict[str, ReusableClip]:
+    """Returns where a dataset stores clips, by key: those with the same source, frames and size."""
     index = committed_index(dataset)
     if index is None or not clips:
-        return {}
-    theirs = load_frozen(CurateConfig, storage.join(dataset, "config.yaml"))
-    if cut_settings(theirs.pack) != cut_settings(pack):
         return {}
     keys = pa.array([clip.key for clip in clips], pa.string())
     ledger = read_table(storage.join(dataset, "ledger", "clips.parquet"), FACTS)

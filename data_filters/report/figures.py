@@ -13,7 +13,6 @@ import numpy as np
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.parts import CLIP_FIELDS, VERDICT_FIELDS, Part
-from framemill.data_filters.models.registry import model_specs, rules_by_stage
 from framemill.data_filters.select.states import NO_CLIP, all_checks
 
 BINS = 40
@@ -125,7 +124,7 @@ def limits_taken(config: CurateConfig, parts: Sequence[Part], clips: ClipTable) 
         return {}
     whose = {part.source.path: part for part in parts}
     found: dict[str, Limits] = {}
-    for check in all_checks(whose, clips, config.clip.min_seconds, rules_by_stage(config, model_specs(config))):
+    for check in all_checks(whose, clips, config.clip.min_seconds, config.rules_by_stage(config.model_specs)):
         if check.score and check.bound is not None:
             found.setdefault(check.score, {})[check.end] = check.bound
     return found
