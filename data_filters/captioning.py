@@ -20,7 +20,7 @@ from framemill.platform.cluster import worker_count
 from framemill.platform.errors import PendingError
 from framemill.platform.pools import map_actors
 from framemill.platform.progress import progress, say
-from framemill.platform.storage import LockToken
+from framemill.platform.writer_lock import LockToken
 
 Row = MutableMapping[str, Any]
 _BATCH = 32

@@ -16,8 +16,8 @@ from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest
 from framemill.data_filters.report.summary import CurateResult, summarise
 from framemill.platform import storage
 from framemill.platform.aspect import aspect_ratio
+from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.frozen_config import digest, to_yaml
-from framemill.platform.shards import commit_dataset
 
 Row = dict[str, Any]
 SLACK_S = 1e-3
@@ -42,7 +42,7 @@ def commit(
             "clips": clips.to_table(clips_schema(config.scores, config.vectors)),
         },
         totals=summary.totals(),
-        beside=lambda index: {
+        extra_files=lambda index: {
             "config.yaml": to_yaml(config).encode(),
             VERSIONS: with_version(config.output, index["digest"], held),
         },

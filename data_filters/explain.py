@@ -19,9 +19,11 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.report.figures import limits_of, score_names
 from framemill.data_filters.select.states import SLACK_S
 from framemill.platform import storage
+from framemill.platform.dataset import read_ledger
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import load_frozen
-from framemill.platform.shards import read_index, read_ledger, read_table
+from framemill.platform.tables import read_table
 from framemill.platform.text import visible
 
 NEAR = 5

@@ -14,15 +14,18 @@ from framemill.data_filters.ledger.clip_table import MeasuredSources, PartCollec
 from framemill.data_filters.ledger.parts import FACT_FIELDS, Part, clips_schema, part_from, part_uri, read_ipc
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.worker import NOT_PACKED
+from framemill.data_filters.select.join import join_scores
 from framemill.data_filters.select.states import NO_CLIP, NOT_JOINED, UNMEASURED, build_tables
 from framemill.data_filters.sources.config import DropConfig
 from framemill.data_filters.sources.exclude import excluded_row, fits
 from framemill.data_filters.sources.listing import Source, list_sources
 from framemill.platform import storage
 from framemill.platform.config import compose
+from framemill.platform.dataset import read_ledger
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import differences, load_frozen, result_values
-from framemill.platform.shards import read_index, read_ledger, read_table
+from framemill.platform.tables import read_table
 
 Row = dict[str, Any]
 
@@ -94,6 +97,18 @@ def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[Row]]:
             parts.append(part_from_row(row, told.get(row["path"], set())))
     beside = gathered.measured()
     return MeasuredSources([*parts, *beside.parts], pa.concat_tables([table, beside.clips])), dropped
+
+
+def read_scores_of(config: CurateConfig) -> tuple[MeasuredSources, list[Row]]:
+    """Returns what the dataset `from` has measured, with the scores of `join.scores`, and the rows of excluded sources.
+
+    Raises:
+        RequestError: the bands let a clip or source through that the dataset has not measured.
+    """
+    measured, excluded = read_measured(config)
+    measured = join_scores(config.join, measured)
+    require_scores(config, measured)
+    return measured, excluded
 
 
 def require_scores(config: CurateConfig, measured: MeasuredSources) -> None:

@@ -17,10 +17,10 @@ from framemill.data_filters.ledger.parts import PARTS, clips_schema, holds_other
 from framemill.data_filters.measure.describe import with_movement
 from framemill.data_filters.measure.messages import MeasureSettings
 from framemill.data_filters.measure.worker import SourceWorker
-from framemill.data_filters.models.base import ModelSpec
 from framemill.data_filters.models.plan import actor_count
 from framemill.data_filters.models.score_parts import read_scores, score_work, scores_folder, with_scores
 from framemill.data_filters.models.worker import ModelWorker
+from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.reuse import find_reusable_clips
 from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest, ShardWorker, read_manifest
@@ -30,12 +30,12 @@ from framemill.data_filters.sources.exclude import exclude_sources
 from framemill.data_filters.sources.listing import Source
 from framemill.platform import storage
 from framemill.platform.cluster import worker_count
-from framemill.platform.dataset import committed_index
+from framemill.platform.dataset_commit import allow_pending
+from framemill.platform.dataset_format import committed_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import load_frozen
 from framemill.platform.pools import PoolWorker, finish_all, map_actors
-from framemill.platform.dataset_format import allow_pending
-from framemill.platform.storage import LockToken
+from framemill.platform.writer_lock import LockToken
 
 Row = dict[str, Any]
 
@@ -111,9 +111,7 @@ def _with_movement(clips: pa.Table) -> pa.Table:
     return with_column(clips, "description", pa.array(sentences, pa.string()))
 
 
-def pack(
-    config: CurateConfig, plans: Sequence[ShardPlan], clips: ClipTable, token: LockToken
-) -> list[ShardManifest]:
+def pack(config: CurateConfig, plans: Sequence[ShardPlan], clips: ClipTable, token: LockToken) -> list[ShardManifest]:
     """Packs the shards that are not packed yet; a clip that cannot be packed becomes failed.
 
     Raises:
@@ -140,9 +138,7 @@ def pack(
 def _earlier_packs(config: CurateConfig) -> list[tuple[str, PackConfig]]:
     """Returns the datasets that clips may be taken from, committed before, with the settings that packed them."""
     datasets = [dataset for dataset in (config.output, config.from_) if dataset and committed_index(dataset)]
-    return [
-        (dataset, load_frozen(CurateConfig, storage.join(dataset, "config.yaml")).pack) for dataset in datasets
-    ]
+    return [(dataset, load_frozen(CurateConfig, storage.join(dataset, "config.yaml")).pack) for dataset in datasets]
 
 
 def _run_pool(

@@ -31,6 +31,7 @@ from framemill.platform.frozen_config import claim_output, digest
 from framemill.platform.pools import ItemResult, finish_all, map_tasks
 from framemill.platform.progress import say
 from framemill.platform.tracking import Tracker
+from framemill.platform.writer_lock import WriterLock
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     manifest = plan(config.suite, videos, config.prompts_json, config.samples)
     measured, not_measured = choose_dimensions(config.suite, config.dimensions)
     claim_output(config, output)
-    with storage.WriterLock(output) as lock:
+    with WriterLock(output) as lock:
         params = {"suite": config.suite, "config": digest(config), "videos": len(manifest.videos)}
         with Tracker.open(config.tracking, output, f"evaluate {_name(output)}", params) as tracker:
             ledger = Ledger(output, lock.token())

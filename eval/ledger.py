@@ -16,7 +16,7 @@ from framemill.eval.dimensions import dimension_class
 from framemill.eval.measure import Record
 from framemill.eval.suites import Manifest
 from framemill.platform import storage
-from framemill.platform.storage import LockToken
+from framemill.platform.writer_lock import LockToken
 
 RECORDS = "records.jsonl"
 FLUSH_RECORDS = 64

@@ -64,7 +64,7 @@ def run(config: LoopConfig) -> int:
 
 def write_prompts(config: LoopConfig) -> None:
     """The prompt file of `generate`: captions of the dataset, evenly spread over its keys, each once."""
-    from framemill.platform.shards import Dataset
+    from framemill.platform.dataset import Dataset
 
     captions = sorted(set(Dataset.open(config.curate.output).samples["caption"].to_pylist()))
     chosen = captions[:: max(1, len(captions) // max(1, config.prompts))][: config.prompts]

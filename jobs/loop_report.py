@@ -106,7 +106,7 @@ def draw(config: LoopConfig, result: Result, path: str) -> None:
     import numpy as np
     from matplotlib import pyplot
 
-    from framemill.platform.shards import Dataset
+    from framemill.platform.dataset import Dataset
     from framemill.platform.vision.video import read_video
 
     def strip(video: np.ndarray) -> np.ndarray:

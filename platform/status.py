@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from framemill.platform import storage
+from framemill.platform.dataset_commit import pending_shards
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import pending_shards, read_index
 
 
 def status_lines(path: str) -> list[str]:

@@ -7,15 +7,12 @@ AWS_PROFILE and so on for s3://): workers inherit it from the process that start
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO, Any
 
 from fsspec import AbstractFileSystem
@@ -283,73 +280,3 @@ def local_copy(uri: str) -> Iterator[str]:
         with reaching(uri) as (filesystem, path):
             filesystem.get_file(path, target)
         yield target
-
-
-# ---------------------------------------------------------------------------------------------------- one writer
-
-
-@dataclass(frozen=True)
-class LockToken:
-    """What a worker needs to know whether its driver still owns the output."""
-
-    output: str
-    attempt: int
-    owner: str
-    """Of the attempt: two that start at once in an object store count to the same number, and one of them owns it."""
-
-    def check(self) -> None:
-        """Raises FramemillError once a later attempt owns the output: a worker outliving its driver must not write."""
-        if read_owner(self.output) != (self.attempt, self.owner):
-            raise FramemillError(f"{self.output}: attempt {self.attempt} was replaced by a later one")
-
-
-class WriterLock:
-    """One writer at a time for an output, with an attempt number that grows with each.
-
-    Locally a kernel lock keeps a second writer out and vanishes with its process. Where storage has no locks the
-    attempt number alone decides: the last to start owns the output, and the others stop at their next commit.
-    """
-
-    def __init__(self, output: str) -> None:
-        self.output = output
-        self.attempt = 0
-        self.owner = uuid.uuid4().hex
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> WriterLock:
-        if is_local(self.output):
-            folder = join(local_path(self.output), "work")
-            os.makedirs(folder, exist_ok=True)
-            # Held open for as long as the lock is: a with block would let go of it.
-            self._file = open(join(folder, "lock"), "a")
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                self._file.close()
-                raise RequestError(f"output={self.output}: another process is writing it") from error
-        self.attempt = read_owner(self.output)[0] + 1
-        told = {"attempt": self.attempt, "owner": self.owner}
-        write_atomic(attempt_file(self.output), json.dumps(told).encode())
-        remove_temporaries(self.output)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        remove_temporaries(self.output)
-        if self._file is not None:
-            self._file.close()
-
-    def token(self) -> LockToken:
-        return LockToken(self.output, self.attempt, self.owner)
-
-
-def attempt_file(output: str) -> str:
-    return join(output, "work", "attempt.json")
-
-
-def read_owner(output: str) -> tuple[int, str]:
-    """The attempt that owns an output, and its owner; (0, "") before the first."""
-    try:
-        told = json.loads(read_bytes(attempt_file(output)))
-    except FileNotFoundError:
-        return 0, ""
-    return int(told["attempt"]), str(told.get("owner", ""))

@@ -19,8 +19,8 @@ from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import RequestError
 from framemill.platform.pools import PoolWorker, pending_reason
 from framemill.platform.retry import RetryLater, call_with_retry
-from framemill.platform.storage import LockToken
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken
 
 GIVE_UP_AFTER = 8
 """Consecutive clips without an answer, beyond those that are asked about at once, after which the model is gone."""

@@ -43,9 +43,7 @@ FILTERS = Registry(
             ("technical", "sharpness", "exposure", "contrast", "colourfulness", "brightness"),
         ),
         "vmaf_motion": FilterEntry("framemill.data_filters.filters.vmaf_motion:VmafMotion", ("vmaf_motion",)),
-        "clipping": FilterEntry(
-            "framemill.data_filters.filters.clipping:Clipping", ("clipped_dark", "clipped_bright")
-        ),
+        "clipping": FilterEntry("framemill.data_filters.filters.clipping:Clipping", ("clipped_dark", "clipped_bright")),
         "black_bars": FilterEntry("framemill.data_filters.filters.black_bars:BlackBars", ("black_bars",)),
         "duplicates": FilterEntry("framemill.data_filters.filters.duplicates:Duplicates", ("duplicates", "frozen_s")),
         "flicker": FilterEntry("framemill.data_filters.filters.flicker:Flicker", ("flicker",)),

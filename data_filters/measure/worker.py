@@ -14,7 +14,7 @@ from framemill.data_filters.sources.unchanged import require_unchanged
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import call_with_retry, retry_storage_errors
-from framemill.platform.storage import LockToken
+from framemill.platform.writer_lock import LockToken
 
 _DECODE_PASS = "framemill.data_filters.measure.decode_pass:measure_source"
 
@@ -74,8 +74,6 @@ class SourceWorker(PoolWorker):
             return Part(source, None, reason, beside, [])
         facts, ended = items[0], items[-1]
         assert isinstance(facts, SourceFacts) and isinstance(ended, Ended)
-        rows = clip_rows(
-            source, facts.source_id, caption, [item for item in items if isinstance(item, MeasuredClip)]
-        )
+        rows = clip_rows(source, facts.source_id, caption, [item for item in items if isinstance(item, MeasuredClip)])
         columns = fact_columns(facts.video, ended.fps_varies)
         return Part(source, facts.source_id, ended.reason, beside, rows, screened=ended.screened, facts=columns)

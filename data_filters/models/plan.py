@@ -41,7 +41,9 @@ def check_gpus(gpus: float) -> None:
     import torch
 
     if (count := torch.cuda.device_count()) < gpus:
-        raise RequestError(f"models.gpus={gpus:g}: must be at most {count}, the GPUs of this machine; 0 runs on the CPU")
+        raise RequestError(
+            f"models.gpus={gpus:g}: must be at most {count}, the GPUs of this machine; 0 runs on the CPU"
+        )
 
 
 def with_digests(section: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The worker that scores clips with a network: one Ray actor, on a share of a GPU or none, with a child that decodes."""
+"""The worker that scores clips with a network: one Ray actor, on a share of a GPU or none, and a decoder process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from framemill.data_filters.sources.unchanged import require_unchanged, retry_so
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import call_with_retry
-from framemill.platform.storage import LockToken
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken
 
 
 class ModelWorker(PoolWorker):

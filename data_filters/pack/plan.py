@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
 
+from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.pack.config import PackConfig
-from framemill.platform.shards import shard_name
+from framemill.data_filters.sources.listing import Source
+from framemill.platform.shard_writer import shard_name
 
 SPLIT = "train"
 
@@ -116,7 +118,7 @@ class ShardPlan:
         return ShardPlan(values["index"], clips)
 
 
-def plan_clip(clip: Mapping[str, Any], uri: str, stamp: str, pack: PackConfig, scores: list[str]) -> ClipPlan:
+def plan_clip(clip: Mapping[str, Any], uri: str, stamp: str, pack: PackConfig, scores: Sequence[str]) -> ClipPlan:
     """The sample of a kept clip: its rate, its even size no taller than the limit, its number of frames."""
     fps = pack.fps or clip["fps"]
     seconds = clip["end_s"] - clip["start_s"]
@@ -164,7 +166,19 @@ def scaled_size(width: int, height: int, max_height: int) -> list[int]:
     return [width, height] if height <= max_height else [round(width * max_height / height), max_height]
 
 
-def plan_shards(clips: ClipPlans, per_shard: int) -> list[ShardPlan]:
-    """Shards of clips that are in the order of keys. Keys begin with the source's, so a shard's clips share their
-    sources."""
-    return [ShardPlan(i, clips[start : start + per_shard]) for i, start in enumerate(range(0, len(clips), per_shard))]
+def plan_shards(
+    clips: ClipTable, sources: Sequence[Source], pack: PackConfig, scores: Sequence[str]
+) -> list[ShardPlan]:
+    """Returns the shards of the kept clips, which are in the order of their keys.
+
+    A key begins with the digest of its source, so clips of one source are in the same shard or in neighbours.
+    """
+    by_path = {source.path: source for source in sources}
+
+    def plan(row: int) -> ClipPlan:
+        source = by_path[clips[row]["path"]]
+        return plan_clip(clips[row], source.uri, source.stamp, pack, scores)
+
+    kept = [row for row, state in enumerate(clips.column("state")) if state == "kept"]
+    plans, size = ClipPlans(plan, kept), pack.samples_per_shard
+    return [ShardPlan(i, plans[start : start + size]) for i, start in enumerate(range(0, len(plans), size))]

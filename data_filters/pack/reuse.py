@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.pack.plan import ClipPlan, ReusableClip, ShardPlan
 from framemill.platform import storage
-from framemill.platform.shards import committed_index, read_table
+from framemill.platform.dataset_format import committed_index
+from framemill.platform.tables import read_table
 
 FACTS = ["key", "source_id", "start_s", "end_s", "frames", "width", "height", "fps"]
 """What of a clip's row, besides the pack settings, its mp4 is made from."""

@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from framemill.platform import storage
-from framemill.platform.shards import committed_index, read_table
+from framemill.platform.dataset_format import committed_index
+from framemill.platform.tables import read_table
 
 VERSIONS = "versions.jsonl"
 TABLES = {"sources": ("ledger/sources.parquet", "path"), "clips": ("samples.parquet", "key")}

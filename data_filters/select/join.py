@@ -12,7 +12,7 @@ from framemill.data_filters.select.config import JoinConfig
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from framemill.platform.progress import say
-from framemill.platform.shards import read_table
+from framemill.platform.tables import read_table
 
 DECIMALS = 6
 CAPTION = "joined_caption"

@@ -25,9 +25,9 @@ from framemill.platform.vision.video import encode_mp4
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
 
 from tests.support.caption_server import MODEL, Server, caption_server
+from tests.support.curation_output import committed_bytes, read_journal
 from tests.support.flow_files import closed_form
 from tests.support.footage import moving
-from tests.support.kill_plan import committed, journal
 from tests.support.process_tree import descendants, workers
 
 SOURCES, COPIES, FPS, SIZE = 8, 3, 16, (320, 180)
@@ -62,7 +62,7 @@ def recorded(output: Path) -> str:
 
 
 def due(phase: str, output: Path, asked: int, clips: int, at: float) -> bool:
-    entries = journal(output)
+    entries = read_journal(output)
     scored = [entry for entry in entries if "scored" in entry]
     if phase == "scoring":
         return sum(entry["event"] == "done" for entry in scored) >= 1 + at * (SOURCES - 4)
@@ -127,11 +127,11 @@ def main() -> int:
         print(f"{clips} clips captioned; left alone: {reasons}")
         with caption_server(delay_s=0.3) as server:
             wrong = disturbed(command(footage, output, network, server), output, server, clips, seed)
-        ours, theirs = committed(output), committed(alone)
+        ours, theirs = committed_bytes(output), committed_bytes(alone)
         wrong += [
             f"{name}: differs" for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)
         ]
-        done = [entry for entry in journal(output) if entry["event"] == "done"]
+        done = [entry for entry in read_journal(output) if entry["event"] == "done"]
         for unit in ("path", "scored", "shard"):
             counts = Counter(entry[unit] for entry in done if unit in entry)
             wrong += [f"{name}: done {count} times" for name, count in counts.items() if count > 1]

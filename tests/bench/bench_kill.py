@@ -16,20 +16,22 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
 
-from tests.support.kill_plan import LONG_SCENES, MISSED, Landed, Run, draw_footage, plan_kills, problems_of
+from tests.support.curation_output import find_problems
+from tests.support.kill_plan import LONG_SCENES, KillRecord, draw_footage, plan_kills
+from tests.support.killed_run import MISSED, KilledRun
 
 CLIPS = 24
 SHARDS = (CLIPS + LONG_SCENES) // 2
 WORDS = ["pack.samples_per_shard=2"]
 
 
-def tell(one: Landed) -> None:
-    """A row of the table."""
-    orphans = f"; {one.orphans} orphans at the restart" if one.orphans else ""
-    kill = one.kill
+def print_record(record: KillRecord) -> None:
+    """Prints a row of the table."""
+    orphans = f"; {record.orphans} orphans at the restart" if record.orphans else ""
+    kill = record.kill
     print(
-        f"  {kill.victim:<21} {kill.phase:<11} {kill.after:>5} {one.in_flight:>6} {one.half_written:>13}"
-        f"  {one.outcome}{orphans}",
+        f"  {kill.victim:<23} {kill.phase:<11} {kill.after:>5} {record.in_flight:>6} {record.half_written:>13}"
+        f"  {record.outcome}{orphans}",
         flush=True,
     )
 
@@ -43,21 +45,22 @@ def main() -> int:
         for number, mode in enumerate(("exact", "copy")):
             words = [*WORDS, f"pack.mode={mode}"]
             undisturbed, output = Path(scratch) / f"{mode}-alone", Path(scratch) / mode
-            Run(footage, undisturbed, words).go([])
+            KilledRun(footage, undisturbed, words).run([])
             print(f"\npack.mode={mode}")
-            print(f"  {'victim':<21} {'phase':<11} {'after':>5} {'begun':>6} {'half-written':>13}  outcome", flush=True)
+            print(f"  {'victim':<23} {'phase':<11} {'after':>5} {'begun':>6} {'half-written':>13}  outcome", flush=True)
             started = time.monotonic()
-            run = Run(footage, output, words, seed)
-            landed = run.go(plan_kills(2 * seed + number, (kills + 1 - number) // 2, CLIPS + 1, SHARDS), tell)
-            problems = run.problems + problems_of(output, undisturbed)
-            problems += [f"{one.kill}: {MISSED}" for one in landed if one.outcome == MISSED]
+            run = KilledRun(footage, output, words, seed)
+            plan = plan_kills(2 * seed + number, (kills + 1 - number) // 2, CLIPS + 1, SHARDS)
+            records = run.run(plan, print_record)
+            problems = run.problems + find_problems(output, undisturbed)
+            problems += [f"{record.kill}: {MISSED}" for record in records if record.outcome == MISSED]
             print(f"  the last of the orphans: {run.last_orphan or 'none was seen'}")
             for failure in run.failures:
                 print(f"  ended with status 1, started again: {failure}")
             for problem in problems:
                 print(f"  WRONG: {problem}")
-            verdict = "differs or did something twice" if problems else "byte-identical, nothing lost, nothing twice"
-            print(f"  {len(landed)} kills in {time.monotonic() - started:.0f} s: {verdict}", flush=True)
+            outcome = "differs or did something twice" if problems else "byte-identical, nothing lost, nothing twice"
+            print(f"  {len(records)} kills in {time.monotonic() - started:.0f} s: {outcome}", flush=True)
             wrong += len(problems)
     return 1 if wrong else 0
 

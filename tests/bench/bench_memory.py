@@ -25,7 +25,7 @@ GOP_FRAMES, TIMES = 60, 10
 
 def peak_mib(path: Path) -> float:
     with ChildProcess() as child:
-        return child.call("measured_peak:peak_kib", str(path), timeout=3600) / 1024
+        return child.call("tests.support.measured_peak:peak_kib", str(path), timeout=3600) / 1024
 
 
 def main() -> None:

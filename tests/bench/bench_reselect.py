@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from framemill.data_filters.config import CurateConfig
 from framemill.platform.config import compose
-from framemill.platform.shards import read_ledger
+from framemill.platform.dataset import read_ledger
 
 HASHES = 160
 """Bytes of a clip's perceptual hashes: ten frames."""
@@ -39,8 +39,8 @@ def hashes(data: bytes, clips: int) -> list[bytes]:
 def draw(folder: str, clips: int) -> None:
     """A dataset of which only the ledger is there."""
     from framemill.data_filters.ledger.parts import PROVENANCE, SOURCES_SCHEMA, clips_schema
+    from framemill.platform.dataset_commit import commit_dataset
     from framemill.platform.frozen_config import digest, freeze
-    from framemill.platform.shards import commit_dataset
 
     config = compose("curate", CurateConfig, ["input=/footage", f"output={folder}", "select=all"])
     random = np.random.default_rng(0)
@@ -101,17 +101,16 @@ def copy(folder: str, output: str) -> dict[str, float]:
 def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     """What `framemill curate from=` does but for starting Ray, and for the workers' packing."""
     from framemill.data_filters import from_dataset
-    from framemill.data_filters.captions.captioning import write_captions
+    from framemill.data_filters.captioning import write_captions
     from framemill.data_filters.dedup.duplicates import mark_duplicates
     from framemill.data_filters.ledger.parts import SOURCES_SCHEMA, clips_schema
-    from framemill.data_filters.models.registry import rules_by_stage
-    from framemill.data_filters.pipeline import plan as plan_shards
+    from framemill.data_filters.pack.plan import plan_shards
     from framemill.data_filters.report import write_report
     from framemill.data_filters.report.summary import summarise
     from framemill.data_filters.select.best import keep_best
     from framemill.data_filters.select.states import build_tables, check_conservation, finish_sources
-    from framemill.platform.shards import write_table
-    from framemill.platform.storage import LockToken
+    from framemill.platform.tables import write_table
+    from framemill.platform.writer_lock import LockToken
 
     steps: dict[str, float] = {}
     began = time.process_time()
@@ -126,7 +125,7 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     done("config")
     measured, _ = from_dataset.read_measured(config)
     done("reading")
-    sources, clips = build_tables(measured, config.clip.min_seconds, rules_by_stage(config, []))
+    sources, clips = build_tables(measured, config.clip.min_seconds, config.rules_by_stage([]))
     done("deciding")
     mark_duplicates(config.dedup, clips)
     done("deduplicating")
@@ -135,7 +134,7 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     found = [part.source for part in measured.parts]
     write_captions(config, found, clips, LockToken("", 0, ""))
     done("captions")
-    plans = plan_shards(config, found, clips)
+    plans = plan_shards(clips, found, config.pack, config.scores)
     names = {plan.name for plan in plans}
     done("planning shards")
     finish_sources(sources, clips)

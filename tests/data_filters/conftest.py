@@ -13,16 +13,9 @@ import pytest
 from framemill.data_filters.config import CurateConfig
 from framemill.platform.config import compose
 from framemill.platform.vision.reel import Scene
+from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.footage import shot
 
-HOSTILE = {
-    '"><script>window.harm=1</script>.mp4': "dark.mp4",
-    "<img src=x onerror=window.harm=1>.mp4": "static.mp4",
-    "' autofocus onfocus='window.harm=1'.mp4": "shot 3 \u00e9.mp4",
-    "{{ 7*7 }}{% raise %}<!--.mp4": "shot 2 \u00e9.mp4",
-    "gpj.\u202e4pm\x07.mp4": "words.mp4",
-}
-ATTACK = "</script><script>window.harm=1</script><!-- & \u2028 {{ 7*7 }}"
 Configure = Callable[..., CurateConfig]
 
 
@@ -74,9 +67,9 @@ def attacked(footage: Path, configure: Configure, tmp_path_factory: pytest.TempP
 
     folder, output = tmp_path_factory.mktemp("hostile") / "footage", tmp_path_factory.mktemp("attacked") / "out"
     shutil.copytree(footage, folder)
-    for name, original in HOSTILE.items():
+    for name, original in ATTACK_NAMES.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / original).rename(folder / name)
-    (folder / "shot 0 \u00e9.txt").write_text(ATTACK)
+    (folder / "shot 0 \u00e9.txt").write_text(ATTACK_CAPTION)
     curate(configure(folder, output, "workers=2"))
     return output

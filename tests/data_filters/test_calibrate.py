@@ -8,10 +8,9 @@ from framemill.data_filters.calibrate import drops_of, plot, score_quantiles, ta
 from framemill.data_filters.models.registry import rules_by_stage
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.states import all_checks, build_tables
-from framemill.platform.shards import read_ledger
+from framemill.platform.dataset import read_ledger
 from tests.conf.test_select_presets import footage as drawn
-from tests.data_filters.pack.test_versions import PACK, contents, done, lines
-from tests.data_filters.pack.test_versions import measured as was_measured
+from tests.support.curation_output import PACK, dataset_bytes, finished_entries, read_journal, sources_measured
 
 
 def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
@@ -49,12 +48,14 @@ def test_it_measures_once_and_packs_nothing(footage, configure, tmp_path, ray_se
     assert not (output / "index.json").exists() and not (output / "shards").exists()
     assert (output / "calibrate.png").read_bytes().startswith(b"\x89PNG")
     told = json.loads((output / "calibrate.json").read_text())
-    since = lines(output)
-    assert len(was_measured(done(output))) == 13
+    since = len(read_journal(output))
+    assert len(sources_measured(finished_entries(output))) == 13
     curate(configure(footage, output, *PACK, "select=strict"))
-    assert was_measured(done(output, since)) == set(), "all was measured before, and other bounds may be chosen"
+    assert sources_measured(finished_entries(output, since)) == set(), (
+        "all was measured before, and other bounds may be chosen"
+    )
     curate(configure(footage, tmp_path / "fresh", *PACK, "select=strict"))
-    assert contents(output) == contents(tmp_path / "fresh")
+    assert dataset_bytes(output) == dataset_bytes(tmp_path / "fresh")
     scores = [row["motion"] for row in read_ledger(str(output), "clips").to_pylist()]
     assert told["quantiles"]["motion"]["clips"] == len(scores)
     assert told["quantiles"]["motion"]["quantiles"]["0.5"] == round(float(np.median(scores)), 6)

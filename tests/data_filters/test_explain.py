@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from framemill.data_filters.explain import explain
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import Dataset, read_ledger
 
 Row = dict[str, Any]
 

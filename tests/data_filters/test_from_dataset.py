@@ -13,9 +13,14 @@ from framemill.data_filters.ledger.parts import Part
 from framemill.data_filters.pipeline import curate
 from framemill.platform.errors import PendingError, RequestError
 from framemill.platform.frozen_config import load_frozen
-from tests.data_filters.pack.test_versions import PACK, contents, cut, done
-from tests.data_filters.pack.test_versions import read_measured as was_measured
-from tests.support.kill_plan import without_times
+from tests.support.curation_output import (
+    PACK,
+    clips_cut,
+    dataset_bytes,
+    finished_entries,
+    sources_measured,
+    without_times,
+)
 
 LOOSE = "select=all"
 
@@ -56,12 +61,12 @@ def reselect(configure, whole, output, *words):
 def test_it_is_what_curating_directly_gives(footage, configure, whole, tmp_path, words, cuts):
     summary = reselect(configure, whole, tmp_path / "new", *words)
     direct = curate(configure(footage, tmp_path / "direct", *PACK, "clip.max_seconds=8", *words))
-    assert contents(tmp_path / "new") == contents(tmp_path / "direct")
+    assert dataset_bytes(tmp_path / "new") == dataset_bytes(tmp_path / "direct")
     assert summary.digest == direct.digest and summary.line().split("->")[0] == direct.line().split("->")[0]
     pages = [without_times((tmp_path / name / "report.html").read_bytes()) for name in ("new", "direct")]
     assert pages[0] == pages[1]
-    entries = done(tmp_path / "new")
-    assert was_measured(entries) == set() and cut(entries) == cuts
+    entries = finished_entries(tmp_path / "new")
+    assert sources_measured(entries) == set() and clips_cut(entries) == cuts
 
 
 def test_neither_the_footage_nor_the_work_folder_is_needed(footage, configure, whole, tmp_path):
@@ -72,7 +77,7 @@ def test_neither_the_footage_nor_the_work_folder_is_needed(footage, configure, w
     (moved / "config.yaml").write_text(config)
     reselect(configure, moved, tmp_path / "new")
     curate(configure(footage, tmp_path / "direct", *PACK, "clip.max_seconds=8"))
-    assert contents(tmp_path / "new") == contents(tmp_path / "direct")
+    assert dataset_bytes(tmp_path / "new") == dataset_bytes(tmp_path / "direct")
     with pytest.raises(RequestError, match="no such folder"):
         reselect(configure, moved, tmp_path / "other", "pack.crf=30", "pack.mode=exact")
     with pytest.raises(RequestError, match="repeats a dropped source"):
@@ -84,7 +89,7 @@ def test_moved_footage_is_named_and_must_be_the_same(footage, configure, whole, 
     words = ("pack.crf=30", "pack.mode=exact", "limit=6")
     curate(configure(tmp_path / "elsewhere", tmp_path / "new", f"from={whole}", *PACK, *words))
     curate(configure(footage, tmp_path / "direct", *PACK, "clip.max_seconds=8", *words))
-    assert contents(tmp_path / "new") == contents(tmp_path / "direct")
+    assert dataset_bytes(tmp_path / "new") == dataset_bytes(tmp_path / "direct")
     shutil.copy(footage / "static.mp4", tmp_path / "elsewhere" / "dark.mp4")
     with pytest.raises(PendingError, match="not the file that was measured"):
         curate(configure(tmp_path / "elsewhere", tmp_path / "two", f"from={whole}", *PACK, *words, LOOSE))
@@ -124,7 +129,7 @@ def test_sources_that_were_left_out_there_are_not_made_up(footage, configure, tm
     small = tmp_path / "small"
     curate(configure(footage, small, *PACK, "limit=4", "drop.paths=[dark*]"))
     reselect(configure, small, tmp_path / "same")
-    assert contents(tmp_path / "same") == contents(small), "what is not said is as it was there"
+    assert dataset_bytes(tmp_path / "same") == dataset_bytes(small), "what is not said is as it was there"
     with pytest.raises(RequestError, match="holds the first 4 sources"):
         reselect(configure, small, tmp_path / "more", "limit=5")
     with pytest.raises(RequestError, match=r"dark\.mp4 was dropped in from="):

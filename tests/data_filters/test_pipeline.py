@@ -17,23 +17,10 @@ import pytest
 import framemill.data_filters as data_filters
 from framemill.data_filters.pipeline import curate
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.shards import Dataset, read_ledger
 from framemill.platform.vision.video import read_video
-
-
-def contents(output: Path) -> dict[str, bytes]:
-    """The bytes of the index and every shard."""
-    return {file.name: file.read_bytes() for file in [output / "index.json", *sorted((output / "shards").iterdir())]}
-
-
-def journal(output: Path) -> list[dict]:
-    file = output / "work" / "journal.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def states(output: Path) -> dict[str, tuple[str, str | None]]:
-    return {row["path"]: (row["state"], row["reason"]) for row in read_ledger(str(output), "sources").to_pylist()}
+from tests.support.curation_output import read_journal, shard_bytes, source_states
 
 
 def clip_states(output: Path, path: str) -> list[tuple[str, str | None]]:
@@ -59,7 +46,7 @@ def real(shared_videos, configure, tmp_path_factory, ray_session):
 
 def test_every_source_ends_in_its_true_state(made):
     output, summary = made
-    found = states(output)
+    found = source_states(output)
     assert found["shot 0 \u00e9.mp4"] == found["deep/copy.mp4"] == ("ok", None)
     assert found["deep/two-scenes.mp4"] == ("duplicate", "the same content as deep/copy.mp4")
     assert found["static.mp4"] == ("filtered", "motion below 0.25")
@@ -115,21 +102,21 @@ def test_a_packed_clip_is_exactly_its_frames(made, footage, tmp_path):
 
 def test_one_worker_gives_the_bytes_of_two(made, footage, configure, tmp_path):
     output, _ = made
-    measured_by = {entry["pid"] for entry in journal(output) if entry.get("path") and entry["event"] == "done"}
+    measured_by = {entry["pid"] for entry in read_journal(output) if entry.get("path") and entry["event"] == "done"}
     assert len(measured_by) == 2
     curate(configure(footage, tmp_path / "one", "workers=1", "pack.samples_per_shard=3"))
-    assert contents(tmp_path / "one") == contents(output)
+    assert shard_bytes(tmp_path / "one") == shard_bytes(output)
 
 
 def test_done_work_is_not_done_again_but_changed_work_is(made, footage, configure):
     output, summary = made
-    before, entries = contents(output), len(journal(output))
+    before, entries = shard_bytes(output), len(read_journal(output))
     again = data_filters.curate(**keys_of(configure(footage, output, "workers=2", "pack.samples_per_shard=3")))
-    assert again == summary and contents(output) == before and len(journal(output)) == entries
+    assert again == summary and shard_bytes(output) == before and len(read_journal(output)) == entries
     (footage / "static.mp4").touch()
     curate(configure(footage, output, "workers=2", "pack.samples_per_shard=3"))
-    assert {entry["path"] for entry in journal(output)[entries:]} == {"static.mp4"}
-    assert contents(output) == before
+    assert {entry["path"] for entry in read_journal(output)[entries:]} == {"static.mp4"}
+    assert shard_bytes(output) == before
 
 
 def keys_of(config) -> dict:
@@ -173,7 +160,7 @@ def test_too_many_failures_fail_the_job(footage, configure, tmp_path, ray_sessio
 
 
 def test_every_real_clip_ends_in_its_true_state(real):
-    found = states(real)
+    found = source_states(real)
     assert len(found) == 15
     assert found["corrupted.mp4"] == ("failed", "damaged at 3.00 s (invalid data found when processing input)")
     short = {"h264_10bit.mp4", "h265_128px.mp4", "rotated_90.mov", "short_3_frames.mov"}
@@ -193,15 +180,15 @@ def test_killed_half_way_it_goes_on_and_ends_with_the_same_bytes(real, shared_vi
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while sum(entry["event"] == "done" for entry in journal(output)) < 4:
+    while sum(entry["event"] == "done" for entry in read_journal(output)) < 4:
         assert driver.poll() is None and time.monotonic() < deadline, "the driver ended before it could be killed"
         time.sleep(0.01)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert not (output / "index.json").exists()
     curate(configure(shared_videos, output, "workers=1", "pack.samples_per_shard=4"))
-    assert contents(output) == contents(real)
-    entries = [entry for entry in journal(output) if "path" in entry]
+    assert shard_bytes(output) == shard_bytes(real)
+    entries = [entry for entry in read_journal(output) if "path" in entry]
     finished: set[str] = set()
     for entry in entries:
         assert entry["path"] not in finished, "nothing finished is decoded again"
@@ -217,7 +204,7 @@ def test_the_short_ones_are_kept_upright_without_a_minimum(shared_videos, config
     for name in ("h264_10bit.mp4", "h265_128px.mp4", "rotated_90.mov", "short_3_frames.mov"):
         (tmp_path / "in" / name).symlink_to(shared_videos / name)
     curate(configure(tmp_path / "in", tmp_path / "out", "clip.min_seconds=0", "pack.mode=exact", "workers=2"))
-    assert set(states(tmp_path / "out").values()) == {("ok", None)}
+    assert set(source_states(tmp_path / "out").values()) == {("ok", None)}
     dataset = Dataset.open(str(tmp_path / "out"))
     assert len(dataset) == 4
     facts = {json.loads(dataset.read(row, "json"))["path"]: row for row in range(len(dataset))}

@@ -19,8 +19,8 @@ from framemill.data_filters.measure.messages import Ended, MeasuredClip, Measure
 from framemill.data_filters.pipeline import curate
 from framemill.platform.audit import audit_dataset
 from framemill.platform.child_process import ChildProcess
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError
-from framemill.platform.shards import Dataset, read_ledger
 from framemill.platform.vision.video import VideoError, probe
 from tests.support.footage import again_and_again, moving, restamp, sound, words, write
 
@@ -200,7 +200,7 @@ def test_two_hours_are_measured_whole_without_a_screen(run):
 
 def peak_kib(path: Path) -> int:
     with ChildProcess() as child:
-        return child.call("measured_peak:peak_kib", str(path), timeout=120)
+        return child.call("tests.support.measured_peak:peak_kib", str(path), timeout=120)
 
 
 def test_memory_is_flat_however_long_the_video(run, tmp_path):

@@ -18,14 +18,17 @@ from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.sidecars import provenance
 from framemill.platform.errors import FramemillError
 from framemill.platform.frozen_config import claim_output
-from framemill.platform.storage import TEMPORARY, WriterLock
-from tests.support.kill_plan import Kill, Run, draw_footage, journal, problems_of, problems_of_journal
+from framemill.platform.storage import TEMPORARY
+from framemill.platform.writer_lock import WriterLock
+from tests.support.curation_output import find_journal_problems, find_problems, read_journal
+from tests.support.kill_plan import Kill, draw_footage
+from tests.support.killed_run import KilledRun
 
 CLIPS = 8
 WORDS = ["pack.samples_per_shard=1", "pack.mode=exact"]
 KILLS = [
     Kill("decoder", "measuring", 1),
-    Kill("driver, workers held", "measuring", 3),
+    Kill("driver, workers stopped", "measuring", 3),
     Kill("worker", "mid-shard", 2),
     Kill("driver", "mid-shard", 6),
 ]
@@ -35,21 +38,21 @@ def test_killed_by_every_victim_it_ends_with_the_same_bytes(tmp_path, configure,
     footage = draw_footage(tmp_path / "footage", CLIPS)
     undisturbed, output = tmp_path / "undisturbed", tmp_path / "killed"
     curate(configure(footage, undisturbed, "workers=2", *WORDS))
-    run = Run(footage, output, WORDS)
-    landed = run.go(KILLS)
-    assert run.problems + problems_of(output, undisturbed) == []
-    assert [one.kill for one in landed] == KILLS and all(one.in_flight for one in landed)
-    assert landed[1].orphans and landed[3].orphans and landed[3].half_written
-    assert {entry["attempt"] for entry in journal(output)} >= {1, 2}
+    run = KilledRun(footage, output, WORDS)
+    records = run.run(KILLS)
+    assert run.problems + find_problems(output, undisturbed) == []
+    assert [record.kill for record in records] == KILLS and all(record.in_flight for record in records)
+    assert records[1].orphans and records[3].orphans and records[3].half_written
+    assert {entry["attempt"] for entry in read_journal(output)} >= {1, 2}
 
 
 def test_the_verdict_sees_what_it_is_there_for():
     first = [{"event": event, "path": "a", "attempt": 1} for event in ("start", "done")]
-    assert problems_of_journal(first) == []
+    assert find_journal_problems(first) == []
     begun = {"event": "start", "path": "b", "attempt": 2}
-    assert problems_of_journal([*first, begun, {**begun, "pid": 2}]) == [], "begun twice is what a kill does"
+    assert find_journal_problems([*first, begun, {**begun, "pid": 2}]) == [], "begun twice is what a kill does"
     for wrong in ({**begun, "path": "a"}, {**begun, "path": "a", "event": "done"}, {**begun, "attempt": 0}):
-        assert len(problems_of_journal([*first, wrong])) == 1
+        assert len(find_journal_problems([*first, wrong])) == 1
 
 
 def clips_of(path: Path, seconds: float, count: int) -> list[ClipPlan]:
@@ -96,7 +99,7 @@ def test_an_orphan_begins_no_shard(packing):
     orphan = orphan_of(output)
     with WriterLock(str(output)), pytest.raises(FramemillError, match="replaced"):
         orphan({"work": plan.to_json()})
-    assert not list((output / "shards").iterdir()) and not journal(output)
+    assert not list((output / "shards").iterdir()) and not read_journal(output)
 
 
 def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing):

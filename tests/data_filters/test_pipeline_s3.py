@@ -17,9 +17,9 @@ from framemill.data_filters.measure.worker import SourceWorker
 from framemill.data_filters.sources.listing import list_sources, read_sidecars, stamp_of
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
-from framemill.platform.shards import Dataset, read_ledger
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.status import status_lines
-from framemill.platform.storage import WriterLock
+from framemill.platform.writer_lock import WriterLock
 from tests.support.footage import moving, write
 
 NAMES = ("a.mp4", "b c.mp4", "deep/d \u00e9.mp4", "deep/two.mp4")

@@ -1,25 +1,20 @@
-"""The rules of the house that a look at the tree can hold."""
+"""The rules of the folders: who imports whom, what a file is called and how long it is, where its test is."""
 
-import ast
-import re
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-FOLDERS = dict(PROJECT["tool"]["setuptools"]["package-dir"])
-SOURCES = sorted(path for folder in FOLDERS.values() for path in (ROOT / folder).rglob("*.py"))
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
+from tests.support import source_tree
+from tests.support.source_tree import ROOT
+
+FOLDERS = source_tree.package_folders()
+FILES = source_tree.module_files()
+SOURCES = sorted(FILES.values())
+TESTS = source_tree.test_files()
 
 LONGEST_FILE = 400
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc"}
-MODULE_NAME = re.compile(rf"framemill\.({'|'.join(FOLDERS.values())})[a-z_.]*(:\w+)?")
-# What a package may import besides itself.
 MAY_IMPORT = {
     "conf": set(),
     "platform": {"conf"},
@@ -27,21 +22,11 @@ MAY_IMPORT = {
     "training": {"platform"},
     "eval": {"platform"},
     "jobs": {"platform", "data_filters", "training", "eval", "conf"},
+    "package": {"platform", "data_filters", "training", "eval", "jobs", "conf"},
 }
-
-
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Every module a file imports, at whatever depth, with the line."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            # `from framemill import x` and `from framemill.eval import x` may both mean a module x.
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and MODULE_NAME.fullmatch(node.value):
-            # A module named in a string, for a child process or a late import.
-            yield node.value, node.lineno
+"""By folder, the folders that its modules may import besides their own."""
+WITHOUT_MODULES = {"bench", "conf", "docs", "house", "support"}
+"""Folders of tests/ whose files are not named after modules of the package."""
 
 
 def test_platform_does_not_shadow_the_standard_librarys() -> None:
@@ -54,13 +39,13 @@ def test_platform_does_not_shadow_the_standard_librarys() -> None:
 @pytest.mark.parametrize("package", sorted(FOLDERS))
 def test_imports_go_one_way(package: str) -> None:
     folder = FOLDERS[package]
-    assert package == f"framemill.{folder}" and folder in MAY_IMPORT
+    assert package in (f"framemill.{folder}", "framemill") and folder in MAY_IMPORT
     allowed = MAY_IMPORT[folder] | {folder}
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {module}"
         for path in SOURCES
         if path.is_relative_to(ROOT / folder)
-        for module, line in imports(path)
+        for module, line in source_tree.imported_names(path)
         if module.startswith("framemill.") and module.split(".")[1] not in allowed
     ]
     assert not wrong
@@ -69,13 +54,19 @@ def test_imports_go_one_way(package: str) -> None:
 def test_the_model_owes_nothing_to_diffusers() -> None:
     model = [path for path in SOURCES if path.is_relative_to(ROOT / "training" / "model")]
     assert model
-    assert not [f"{path.name}:{line}" for path in model for module, line in imports(path) if "diffusers" in module]
+    names = [(path.name, line, name) for path in model for name, line in source_tree.imported_names(path)]
+    assert not [f"{file}:{line}" for file, line, name in names if name.partition(".")[0] == "diffusers"]
+
+
+def test_no_import_is_relative() -> None:
+    every = [(path, name, line) for path in SOURCES + TESTS for name, line in source_tree.imported_names(path)]
+    assert not [f"{path}:{line}" for path, name, line in every if name.startswith(".")]
 
 
 def test_every_folder_with_code_is_packaged() -> None:
-    packaged = set(PROJECT["tool"]["setuptools"]["packages"])
-    found = {".".join(("framemill", *path.parent.relative_to(ROOT).parts)) for path in SOURCES}
-    assert found == packaged
+    packaged = set(source_tree.project()["tool"]["setuptools"]["packages"])
+    names = {name if path.stem == "__init__" else name.rpartition(".")[0] for name, path in FILES.items()}
+    assert names == packaged
 
 
 def test_files_are_short_and_named_for_an_idea() -> None:
@@ -84,7 +75,14 @@ def test_files_are_short_and_named_for_an_idea() -> None:
     assert not [str(path.relative_to(ROOT)) for path in SOURCES + TESTS if path.stem in DRAWERS]
 
 
-def test_tests_mirror_the_folders() -> None:
-    folders = {path.relative_to(ROOT / "tests").parts[0] for path in TESTS if path.parent != ROOT / "tests"}
-    assert folders <= {*FOLDERS.values(), "house", "bench"}
-    assert not list((ROOT / "tests").rglob("__init__.py"))
+def test_tests_mirror_the_modules() -> None:
+    """tests/<folder>/test_<module>.py or test_<module>_<aspect>.py is about <folder>/<module>.py."""
+    wrong = []
+    for path in TESTS:
+        folder = path.relative_to(ROOT / "tests").parent
+        if path.name.startswith("test_") and folder.parts[0] not in WITHOUT_MODULES:
+            words = path.stem.split("_")[1:]
+            names = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
+            if not any((ROOT / folder / f"{name}.py").exists() for name in names):
+                wrong.append(path.relative_to(ROOT).as_posix())
+    assert not wrong

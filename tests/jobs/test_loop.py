@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from framemill.platform.audit import audit
-from framemill.platform.shards import Dataset
+from framemill.platform.dataset import Dataset
 from framemill.platform.tracking import client_of
 from framemill.platform.vision.reel import render_reel
 

@@ -13,10 +13,13 @@ import webdataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from framemill.platform import shards
 from framemill.platform.audit import audit
+from framemill.platform.dataset import Dataset, read_ledger
+from framemill.platform.dataset_commit import commit_dataset
+from framemill.platform.dataset_format import index_digest
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import Dataset, Sample, commit_dataset, write_shard
+from framemill.platform.shard_writer import Sample, write_shard
+from framemill.platform.tables import write_table
 
 KEYS = st.text("abcdef0123456789-_", min_size=1, max_size=90)
 MEMBERS = st.dictionaries(
@@ -109,9 +112,9 @@ def test_audit_finds_missing_and_extra_shards(tmp_path: Path) -> None:
 def test_audit_finds_a_lost_ledger_row_even_under_a_new_index(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path)
     index = dict(dataset.index)
-    clips = shards.read_ledger(str(tmp_path), "clips")
-    index["files"]["ledger/clips.parquet"] = shards.write_table(str(tmp_path), "ledger/clips.parquet", clips.slice(1))
-    index["digest"] = shards.index_digest(index)
+    clips = read_ledger(str(tmp_path), "clips")
+    index["files"]["ledger/clips.parquet"] = write_table(str(tmp_path), "ledger/clips.parquet", clips.slice(1))
+    index["digest"] = index_digest(index)
     (tmp_path / "index.json").write_text(json.dumps(index))
     assert any("4 clips were found" in problem for problem in audit(str(tmp_path)))
 

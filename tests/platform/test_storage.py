@@ -8,6 +8,7 @@ import pytest
 
 from framemill.platform import storage
 from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.writer_lock import WriterLock
 
 
 def test_files_appear_whole_and_leave_nothing_beside(tmp_path: Path) -> None:
@@ -38,12 +39,12 @@ def test_the_same_calls_serve_folders_and_object_stores(tmp_path: Path, base: st
 
 def test_one_writer_at_a_time_and_an_old_attempt_may_not_commit(tmp_path: Path) -> None:
     output = str(tmp_path / "out")
-    with storage.WriterLock(output) as first:
+    with WriterLock(output) as first:
         token = first.token()
         token.check()
-        with pytest.raises(RequestError, match="another process is writing"), storage.WriterLock(output):
+        with pytest.raises(RequestError, match="another process is writing"), WriterLock(output):
             pass
-    with storage.WriterLock(output) as second:
+    with WriterLock(output) as second:
         assert second.attempt == token.attempt + 1
         second.token().check()
         with pytest.raises(FramemillError, match="replaced by a later one"):

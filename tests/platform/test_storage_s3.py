@@ -12,10 +12,13 @@ import pytest
 
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset
+from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.shards import Dataset, Sample, commit_dataset, write_shard
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.status import status_lines
-from framemill.platform.storage import StorageError, WriterLock
+from framemill.platform.storage import StorageError
+from framemill.platform.writer_lock import LockToken, WriterLock
 
 
 def test_files(bucket: str, tmp_path: Path) -> None:
@@ -52,7 +55,7 @@ def test_the_last_to_start_owns_the_output(bucket: str) -> None:
             second.token().check()
             with pytest.raises(FramemillError, match="replaced by a later one"):
                 first.token().check()
-    same_number = storage.LockToken(f"{bucket}/out", second.attempt, "another")
+    same_number = LockToken(f"{bucket}/out", second.attempt, "another")
     with pytest.raises(FramemillError, match="replaced"):
         same_number.check()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PACKAGE = "@sparticuz/chromium@153.0.0"
 """A headless Chromium as an npm package, with the libraries that a bare machine lacks."""
-HOME = Path(__file__).resolve().parents[1] / ".venv" / "browser"
+HOME = Path(__file__).resolve().parents[2] / ".venv" / "browser"
 UNPACK = "import('@sparticuz/chromium').then(it => it.default.executablePath())"
 LIBRARIES = {"AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x"}
 """Has the package unpack its libraries too."""

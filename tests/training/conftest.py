@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from framemill.platform.shards import Sample, commit_dataset, write_shard
+from framemill.platform.dataset_commit import commit_dataset
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.training.text import get_text_encoder
 
 CAPTIONS = ("a red ball falls", "blue waves roll", "a green field", "clouds drift by", "a train passes")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from framemill.platform.dataset import Dataset
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import Dataset
 from framemill.training.curriculum import CurriculumConfig, StageConfig, stage_buckets
 from framemill.training.data.captions import text_member, texts_of
 from framemill.training.data.planner import StagePlan, key64

@@ -20,20 +20,15 @@ import pyarrow as pa
 
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
+from framemill.platform.dataset import Dataset, read_ledger
+from framemill.platform.dataset_commit import commit_dataset
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.frozen_config import claim_output, digest
 from framemill.platform.pools import finish_all, has_gpus, map_tasks, raise_pending
-from framemill.platform.shards import (
-    Dataset,
-    Sample,
-    ShardInfo,
-    commit_dataset,
-    read_index,
-    read_ledger,
-    write_shard,
-)
-from framemill.platform.storage import LockToken, WriterLock
+from framemill.platform.shard_writer import Sample, ShardInfo, write_shard
 from framemill.platform.vision.video import VideoError
+from framemill.platform.writer_lock import LockToken, WriterLock
 from framemill.training.codecs import Codec, get_codec
 from framemill.training.curriculum import CurriculumConfig, stage_buckets
 from framemill.training.data.captions import text_member, texts_of
@@ -171,7 +166,7 @@ def columns(source: Dataset, config: EncodeConfig) -> list[str]:
 
 def encode_sample(source: Dataset, row: dict[str, Any], config: EncodeConfig) -> Sample:
     """A clip's latents, its captions' embeddings, and what is carried over."""
-    number = source.row_of(row["key"])
+    number = source.row_index(row["key"])
     carried = [*CARRIED, "mp4"] if config.keep_video else CARRIED
     members = {name: source.read(number, name) for name in carried if name in source.extensions(number)}
     text = get_text_encoder(config.text, config.text_path)

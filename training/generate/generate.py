@@ -23,8 +23,8 @@ from framemill.platform.cluster import session, worker_count
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import claim_output
 from framemill.platform.pools import finish_all, has_gpus, map_tasks
-from framemill.platform.storage import LockToken, WriterLock
 from framemill.platform.vision.video import encode_mp4
+from framemill.platform.writer_lock import LockToken, WriterLock
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import block_starts
 from framemill.training.data.buckets import Bucket

@@ -29,6 +29,7 @@ from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.frozen_config import claim_output, digest
 from framemill.platform.progress import progress, say
 from framemill.platform.tracking import Tracker
+from framemill.platform.writer_lock import LockToken, WriterLock
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.planner import StagePlan
 from framemill.training.run import checkpoints
@@ -91,7 +92,7 @@ def train(config: TrainConfig) -> TrainResult:
     held_out = dataset.held_out(config.curriculum, config.seed, config.eval.fraction, config.eval.minimum)
     plans = dataset.plans(config.curriculum, held_out, config.seed)
     claim_output(config, config.output)
-    with storage.WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
+    with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         workers, use_gpu = worker_kind(config)
         check_shares(config, workers)
         identity = identify(config, dataset, plans, workers)
@@ -209,7 +210,7 @@ def fit(
     config: TrainConfig,
     dataset: LatentDataset,
     identity: dict[str, Any],
-    token: storage.LockToken,
+    token: LockToken,
     workers: int,
     use_gpu: bool,
 ) -> None:

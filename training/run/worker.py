@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from framemill.platform.errors import FramemillError
-from framemill.platform.storage import LockToken
+from framemill.platform.writer_lock import LockToken
 from framemill.training.curriculum import StageConfig
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.loader import Loader, TrainBatch

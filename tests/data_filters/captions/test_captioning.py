@@ -19,8 +19,8 @@ from framemill.data_filters.captions.choose import settle_captions, to_ask
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.pipeline import curate
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError, RequestError
-from framemill.platform.shards import Dataset, read_ledger
 from tests.support.caption_server import MODEL, Server, caption_server
 
 KILLS = int(os.environ.get("FRAMEMILL_TEST_KILLS", "2"))

@@ -18,8 +18,8 @@ from framemill.data_filters.captions.frames import clip_jpegs, evenly
 from framemill.data_filters.captions.worker import CaptionWorker
 from framemill.data_filters.sources.listing import stamp_of
 from framemill.platform.errors import FramemillError
-from framemill.platform.storage import WriterLock
 from framemill.platform.vision.video import read_video
+from framemill.platform.writer_lock import WriterLock
 from tests.support.caption_server import MODEL, caption_server
 
 MISFORTUNES = ["429", "500", "hang", "no json", "no choice", "null", "drop", "endless", "drip"]

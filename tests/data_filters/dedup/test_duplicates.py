@@ -20,11 +20,11 @@ from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.measure.phash import HALF, phash
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.states import check_conservation
+from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import read_ledger
 from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import encode_mp4
-from tests.data_filters.pack.test_versions import contents, done
+from tests.support.curation_output import dataset_bytes, finished_entries
 from tests.support.footage import shot
 
 MOST = DedupConfig().near
@@ -192,7 +192,7 @@ def test_a_real_run_and_a_new_selection(copied, configure, tmp_path, ray_session
     words = ("select=all", "pack.samples_per_shard=2")
     summary = curate(configure(copied, tmp_path / "one", *words, "workers=1", "dedup.near=26"))
     curate(configure(copied, tmp_path / "two", *words, "workers=2", "dedup.near=26"))
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert dataset_bytes(tmp_path / "one") == dataset_bytes(tmp_path / "two")
     sources = {row["path"]: row for row in read_ledger(str(tmp_path / "one"), "sources").to_pylist()}
     clips = {row["path"]: row for row in read_ledger(str(tmp_path / "one"), "clips").to_pylist()}
     assert {path: row["state"] for path, row in clips.items()} == {
@@ -208,10 +208,10 @@ def test_a_real_run_and_a_new_selection(copied, configure, tmp_path, ray_session
 
     curate(configure("", tmp_path / "all", f"from={tmp_path / 'one'}", *words, "dedup.near=null"))
     curate(configure(copied, tmp_path / "direct", *words, "dedup.near=null"))
-    assert contents(tmp_path / "all") == contents(tmp_path / "direct")
+    assert dataset_bytes(tmp_path / "all") == dataset_bytes(tmp_path / "direct")
     curate(configure("", tmp_path / "again", f"from={tmp_path / 'all'}", *words, "dedup.near=26"))
-    assert contents(tmp_path / "again") == contents(tmp_path / "one")
-    assert sum(entry.get("cut", 0) for entry in done(tmp_path / "again")) == 0
+    assert dataset_bytes(tmp_path / "again") == dataset_bytes(tmp_path / "one")
+    assert sum(entry.get("cut", 0) for entry in finished_entries(tmp_path / "again")) == 0
 
 
 # ------------------------------------------------------------------------------------------------------- semantic

@@ -12,7 +12,7 @@ from framemill.data_filters.measure.worker import RetryLater, SourceWorker, call
 from framemill.data_filters.sources.listing import Source, list_sources, stamp_of
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import FramemillError
-from framemill.platform.storage import WriterLock
+from framemill.platform.writer_lock import WriterLock
 
 SETTINGS = MeasureSettings(2.0, 10.0, ("motion",))
 

@@ -26,10 +26,10 @@ from framemill.data_filters.sources.listing import Source, stamp_of
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
 from framemill.platform.config import compose
-from framemill.platform.shards import read_ledger
-from framemill.platform.storage import WriterLock
+from framemill.platform.dataset import read_ledger
 from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import encode_mp4, read_video
+from framemill.platform.writer_lock import WriterLock
 from tests.support.footage import SHOT_FPS as FPS
 from tests.support.footage import shot
 from tests.support.image_networks import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import signal
@@ -27,13 +26,14 @@ from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.listing import Source, list_sources, stamp_of
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.shards import read_ledger
 from framemill.platform.status import status_lines
-from framemill.platform.storage import WriterLock
 from framemill.platform.vision.read import Picture
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, read_video
+from framemill.platform.writer_lock import WriterLock
+from tests.support.curation_output import read_journal, shard_bytes
 from tests.support.flow_files import closed_form, closed_form_flow, random_raft
 from tests.support.footage import shot
 
@@ -50,13 +50,7 @@ def rows_of(output: Path, name: str = "clips") -> list[dict]:
 
 
 def journal(output: Path) -> list[dict]:
-    file = output / "work" / "journal.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    return [line for line in lines if "scored" in line]
-
-
-def contents(output: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in [output / "index.json", *sorted((output / "shards").iterdir())]}
+    return [entry for entry in read_journal(output) if "scored" in entry]
 
 
 def true_motion(path: Path, clip: dict) -> np.ndarray:
@@ -112,13 +106,13 @@ def test_a_description_ends_with_the_networks_movement(made):
 
 
 def test_one_process_gives_the_bytes_of_two_and_done_work_is_not_done_again(made, footage, configure, network):
-    before, lines = contents(made), len(journal(made))
+    before, lines = shard_bytes(made), len(journal(made))
     words = ("motion.backend=onnx", f"motion.weights={network}", "select.bands.motion.min=6.4")
     curate(configure(footage, made, *words, "workers=1"))
-    assert contents(made) == before and len(journal(made)) == lines
+    assert shard_bytes(made) == before and len(journal(made)) == lines
     one = made.parent / "one"
     curate(configure(footage, one, *words, "workers=1", "models.actors=1"))
-    assert contents(one) == before
+    assert shard_bytes(one) == before
 
 
 def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, network, tmp_path):
@@ -138,7 +132,7 @@ def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, netwo
     assert not (output / "index.json").exists()
     assert any(line.startswith("scored by motion-") for line in status_lines(str(output)))
     curate(configure(footage, output, *words))
-    assert contents(output) == contents(made)
+    assert shard_bytes(output) == shard_bytes(made)
     done = [line["scored"] for line in journal(output) if line["event"] == "done"]
     assert len(done) == len(set(done)) == 7
     assert {line["attempt"] for line in journal(output)} == {1, 2}

@@ -18,7 +18,7 @@ from framemill.data_filters.pack.plan import ClipPlan, plan_clip
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.sidecars import provenance
 from framemill.platform.audit import audit_dataset
-from framemill.platform.shards import Dataset
+from framemill.platform.dataset import Dataset
 from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import VideoError, read_video
 

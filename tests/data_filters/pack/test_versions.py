@@ -15,13 +15,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from framemill.data_filters.pipeline import curate
-from framemill.platform import shards
+from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset, read_ledger
+from framemill.platform.dataset_commit import commit_dataset, finish_commit
+from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import read_ledger
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.status import status_lines
+from tests.support.curation_output import (
+    PACK,
+    clips_cut,
+    dataset_bytes,
+    finished_entries,
+    read_journal,
+    sources_measured,
+)
 
-PACK = ("pack.samples_per_shard=2", "workers=1")
 SHOTS = ["shot 0 \u00e9.mp4", "shot 1 \u00e9.mp4", "shot 2 \u00e9.mp4", "shot 3 \u00e9.mp4", "deep/two-scenes.mp4"]
 
 
@@ -33,31 +43,6 @@ def put(footage: Path, folder: Path, *names: str) -> None:
             shutil.copy2(file, target.with_name(file.name))
 
 
-def contents(output: Path) -> dict[str, bytes]:
-    """The bytes of all that a fresh curation must give too: the index, every shard and every table."""
-    files = [output / "index.json", output / "samples.parquet"]
-    files += [file for name in ("shards", "ledger") for file in (output / name).iterdir()]
-    return {str(file.relative_to(output)): file.read_bytes() for file in files}
-
-
-def done(output: Path, since: int = 0) -> list[dict]:
-    """What the journal says was finished after its first `since` lines."""
-    lines = (output / "work" / "journal.jsonl").read_text().splitlines()[since:]
-    return [entry for entry in map(json.loads, lines) if entry["event"] == "done"]
-
-
-def lines(output: Path) -> int:
-    return len((output / "work" / "journal.jsonl").read_text().splitlines())
-
-
-def measured(entries: list[dict]) -> set[str]:
-    return {entry["path"] for entry in entries if "path" in entry}
-
-
-def cut(entries: list[dict]) -> int:
-    return sum(entry["cut"] for entry in entries if "shard" in entry)
-
-
 def versions(output: Path) -> list[dict]:
     return [json.loads(line) for line in (output / "versions.jsonl").read_text().splitlines()]
 
@@ -67,34 +52,34 @@ def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(footage, co
 
     def run(fresh: str, *words: str) -> list[dict]:
         """Curates on; the result must be that of a fresh curation of that name, made where it is not there yet."""
-        since = lines(output) if output.exists() else 0
+        since = len(read_journal(output))
         curate(configure(source, output, *PACK, *words))
         assert audit_dataset(str(output)) == []
         if not (tmp_path / fresh).exists():
             curate(configure(source, tmp_path / fresh, *PACK, *words))
-        assert contents(output) == contents(tmp_path / fresh)
-        return done(output, since)
+        assert dataset_bytes(output) == dataset_bytes(tmp_path / fresh)
+        return finished_entries(output, since)
 
     put(footage, source, *SHOTS[1:4])
     curate(configure(source, output, *PACK))
-    assert measured(done(output)) == set(SHOTS[1:4]) and cut(done(output)) == 3
+    assert sources_measured(finished_entries(output)) == set(SHOTS[1:4]) and clips_cut(finished_entries(output)) == 3
 
     put(footage, source, SHOTS[0], SHOTS[4])
     entries = run("five")
-    assert measured(entries) == {SHOTS[0], SHOTS[4]}
-    assert cut(entries) == 3, "the clips that came; the others lie in the shards of before"
+    assert sources_measured(entries) == {SHOTS[0], SHOTS[4]}
+    assert clips_cut(entries) == 3, "the clips that came; the others lie in the shards of before"
 
     (source / SHOTS[1]).unlink()
     (source / SHOTS[2]).write_bytes((footage / "static.mp4").read_bytes())
     entries = run("changed")
-    assert measured(entries) == {SHOTS[2]} and cut(entries) == 0
+    assert sources_measured(entries) == {SHOTS[2]} and clips_cut(entries) == 0
     rows = {row["path"]: row["state"] for row in read_ledger(str(output), "sources").to_pylist()}
     assert rows == {SHOTS[0]: "ok", SHOTS[2]: "filtered", SHOTS[3]: "ok", SHOTS[4]: "ok"}
 
     entries = run("dropped", "drop.paths=[deep/*]")
-    assert measured(entries) == set() and cut(entries) == 0
+    assert sources_measured(entries) == set() and clips_cut(entries) == 0
     entries = run("changed")
-    assert measured(entries) == set() and cut(entries) == 2
+    assert sources_measured(entries) == set() and clips_cut(entries) == 2
 
     told = [(one["clips"], one["clips_came"], one["clips_went"]) for one in versions(output)]
     assert told == [(3, 3, 0), (6, 3, 0), (4, 0, 2), (2, 0, 2), (4, 2, 0)]
@@ -107,12 +92,13 @@ def test_a_preview_of_three_then_all_measures_only_the_rest(footage, configure, 
     source, output = tmp_path / "in", tmp_path / "out"
     put(footage, source, *SHOTS)
     curate(configure(source, output, *PACK, "limit=3"))
-    assert measured(done(output)) == {"deep/two-scenes.mp4", *SHOTS[:2]}
-    since = lines(output)
+    assert sources_measured(finished_entries(output)) == {"deep/two-scenes.mp4", *SHOTS[:2]}
+    since = len(read_journal(output))
     curate(configure(source, output, *PACK))
-    assert measured(done(output, since)) == set(SHOTS[2:4]) and cut(done(output, since)) == 2
+    entries = finished_entries(output, since)
+    assert sources_measured(entries) == set(SHOTS[2:4]) and clips_cut(entries) == 2
     curate(configure(source, tmp_path / "fresh", *PACK))
-    assert contents(output) == contents(tmp_path / "fresh")
+    assert dataset_bytes(output) == dataset_bytes(tmp_path / "fresh")
     with pytest.raises(RequestError, match=r"pack\.crf was 18, is 20"):
         curate(configure(source, output, *PACK, "pack.crf=20"))
     shutil.rmtree(source)
@@ -125,31 +111,32 @@ def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(footage, configu
     source, output = tmp_path / "in", tmp_path / "out"
     put(footage, source, *SHOTS[1:3])
     curate(configure(source, output, *PACK))
-    before = contents(output)
+    before = dataset_bytes(output)
     put(footage, source, *SHOTS)
     words = [f"input={source}", f"output={output}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", *PACK]
-    since = lines(output)
+    since = len(read_journal(output))
     driver = subprocess.Popen(
         [sys.executable, "-m", "framemill.jobs.cli", "curate", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while not any("shard" in entry for entry in done(output, since)):
+    while not any("shard" in entry for entry in finished_entries(output, since)):
         assert driver.poll() is None and time.monotonic() < deadline, "the driver ended before it could be killed"
         time.sleep(0.005)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    half = done(output, since)
+    half = finished_entries(output, since)
     if all((output / name).exists() and (output / name).read_bytes() == data for name, data in before.items()):
         assert audit_dataset(str(output)) == [], "the version before stands, whatever lies beside it"
         assert any("not yet committed" in line for line in status_lines(str(output)))
     curate(configure(source, output, *PACK))
-    rest = [entry for entry in done(output, since) if entry not in half]
-    assert not measured(half) & measured(rest) and measured(half) | measured(rest) == {SHOTS[0], *SHOTS[3:]}
-    assert cut(half) + cut(rest) == 4
+    rest = [entry for entry in finished_entries(output, since) if entry not in half]
+    assert not sources_measured(half) & sources_measured(rest)
+    assert sources_measured(half + rest) == {SHOTS[0], *SHOTS[3:]}
+    assert clips_cut(half) + clips_cut(rest) == 4
     curate(configure(source, tmp_path / "fresh", *PACK))
-    assert contents(output) == contents(tmp_path / "fresh")
+    assert dataset_bytes(output) == dataset_bytes(tmp_path / "fresh")
     assert audit_dataset(str(output)) == []
 
 
@@ -169,7 +156,7 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
     count = 0
 
     def failing(name):
-        real = getattr(shards.storage, name)
+        real = getattr(storage, name)
 
         def call(*arguments):
             nonlocal count
@@ -182,7 +169,7 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
 
     with monkeypatch.context() as patch:
         for name in STEPS:
-            patch.setattr(shards.storage, name, failing(name))
+            patch.setattr(storage, name, failing(name))
         try:
             commit(output, 2, ["b", "c"], write=False)
         except Crash:
@@ -191,15 +178,13 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
             assert count <= step, "it ended without a fault"
     named = [shard["name"] for shard in json.loads((output / "index.json").read_bytes())["shards"]]
     assert all((output / "shards" / name).exists() for name in named)
-    shards.finish_commit(str(output))
+    finish_commit(str(output))
     if (output / "index.json").read_bytes() == old:
-        assert shards.Dataset.open(str(output)).samples["key"].to_pylist() == ["a", "b"]
+        assert Dataset.open(str(output)).samples["key"].to_pylist() == ["a", "b"]
         commit(output, 2, ["b", "c"], write=False)
-    assert shards.Dataset.open(str(output)).samples["key"].to_pylist() == ["b", "c"]
+    assert Dataset.open(str(output)).samples["key"].to_pylist() == ["b", "c"]
     assert audit_dataset(str(output)) == []
-    assert sorted(os.listdir(output / "shards")) == [
-        shard["name"] for shard in shards.read_index(str(output))["shards"]
-    ]
+    assert sorted(os.listdir(output / "shards")) == [shard["name"] for shard in read_index(str(output))["shards"]]
 
 
 def commit(output: Path, version: int, keys: list[str], write: bool = True) -> None:
@@ -208,15 +193,15 @@ def commit(output: Path, version: int, keys: list[str], write: bool = True) -> N
     digest8 = f"{version:08d}"
     infos = []
     for number, key in enumerate(keys):
-        sample = shards.Sample(key, {"mp4": key.encode() * 99})
+        sample = Sample(key, {"mp4": key.encode() * 99})
         where = str(output / "shards") if write else str(output / "made")
-        infos.append(shards.write_shard(where, "train", number, [sample], digest8))
+        infos.append(write_shard(where, "train", number, [sample], digest8))
     if not write:
         (output / "made").rename(output / "made2")
         for file in (output / "made2").iterdir():
             os.replace(file, output / "shards" / file.name)
         (output / "made2").rmdir()
-    shards.commit_dataset(
+    commit_dataset(
         str(output),
         kind="curate",
         config_digest="c",
@@ -243,7 +228,7 @@ def test_a_newer_format_is_refused_everywhere(footage, configure, tmp_path, ray_
         lambda: curate(configure("", tmp_path / "new", f"from={output}")),
         lambda: audit(str(output)),
         lambda: status_lines(str(output)),
-        lambda: shards.Dataset.open(str(output)),
+        lambda: Dataset.open(str(output)),
     ):
         with pytest.raises(RequestError, match="format version 99; this Framemill reads 1"):
             refused()

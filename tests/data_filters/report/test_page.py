@@ -21,10 +21,10 @@ from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, home_of_p
 from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.listing import Source
 from framemill.data_filters.sources.sidecars import provenance
+from framemill.platform.dataset import read_ledger
 from framemill.platform.frozen_config import freeze
-from framemill.platform.shards import read_ledger
 from framemill.platform.tracking import quiet_mlflow
-from tests.data_filters.conftest import ATTACK, HOSTILE
+from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.browser import find_browser
 
 Row = dict[str, Any]
@@ -118,10 +118,10 @@ def test_names_of_files_and_captions_do_nothing(page, attacked):
     assert page.locator("img:not([src^='data:image/jpeg'])").count() == 0
     assert page.locator("[onerror],[onfocus],[autofocus]").count() == 0
     text = page.locator("body").text_content()
-    for name in HOSTILE:
+    for name in ATTACK_NAMES:
         assert name.replace("\u202e", "\\u202e").replace("\x07", "\\u0007") in text
     page.locator('button.step[data-show="kept"]').click()
-    assert ATTACK.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
+    assert ATTACK_CAPTION.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
 
 
 def test_pictures_are_those_of_the_decode_pass(page, attacked):

@@ -8,10 +8,9 @@ import pytest
 
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.join import check_join
+from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import Dataset, read_ledger
-from tests.data_filters.pack.test_versions import PACK, contents, cut, done
-from tests.data_filters.pack.test_versions import measured as was_measured
+from tests.support.curation_output import PACK, clips_cut, dataset_bytes, finished_entries, sources_measured
 
 
 def joined(configure, file, *words, columns="[liked]"):
@@ -68,8 +67,8 @@ def test_joined_scores_are_in_the_tables_and_are_selected_by(footage, configure,
     words = (*PACK, "select=all", f"join.scores={tmp_path / 's.parquet'}", "join.columns=[liked]")
     words += ("join.caption=words", "select.bands.liked={min: 2}")
     curate(configure("", tmp_path / "new", f"from={whole}", *words))
-    entries = done(tmp_path / "new")
-    assert was_measured(entries) == set() and cut(entries) == 0, "nothing is decoded for it"
+    entries = finished_entries(tmp_path / "new")
+    assert sources_measured(entries) == set() and clips_cut(entries) == 0, "nothing is decoded for it"
     clips = {row["key"]: row for row in read_ledger(str(tmp_path / "new"), "clips").to_pylist()}
     assert {key: clips[key]["liked"] for key in keys} == {
         key: round(scores[key], 6) if key in scores else None for key in keys
@@ -88,6 +87,6 @@ def test_joined_scores_are_in_the_tables_and_are_selected_by(footage, configure,
         and new.samples["captions"][0].as_py()[0]["source"] == "joined"
     )
     curate(configure(footage, tmp_path / "direct", *words))
-    assert contents(tmp_path / "new") == contents(tmp_path / "direct")
+    assert dataset_bytes(tmp_path / "new") == dataset_bytes(tmp_path / "direct")
     curate(configure("", tmp_path / "again", f"from={tmp_path / 'new'}", *words))
-    assert contents(tmp_path / "again") == contents(tmp_path / "new"), "what was missing is judged anew"
+    assert dataset_bytes(tmp_path / "again") == dataset_bytes(tmp_path / "new"), "what was missing is judged anew"

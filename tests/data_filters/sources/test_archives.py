@@ -14,7 +14,7 @@ from framemill.data_filters.sources.archives import beside_archive, member_uri, 
 from framemill.data_filters.sources.listing import fetch_source, list_sources, read_sidecars, stamp_of
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
-from framemill.platform.shards import Dataset, read_ledger
+from framemill.platform.dataset import Dataset, read_ledger
 from tests.support.footage import moving, write
 
 ODD = "we::ird %41.mp4"

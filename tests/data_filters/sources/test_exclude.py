@@ -8,7 +8,7 @@ from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.config import DropConfig
 from framemill.data_filters.sources.exclude import exclude_sources
 from framemill.data_filters.sources.listing import list_sources
-from framemill.platform.shards import read_ledger
+from framemill.platform.dataset import read_ledger
 
 
 @pytest.mark.parametrize(

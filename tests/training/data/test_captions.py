@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from framemill.platform.dataset import Dataset
+from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import Dataset, Sample, commit_dataset, write_shard
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.vision.video import encode_mp4
 from framemill.training.curriculum import CurriculumConfig, StageConfig
 from framemill.training.data.captions import pick, texts_of

@@ -11,8 +11,10 @@ import webdataset
 
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
+from framemill.platform.dataset import Dataset
+from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.shards import Dataset, Sample, commit_dataset, write_shard
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.vision.video import encode_mp4
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import CurriculumConfig, StageConfig
@@ -124,7 +126,7 @@ def test_every_clip_has_text_and_a_latent_of_each_stage_it_is_long_enough_for(en
 
 def test_latents_show_the_clip(dataset: str, encoded: Path) -> None:
     found = Dataset.open(str(encoded))
-    row = found.row_of("wide")
+    row = found.row_index("wide")
     name = next(name for name in found.samples["buckets"].to_pylist()[row] if name.startswith("17x"))
     shown = get_codec("dct").decode(load(found.read(row, f"{name}.latent.npy")).astype(np.float32))
     wanted = moving("wide")[:17].astype(float).mean((1, 2, 3))
@@ -219,7 +221,7 @@ def test_reading_covers_and_keeps_time(dataset: str, tmp_path: Path) -> None:
     assert covering_size(Bucket(9, 64, 32), 1920, 1080) == (114, 64)
     source = Dataset.open(dataset)
     path = tmp_path / "fast.mp4"
-    path.write_bytes(source.read(source.row_of("fast"), "mp4"))
+    path.write_bytes(source.read(source.row_index("fast"), "mp4"))
     video = read_clip(str(path), Target(Bucket(17, 48, 96), 16.0), 96, 48)
     assert video.shape == (17, 48, 96, 3)
     wanted = moving("fast")[: 2 * 17 : 2].astype(float).mean((1, 2, 3))
@@ -229,7 +231,7 @@ def test_reading_covers_and_keeps_time(dataset: str, tmp_path: Path) -> None:
 def test_a_clip_is_what_lies_between_its_points(dataset: str, tmp_path: Path) -> None:
     """As in a clip whose packets were copied: the file begins before it and ends after it."""
     source = Dataset.open(dataset)
-    mp4 = source.read(source.row_of("wide"), "mp4")
+    mp4 = source.read(source.row_index("wide"), "mp4")
     path = tmp_path / "wide.mp4"
     path.write_bytes(mp4)
     target = Target(Bucket(9, 48, 96), 16.0)

@@ -20,8 +20,10 @@ from transformers import AutoTokenizer, Gemma2Model
 
 from framemill.platform import storage
 from framemill.platform.config import compose
+from framemill.platform.dataset import Dataset
+from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import RequestError
-from framemill.platform.shards import Dataset, Sample, commit_dataset, write_shard
+from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.vision.video import encode_mp4
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import CurriculumConfig, StageConfig

@@ -55,7 +55,7 @@ def test_the_readme_runs(tmp_path: Path) -> None:
 
 def test_the_pages_commands_are_understood() -> None:
     pages = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))]
-    found = [words for page in pages for words in commands(page)]
-    assert len(found) >= 5
-    for _, name, *words in found:
+    commands_of_pages = [words for page in pages for words in commands(page)]
+    assert len(commands_of_pages) >= 5
+    for _, name, *words in commands_of_pages:
         configure(name, importlib.import_module(f"framemill.jobs.{name}"), words)
