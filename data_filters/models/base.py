@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from framemill.platform.frozen_config import result_values
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from framemill.data_filters.models.views import Views
 
 
@@ -44,8 +47,8 @@ class Scores:
 
     numbers: dict[str, float]
     """By column of the clips table."""
-    vectors: dict[str, list[float]] = field(default_factory=dict)
-    """Embeddings by column of the clips table."""
+    vectors: dict[str, Sequence[float] | np.ndarray] = field(default_factory=dict)
+    """Embeddings, float (N,), by column of the clips table."""
 
 
 class Scorer(Protocol):

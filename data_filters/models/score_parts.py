@@ -94,7 +94,9 @@ def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Clip
     rows = {}
     for row in table.to_pylist():
         # As lists the embeddings of all clips would take eight times the memory on the driver.
-        vectors = {name: np.array(row[name], np.float32) for name in spec.vectors if row[name] is not None}
+        vectors: dict[str, Sequence[float] | np.ndarray] = {
+            name: np.array(row[name], np.float32) for name in spec.vectors if row[name] is not None
+        }
         scores = Scores({name: row[name] for name in spec.columns}, vectors) if row["unscored"] is None else None
         rows[row["key"]] = ClipScores(row["key"], scores, row["unscored"])
     return rows if all(clip.key in rows for clip in work.clips) else None
@@ -123,5 +125,5 @@ def with_scores(measured: MeasuredSources, spec: ModelSpec, scored: dict[str, Cl
     return dataclasses.replace(measured, clips=table)
 
 
-def _columns(scores: Scores | None) -> dict[str, float | Sequence[float]]:
+def _columns(scores: Scores | None) -> dict[str, float | Sequence[float] | np.ndarray]:
     return {**scores.numbers, **scores.vectors} if scores else {}

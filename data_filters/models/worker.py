@@ -76,7 +76,8 @@ class ModelWorker(PoolWorker):
         except (VideoError, ChildCrashed) as error:
             return ClipScores(clip.key, None, f"could not be read again: {error}")
         scores = self.scorer.score(views)
-        if not all(np.all(np.isfinite(value)) for value in (*scores.numbers.values(), *scores.vectors.values())):
+        values = [np.asarray(value) for value in (*scores.numbers.values(), *scores.vectors.values())]
+        if not all(np.isfinite(value).all() for value in values):
             return ClipScores(clip.key, None, f"{self.spec.scorer}: the network gave no number")
         return ClipScores(clip.key, _rounded(scores))
 
