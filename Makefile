@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 VIDEOS ?=
 OUTPUT ?= demo$(if $(VIDEOS),-$(notdir $(patsubst %/,%,$(VIDEOS))))
 
-.PHONY: setup demo test lint bench lock clean
+.PHONY: setup demo test test-fast test-all lint bench lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make setup   build .venv from requirements.lock"
 	@echo "make demo    the main job on a rendered sample reel, or VIDEOS=dir for your own; result in OUTPUT=$(OUTPUT)"
-	@echo "make test    the tests"
+	@echo "make test    the tests, without the slow ones; this is what CI runs"
+	@echo "make test-fast  the tests that need no Ray"
+	@echo "make test-all   all tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the benchmarks of tests/bench (minutes)"
 	@echo "make lock    pin the versions anew"
@@ -34,6 +36,12 @@ demo: setup
 	$(BIN)/framemill demo output=$(OUTPUT) $(if $(VIDEOS),input=$(VIDEOS))
 
 test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-fast: setup
+	$(BIN)/python -m pytest -m "not slow and not ray"
+
+test-all: setup
 	$(BIN)/python -m pytest
 
 lint: setup

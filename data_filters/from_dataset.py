@@ -20,7 +20,7 @@ from framemill.data_filters.sources.config import DropConfig
 from framemill.data_filters.sources.exclude import excluded_row, fits
 from framemill.data_filters.sources.listing import Source, list_sources
 from framemill.platform import storage
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.dataset import read_ledger
 from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError

@@ -25,7 +25,7 @@ from framemill.data_filters.sources.disk_space import bytes_free, bytes_needed, 
 from framemill.data_filters.sources.listing import Source, list_sources
 from framemill.data_filters.stages import measure_and_score, pack
 from framemill.platform import cluster
-from framemill.platform.config import resolve
+from framemill.platform.compose import resolve
 from framemill.platform.dataset_commit import finish_commit
 from framemill.platform.dataset_format import committed_index, read_index
 from framemill.platform.errors import FramemillError

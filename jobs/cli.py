@@ -26,6 +26,8 @@ JOBS = {
     "loop": "curate -> encode -> train -> generate -> evaluate in one go",
     "demo": "render a small sample reel, then run the loop on it",
 }
+LONGEST_DEFAULT = 28
+"""Width of the column of defaults in a job's help, in characters; longer defaults shift their line's text."""
 FLAGS = {"--debug": "show tracebacks", "--frozen": "FILE: run a frozen config.yaml instead of key=value words"}
 
 
@@ -71,7 +73,7 @@ def dispatch(words: list[str]) -> int:
     name, words = words[0], words[1:]
     if name not in JOBS:
         near = difflib.get_close_matches(name, JOBS, n=1)
-        advice = f"did you mean {near[0]}?" if near else f"it may be one of: {', '.join(JOBS)}"
+        advice = f"did you mean {near[0]}?" if near else f"must be one of {', '.join(JOBS)}"
         raise RequestError(f"{name}: there is no such job; {advice}")
     job = importlib.import_module(f"framemill.jobs.{name}")
     if "--help" in words or "-h" in words:
@@ -82,7 +84,7 @@ def dispatch(words: list[str]) -> int:
 
 def configure(name: str, job: ModuleType, words: list[str]) -> object:
     """The job's config, from a frozen file or composed from the words."""
-    from framemill.platform.config import compose
+    from framemill.platform.compose import compose
     from framemill.platform.frozen_config import load_frozen
 
     if hasattr(job, "configure"):
@@ -104,13 +106,16 @@ def print_jobs() -> None:
 
 
 def print_keys(name: str, job: ModuleType) -> None:
-    from framemill.platform.config import describe
+    from framemill.platform.config_help import describe_keys
 
     print(f"usage: framemill {name} [key=value ...]\n\n{JOBS[name]}\n")
-    lines = describe(name, job.CONFIG)
-    widths = [max((len(line[column]) for line in lines), default=0) for column in (0, 1)]
-    for key, default, text in lines:
-        print(f"  {key:<{widths[0]}}  {default:<{min(widths[1], 28)}}  {text}".rstrip())
+    lines = describe_keys(name, job.CONFIG)
+    widths = [
+        max((len(text) for text in column), default=0)
+        for column in ([x.key for x in lines], [x.default for x in lines])
+    ]
+    for line in lines:
+        print(f"  {line.key:<{widths[0]}}  {line.default:<{min(widths[1], 28)}}  {line.help}".rstrip())
 
 
 def interrupt(*_: object) -> None:

@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.errors import RequestError
 from framemill.platform.submit import SubmitConfig
 
@@ -27,7 +27,7 @@ def configure(words: list[str]) -> Submission:
 
     if not words or words[0] not in cli.JOBS or words[0] == "submit":
         said, jobs = words[0] if words else "nothing", ", ".join(job for job in cli.JOBS if job != "submit")
-        raise RequestError(f"submit: the first word is {said}; it may be {jobs}")
+        raise RequestError(f"submit: the first word is {said}; must be one of {jobs}")
     name, rest = words[0], words[1:]
     own = [word for word in rest if word.startswith("cluster.")]
     job = importlib.import_module(f"framemill.jobs.{name}")

@@ -14,7 +14,9 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 from omegaconf import OmegaConf
 
-from framemill.platform.config import escape, first_line, to_object, user_key
+from framemill.platform.compose import to_dataclass
+from framemill.platform.config import user_key
+from framemill.platform.config_values import error_line, escape_interpolations
 from framemill.platform.errors import RequestError
 
 C = TypeVar("C")
@@ -91,11 +93,11 @@ def load_frozen(schema: type[C], path: str | os.PathLike[str]) -> C:
     except FileNotFoundError as error:
         raise RequestError(f"{path}: no such config file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path}: is not a config: {first_line(error)}") from error
+        raise RequestError(f"{path}: is not a config: {error_line(error)}") from error
     if not isinstance(values, dict):
         raise RequestError(f"{path}: is not a config")
     values = rename_keys(schema, values, back=True)
-    return to_object(OmegaConf.create(escape(values)), Path(path).name, schema)
+    return to_dataclass(OmegaConf.create(escape_interpolations(values)), Path(path).name, schema)
 
 
 def claim_output(config: Any, output: str, free: tuple[str, ...] = ()) -> bool:

@@ -64,7 +64,7 @@ class SubmitConfig:
 
     def validate(self) -> None:
         if not self.cluster.address.startswith(("http://", "https://")):
-            raise RequestError(f"cluster.address={self.cluster.address}: it may be http://HOST:PORT of Ray's job API")
+            raise RequestError(f"cluster.address={self.cluster.address}: must be http://HOST:PORT of Ray's job API")
 
 
 def submit(config: SubmitConfig, job_config: Any) -> int:

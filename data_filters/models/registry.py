@@ -60,6 +60,19 @@ def load_scorer(spec: ModelSpec) -> Scorer:
     return scorer
 
 
+def model_spec(name: str, section: Any, device: str = "cpu", batch: int = 8) -> ModelSpec:
+    """Returns the spec of a scorer.
+
+    Args:
+        name: name in `SCORERS`.
+        section: the scorer's section of the config.
+        device: "cpu" or "cuda".
+        batch: frames or frame pairs of a clip in one batch.
+    """
+    entry = SCORERS[name]
+    return ModelSpec(name, section, device, batch, entry.columns, entry.vectors)
+
+
 def enabled_specs(sections: Mapping[str, Any], models: ModelsConfig) -> list[ModelSpec]:
     """Returns the specs of the scorers that a config turns on, in the order in which they run.
 
@@ -71,7 +84,7 @@ def enabled_specs(sections: Mapping[str, Any], models: ModelsConfig) -> list[Mod
     for name, entry in SCORERS.items():
         if getattr(sections[name], entry.switch):
             device = "cuda" if models.gpus and entry.gpu else "cpu"
-            specs.append(ModelSpec(name, sections[name], device, models.batch, entry.columns, entry.vectors))
+            specs.append(model_spec(name, sections[name], device, models.batch))
     return specs
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from framemill.data_filters.config import CurateConfig
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.dataset import read_ledger
 
 HASHES = 160

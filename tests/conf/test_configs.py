@@ -8,7 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from framemill.jobs.cli import JOBS
-from framemill.platform.config import compose_defaults, config_groups, group_choice, walk_schema
+from framemill.platform.compose import compose_defaults, config_groups, group_choice
+from framemill.platform.config import walk_schema
 from framemill.platform.submit import PATH_KEYS
 
 # Text keys that hold no path; those that do are in PATH_KEYS, and are made absolute when a job goes to a cluster.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from framemill.data_filters.config import CurateConfig
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.vision.reel import Scene
 from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.footage import shot

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -20,7 +16,8 @@ from framemill.platform.audit import audit_dataset
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.video import read_video
-from tests.support.curation_output import read_journal, shard_bytes, source_states
+from tests.support.console import kill_job_when
+from tests.support.curation_output import finished_entries, read_journal, shard_bytes, source_states
 
 
 def clip_states(output: Path, path: str) -> list[tuple[str, str | None]]:
@@ -173,18 +170,8 @@ def test_every_real_clip_ends_in_its_true_state(real):
 def test_killed_half_way_it_goes_on_and_ends_with_the_same_bytes(real, shared_videos, configure, tmp_path):
     """Two workers undisturbed against one that is killed: also the same for any number of workers."""
     output = tmp_path / "out"
-    words = [f"input={shared_videos}", f"output={output}", "workers=1", "pack.samples_per_shard=4"]
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "framemill.jobs.cli", "curate", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while sum(entry["event"] == "done" for entry in read_journal(output)) < 4:
-        assert driver.poll() is None and time.monotonic() < deadline, "the driver ended before it could be killed"
-        time.sleep(0.01)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    job = ["curate", f"input={shared_videos}", f"output={output}", "workers=1", "pack.samples_per_shard=4"]
+    kill_job_when(job, lambda: len(finished_entries(output)) >= 4)
     assert not (output / "index.json").exists()
     curate(configure(shared_videos, output, "workers=1", "pack.samples_per_shard=4"))
     assert shard_bytes(output) == shard_bytes(real)

@@ -34,6 +34,7 @@ KILLS = [
 ]
 
 
+@pytest.mark.slow
 def test_killed_by_every_victim_it_ends_with_the_same_bytes(tmp_path, configure, ray_session):
     footage = draw_footage(tmp_path / "footage", CLIPS)
     undisturbed, output = tmp_path / "undisturbed", tmp_path / "killed"
@@ -98,7 +99,7 @@ def test_an_orphan_begins_no_shard(packing):
     output, plan = packing
     orphan = orphan_of(output)
     with WriterLock(str(output)), pytest.raises(FramemillError, match="replaced"):
-        orphan({"work": plan.to_json()})
+        orphan({"item": plan.to_json()})
     assert not list((output / "shards").iterdir()) and not read_journal(output)
 
 
@@ -109,7 +110,7 @@ def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing):
 
     def work() -> None:
         try:
-            orphan({"work": plan.to_json()})
+            orphan({"item": plan.to_json()})
         except BaseException as error:
             ended.append(error)
 
@@ -124,7 +125,7 @@ def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing):
         assert len(ended) == 1 and isinstance(ended[0], FramemillError)
         assert not list((output / "shards").iterdir()) and not list((output / MANIFESTS).iterdir())
         shorter = dataclasses.replace(plan, clips=plan.clips[:1])
-        assert ShardWorker(str(output), successor.token(), 60.0)({"work": shorter.to_json()})["waits"] == ""
+        assert ShardWorker(str(output), successor.token(), 60.0)({"item": shorter.to_json()})["pending"] == ""
 
 
 def test_a_file_left_half_written_does_not_bar_the_next_run(footage, configure, tmp_path):

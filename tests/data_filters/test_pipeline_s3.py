@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,11 +11,13 @@ import pytest
 from framemill.data_filters.measure.messages import MeasureSettings
 from framemill.data_filters.measure.worker import SourceWorker
 from framemill.data_filters.sources.listing import list_sources, read_sidecars, stamp_of
+from framemill.jobs.cli import main
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.status import status_lines
 from framemill.platform.writer_lock import WriterLock
+from tests.support.console import kill_job_when
 from tests.support.footage import moving, write
 
 NAMES = ("a.mp4", "b c.mp4", "deep/d \u00e9.mp4", "deep/two.mp4")
@@ -49,36 +47,25 @@ def words(input: object, output: object, tmp_path: Path) -> list[str]:
     return [f"input={input}", f"output={output}", "workers=2", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", *WORDS]
 
 
-def start(input: object, output: object, tmp_path: Path) -> subprocess.Popen:
-    """The command itself, with Ray workers of its own that inherit this environment."""
-    command = [sys.executable, "-m", "framemill.jobs.cli", "curate", *words(input, output, tmp_path)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def finish(process: subprocess.Popen, status: int = 0) -> str:
-    said = process.communicate(timeout=500)[0]
-    assert process.returncode == status, said
-    return said
-
-
 def contents(output: str) -> dict[str, bytes]:
     names = [name for name in storage.walk(output) if name == "index.json" or name.startswith("shards/")]
     return {name: storage.read_bytes(f"{output}/{name}") for name in names}
 
 
 @pytest.fixture(scope="module")
-def local(clips, tmp_path_factory) -> str:
+def local(clips, tmp_path_factory, ray_session) -> str:
     """The clips curated from disk to disk."""
     folder = tmp_path_factory.mktemp("local")
-    finish(start(clips, folder / "out", folder))
+    assert main(["curate", *words(clips, folder / "out", folder)]) == 0
     assert len(contents(str(folder / "out"))) == 4
     return str(folder / "out")
 
 
-def test_from_a_bucket_to_a_bucket(clips, local, bucket, s3, tmp_path):
+def test_from_a_bucket_to_a_bucket(clips, local, bucket, s3, tmp_path, capsys):
     videos, output = upload(clips, f"{bucket}/videos"), f"{bucket}/dataset"
     before = len(s3.read_text().splitlines())
-    assert f"-> {output}" in finish(start(videos, output, tmp_path))
+    assert main(["curate", *words(videos, output, tmp_path)]) == 0
+    assert f"-> {output}" in capsys.readouterr().out
     asked = s3.read_text().splitlines()[before:]
     assert contents(output) == contents(local)
     assert audit_dataset(output) == [] and "complete" in status_lines(output)[0]
@@ -102,21 +89,17 @@ def test_from_a_bucket_to_a_folder_by_a_list(clips, local, bucket, tmp_path):
     videos = upload(clips, f"{bucket}/videos")
     listed = "\n".join(f"{videos}/{name}" for name in (*NAMES, "broken.mp4"))
     storage.write_atomic(f"{videos}/list.txt", listed.encode())
-    finish(start(f"{videos}/list.txt", tmp_path / "out", tmp_path))
+    assert main(["curate", *words(f"{videos}/list.txt", tmp_path / "out", tmp_path)]) == 0
     assert contents(str(tmp_path / "out")) == contents(local)
 
 
+@pytest.mark.slow
 def test_killed_half_way_it_goes_on_in_the_bucket(clips, local, bucket, tmp_path):
     output = f"{bucket}/dataset"
-    process = start(clips, output, tmp_path)
-    deadline = time.monotonic() + 200
-    while len(storage.list_dir(f"{output}/work/parts")) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    job = ["curate", *words(clips, output, tmp_path)]
+    kill_job_when(job, lambda: len(storage.list_dir(f"{output}/work/parts")) >= 2)
     assert "measured" in status_lines(output)[0] and not storage.exists(f"{output}/index.json")
-    finish(start(clips, output, tmp_path))
+    assert main(["curate", *words(clips, output, tmp_path)]) == 0
     assert contents(output) == contents(local) and audit_dataset(output) == []
 
 
@@ -127,9 +110,9 @@ def test_a_source_removed_meanwhile_waits(clips, bucket, tmp_path):
     storage.write_atomic(changed.uri, storage.read_bytes(good.uri))
     with WriterLock(f"{bucket}/out") as lock:
         worker = SourceWorker(f"{bucket}/out", lock.token(), MeasureSettings(1.0, 10.0, ("motion",)), 60.0)
-        assert worker({"work": gone.to_json()})["waits"] == "it is no longer there"
-        assert worker({"work": changed.to_json()})["waits"] == "it changed while it was read"
-        assert worker({"work": good.to_json()})["waits"] == ""
+        assert worker({"item": gone.to_json()})["pending"] == "it is no longer there"
+        assert worker({"item": changed.to_json()})["pending"] == "it changed after it was listed"
+        assert worker({"item": good.to_json()})["pending"] == ""
     assert len(storage.list_dir(f"{bucket}/out/work/parts")) == 1
 
 
@@ -158,8 +141,10 @@ def test_listing_costs_no_request_a_file(bucket, s3):
     assert read_sidecars(f"{bucket}/in/1/0001.mp4")[0] is None
 
 
-def test_a_bucket_that_is_not_there(clips, tmp_path, s3):
-    said = finish(start("s3://no-bucket-of-ours/videos", tmp_path / "out", tmp_path), status=2)
-    assert said == "framemill: input=s3://no-bucket-of-ours/videos: there is no such folder or file\n"
-    said = finish(start(clips, "s3://no-bucket-of-ours/out", tmp_path), status=2)
-    assert said.startswith("framemill: s3://no-bucket-of-ours/out/") and said.endswith("there is no such bucket\n")
+def test_a_bucket_that_is_not_there(clips, tmp_path, s3, capsys):
+    assert main(["curate", *words("s3://no-bucket-of-ours/videos", tmp_path / "out", tmp_path)]) == 2
+    line = "framemill: input=s3://no-bucket-of-ours/videos: there is no such folder or file\n"
+    assert capsys.readouterr().err == line
+    assert main(["curate", *words(clips, "s3://no-bucket-of-ours/out", tmp_path)]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("framemill: s3://no-bucket-of-ours/out/") and line.endswith("there is no such bucket\n")

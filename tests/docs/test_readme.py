@@ -5,13 +5,11 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from framemill.jobs.cli import configure
+from framemill.jobs.cli import configure, main
 from framemill.platform.vision.reel import render_reel
 from framemill.platform.vision.video import probe
 
@@ -37,7 +35,11 @@ def test_make_has_the_targets_the_readme_names() -> None:
     assert named and set(named) <= set(targets)
 
 
-def test_the_readme_runs(tmp_path: Path) -> None:
+def test_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_session: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each command in this process, so that all share one Ray session."""
+    monkeypatch.chdir(tmp_path)
     render_reel(str(tmp_path / "videos"), shots=12)
     (tmp_path / "prompts.txt").write_text("A red circle on a blue background.\n\nA green square.\n")
     jobs = [words for words in commands() if words[0] == "framemill"]
@@ -45,9 +47,7 @@ def test_the_readme_runs(tmp_path: Path) -> None:
     streaming = commands("docs/training.md")[:2]  # on what the README made; the others are for GPUs
     assert [words[1] for words in streaming] == ["train", "generate"]
     for words in [*jobs, *streaming]:
-        command = [sys.executable, "-m", "framemill.jobs.cli", *words[1:], *SMALL.get(words[1], [])]
-        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-        assert result.returncode == 0, f"{' '.join(words)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+        assert main([*words[1:], *SMALL.get(words[1], [])]) == 0, (words, capsys.readouterr())
     assert len(list((tmp_path / "samples").rglob("*.mp4"))) == 2
     minute = next((tmp_path / "minute").glob("*.mp4"))
     assert probe(str(minute)).duration == pytest.approx(481 / 8)

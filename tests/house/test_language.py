@@ -118,8 +118,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "data_filters/sources",
         "platform",
         "tests/bench",
-        "tests/data_filters/dedup",
-        "tests/data_filters/filters",
         "tests/data_filters/models",
         "tests/data_filters/report",
         "training/encode",

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
 from framemill.platform.tracking import client_of
 from framemill.platform.vision.reel import render_reel
+from tests.support.console import run_job
 
+pytestmark = pytest.mark.ray
 STEPS = ("train.curriculum.stages.low.steps=3", "train.curriculum.stages.high.steps=2", "train.eval.every=2")
 
 
-def loop(folder: Path) -> subprocess.CompletedProcess[str]:
-    words = [f"input={folder}/videos", f"output={folder}/out", "workers=2", "prompts=2", "generate.steps=2", *STEPS]
-    command = [sys.executable, "-m", "framemill.jobs.cli", "loop", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, cwd=folder)
+def loop(folder: Path) -> list[str]:
+    """The words of the job."""
+    words = [f"input={folder}/videos", f"output={folder}/out", "workers=2", "prompts=2", "generate.steps=2"]
+    return ["loop", *words, *STEPS]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of a loop that ran, and what it said."""
+    """The folder of a loop that ran as the console command, with a Ray of its own, and its standard output."""
     folder = tmp_path_factory.mktemp("loop")
     render_reel(str(folder / "videos"), shots=14)
-    result = loop(folder)
+    result = run_job(*loop(folder), cwd=folder)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return folder, result.stdout
 
@@ -59,14 +60,15 @@ def test_mlflow_has_parameters_metrics_the_dataset_and_the_videos(finished: tupl
     assert len([name for name in samples if name.endswith(".mp4")]) == 2
 
 
-def test_the_same_command_again_does_nothing_anew(finished: tuple[Path, str]) -> None:
+def test_the_same_command_again_does_nothing_anew(
+    finished: tuple[Path, str], ray_session: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, said = finished
     before = {p: p.stat().st_mtime_ns for p in (folder / "out" / "videos").glob("*.mp4")}
     index = (folder / "out" / "dataset" / "index.json").read_bytes()
-    result = loop(folder)
-    assert result.returncode == 0, result.stderr[-3000:]
+    assert main(loop(folder)) == 0
     table = said[said.index("clips  ") : said.index("dataset  ")]
-    assert table in result.stdout
+    assert table in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert (folder / "out" / "dataset" / "index.json").read_bytes() == index
 
@@ -77,7 +79,6 @@ def test_audit_sees_one_changed_byte_of_a_shard(finished: tuple[Path, str]) -> N
     shard = sorted((dataset / "shards").glob("*.tar"))[0]
     content = shard.read_bytes()
     shard.write_bytes(content[:700] + bytes([content[700] ^ 1]) + content[701:])
-    command = [sys.executable, "-m", "framemill.jobs.cli", "audit", f"path={dataset}"]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    assert main(["audit", f"path={dataset}"]) == 1
     shard.write_bytes(content)
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert main(["audit", f"path={dataset}"]) == 0

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from framemill.jobs.audit import AuditConfig
-from framemill.platform.config import ClusterConfig, compose, key, validate
+from framemill.platform.compose import compose
+from framemill.platform.config import ClusterConfig, key, validate
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import claim_output, digest, freeze, load_frozen
 
@@ -59,7 +60,7 @@ def test_a_wrong_word_is_one_line_that_names_it(words: list[str], named: str) ->
 
 
 def test_a_value_outside_the_choices_is_refused_with_the_choices() -> None:
-    with pytest.raises(RequestError, match="mode=fast: may be exact, copy"):
+    with pytest.raises(RequestError, match="mode=fast: must be one of exact, copy"):
         validate(outer(mode="fast"))
 
 

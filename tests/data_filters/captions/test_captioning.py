@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from framemill.platform.audit import audit_dataset
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError, RequestError
 from tests.support.caption_server import MODEL, Server, caption_server
+from tests.support.console import kill_job_when
 
 KILLS = int(os.environ.get("FRAMEMILL_TEST_KILLS", "2"))
 FINE = "The dog runs over the grass while the sun is low behind it."
@@ -153,6 +151,7 @@ def test_clips_that_are_never_answered_wait_by_name(scenes, configure, tmp_path,
     assert {clip["state"] for clip in clips} == {"kept"}
 
 
+@pytest.mark.slow
 def test_killed_while_captioning_it_asks_for_no_recorded_answer_again(scenes, configure, tmp_path, ray_session) -> None:
     with caption_server() as server:
         curate(configure(scenes, tmp_path / "whole", "captions=[endpoint,descriptor]", *words(server)))
@@ -162,19 +161,13 @@ def test_killed_while_captioning_it_asks_for_no_recorded_answer_again(scenes, co
     held: dict[str, int] = {}
     with caption_server(delay_s=0.5) as server:
         for kill in range(KILLS):
-            run = [sys.executable, "-m", "framemill.jobs.cli", "curate", f"input={scenes}", f"output={output}"]
-            driver = subprocess.Popen(
-                [*run, "captions=[endpoint,descriptor]", *words(server)], stdout=subprocess.DEVNULL
-            )
             # Anywhere within the share of the clips that this run may get to.
             target = max(sum(held.values()) + 1, (kill + chance.random()) / (KILLS + 1) * clips)
-            deadline = time.monotonic() + 300
-            while sum(server.stats()["asked"].values()) < target:
-                assert driver.poll() is None and time.monotonic() < deadline, "it ended before it could be killed"
-                time.sleep(0.02)
-            time.sleep(chance.uniform(0, 0.5))
-            driver.send_signal(signal.SIGKILL)
-            driver.wait()
+            kill_job_when(
+                ["curate", f"input={scenes}", f"output={output}", "captions=[endpoint,descriptor]", *words(server)],
+                lambda target=target: sum(server.stats()["asked"].values()) >= target,
+                before_kill=lambda: time.sleep(chance.uniform(0, 0.5)),
+            )
             assert not (output / "index.json").exists()
             asked = server.stats()["asked"]
             recorded = [one.text for said in answers_of(output).values() for one in said]

@@ -12,12 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framemill.data_filters.dedup import semantic
 from framemill.data_filters.dedup.config import DedupConfig
 from framemill.data_filters.dedup.duplicates import find_duplicates
-from framemill.data_filters.dedup.near import CROWD, distance, near_duplicates
+from framemill.data_filters.dedup.near import CROWD, distance
 from framemill.data_filters.ledger.clip_table import ClipTable
-from framemill.data_filters.measure.phash import HALF, phash
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.states import check_conservation
 from framemill.platform.dataset import read_ledger
@@ -26,42 +24,7 @@ from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import encode_mp4
 from tests.support.curation_output import dataset_bytes, finished_entries
 from tests.support.footage import shot
-
-MOST = DedupConfig().near
-
-
-def hashes(seed: int, frames: int = 6) -> np.ndarray:
-    """(frames, 128) bits of a clip like no other."""
-    return np.random.default_rng(seed).integers(0, 2, (frames, 128)).astype(bool)
-
-
-def turned(bits: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    """With so many bits of each frame the other way."""
-    random = np.random.default_rng(seed)
-    result = bits.copy()
-    for row in result:
-        row[random.permutation(128)[:count]] ^= True
-    return result
-
-
-def packed(bits: np.ndarray) -> bytes:
-    return np.packbits(bits, axis=1).tobytes()
-
-
-def words(bits: np.ndarray) -> np.ndarray:
-    return np.frombuffer(packed(bits), ">u8").astype(np.uint64).reshape(-1, 2)
-
-
-def clip(key: str, bits: np.ndarray, side: int = 100, technical: float = 0.5, source: str = "", **columns) -> dict:
-    sizes = {"width": side, "height": side, "technical": technical}
-    return {"key": key, "path": source or key, "phashes": packed(bits), **sizes, **columns}
-
-
-def mirrored(bits: np.ndarray) -> np.ndarray:
-    return np.concatenate([bits[:, :HALF], ~bits[:, HALF:]], axis=1)
-
-
-# ---------------------------------------------------------------------------------------------------------- near
+from tests.support.hashed_clips import clip, hashes, mirrored, turned, unit
 
 
 def test_the_kept_one_has_the_most_pixels_then_the_best_score_then_the_first_key():
@@ -79,6 +42,7 @@ def test_the_kept_one_has_the_most_pixels_then_the_best_score_then_the_first_key
     assert found["d"].reason == "near duplicate of a, distance 6"
 
 
+MOST = DedupConfig().near
 drawn = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 40), st.booleans(), st.sampled_from((100, 200)), st.integers(0, 5)),
     max_size=12,
@@ -103,32 +67,6 @@ def test_any_order_gives_the_same(table, random):
         assert far <= MOST and reason == f"near duplicate of {kept}, distance {far}"
 
 
-def brute_force(rows: list[np.ndarray], most: int) -> dict[int, tuple[int, int]]:
-    """Every pair, a bit at a time."""
-    gone: dict[int, tuple[int, int]] = {}
-    for j, later in enumerate(rows):
-        best = None
-        for i in (i for i in range(j) if i not in gone):
-            for view in (later, mirrored(later)):
-                table = (rows[i][:, None, :] != view[None, :, :]).sum(axis=2)
-                least = table.min(axis=1) if len(rows[i]) < len(later) else table.min(axis=0)
-                far = int(np.sort(least)[(len(least) - 1) // 2])
-                best = min(best or (far, i), (far, i))
-        if best and best[0] <= most:
-            gone[j] = (best[1], best[0])
-    return gone
-
-
-def test_buckets_find_what_comparing_all_pairs_does():
-    rows = []
-    for number in range(150):
-        frames = turned(hashes(number // 3, frames=3 + number % 5), (0, 8, 16)[number % 3], seed=number)
-        rows.append(mirrored(frames) if number % 2 else frames)
-    found = near_duplicates([packed(row) for row in rows], [str(n) for n in range(150)], MOST)
-    assert found == brute_force(rows, MOST)
-    assert len(found) == 100
-
-
 def test_a_chain_keeps_the_ends_that_are_no_copies_of_each_other():
     """A~B~C, each 20 bits from the next, but A and C are 40 apart."""
     a = hashes(1)
@@ -139,16 +77,6 @@ def test_a_chain_keeps_the_ends_that_are_no_copies_of_each_other():
     assert {key: one.kept for key, one in best_first.items()} == {"b": "a"}
     middle_best = find_duplicates(DedupConfig(), [clip("a", a), clip("b", b, side=200), clip("c", c)])
     assert {key: one.kept for key, one in middle_best.items()} == {"a": "b", "c": "b"}
-
-
-def test_faster_shorter_and_half_alike_ones():
-    a = hashes(1, frames=10)
-    assert distance(words(a), words(a[::2])) == 0, "twice as fast"
-    assert distance(words(a), words(np.concatenate([a[7:], hashes(2, 2)]))) == 0, "most of it"
-    assert distance(words(a), words(np.concatenate([a[7:], hashes(2, 4)]))) > MOST, "less than half"
-    both_ways = np.concatenate([a[:5], mirrored(a[5:])])
-    assert distance(words(a), words(both_ways)) == 0 and distance(words(a[:4]), words(mirrored(a))) == 0
-    assert distance(words(a), words(a[:0])) == 128, "blank frames have no hash, and repeat nothing"
 
 
 def test_clips_of_one_source_and_blank_ones_are_left_alone():
@@ -162,16 +90,6 @@ def test_a_crowd_of_copies_leaves_one():
     crowd = [clip(f"k{n:04d}", turned(hashes(1), n % 5, seed=n)) for n in range(5 * CROWD)]
     found = find_duplicates(DedupConfig(), crowd)
     assert len(found) == len(crowd) - 1 and {one.kept for one in found.values()} == {"k0000"}
-
-
-# --------------------------------------------------------------------------------------------------- real pictures
-
-
-def test_a_mirrored_picture_has_the_second_half_of_its_bits_inverted():
-    for frame in itertools.islice(draw(Scene("red", "grey"), 3), 4):
-        plain, flipped = (np.frombuffer(phash(one), ">u8") for one in (frame, frame[:, ::-1]))
-        assert np.bitwise_count(plain[0] ^ flipped[0]) <= 1
-        assert np.bitwise_count(plain[1] ^ ~flipped[1]) <= 1
 
 
 @pytest.fixture(scope="module")
@@ -212,54 +130,6 @@ def test_a_real_run_and_a_new_selection(copied, configure, tmp_path, ray_session
     curate(configure("", tmp_path / "again", f"from={tmp_path / 'all'}", *words, "dedup.near=26"))
     assert dataset_bytes(tmp_path / "again") == dataset_bytes(tmp_path / "one")
     assert sum(entry.get("cut", 0) for entry in finished_entries(tmp_path / "again")) == 0
-
-
-# ------------------------------------------------------------------------------------------------------- semantic
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def families(seed: int, count: int, width: int = 32) -> np.ndarray:
-    """Unit vectors around shared centres, at all distances."""
-    random = np.random.default_rng(seed)
-    centres = random.normal(size=(count // 6 + 1, width))
-    spread = random.uniform(0.05, 0.8, (count, 1))
-    return unit(centres[random.integers(0, len(centres), count)] + spread * random.normal(size=(count, width)))
-
-
-def greedy(embeddings: np.ndarray, least: float) -> dict[int, int]:
-    cosines = np.round(embeddings.astype(np.float64) @ embeddings.T.astype(np.float64), 6)
-    gone: dict[int, int] = {}
-    for j in range(len(embeddings)):
-        kept = [i for i in range(j) if i not in gone]
-        if kept and cosines[j, kept].max() >= least:
-            gone[j] = kept[int(cosines[j, kept].argmax())]
-    return gone
-
-
-@pytest.mark.parametrize("least", [0.7, 0.9, 0.97])
-def test_semantic_equals_comparing_all(least, monkeypatch):
-    embeddings = families(3, 400)
-    expected = greedy(embeddings, least)
-    assert 10 < len(expected) < 390
-    for batch in (7, 1024):
-        monkeypatch.setattr(semantic, "BATCH", batch)
-        found = semantic.semantic_duplicates(embeddings, least)
-        assert {j: kept for j, (kept, _) in found.items()} == expected
-        for j, (kept, cosine) in found.items():
-            assert cosine == pytest.approx(float(embeddings[j] @ embeddings[kept]), abs=2e-6)
-
-
-def test_cells_find_nearly_all_of_it(monkeypatch):
-    """As above EXACT clips, where only the nearest cells are searched."""
-    embeddings = families(4, 3000)
-    exact = semantic.semantic_duplicates(embeddings, 0.9)
-    monkeypatch.setattr(semantic, "EXACT", 1000)
-    cells = semantic.semantic_duplicates(embeddings, 0.9)
-    assert cells == semantic.semantic_duplicates(embeddings, 0.9)
-    assert len(exact) > 500 and len(cells.keys() & exact.keys()) >= 0.98 * len(exact)
 
 
 def test_the_better_of_two_alike_is_kept_after_the_copies_are_gone():

@@ -39,7 +39,7 @@ def worker(output: str, settings: MeasureSettings = SETTINGS, timeout_s: float =
 def test_a_part_is_what_was_measured_and_is_read_back(footage, output):
     source = list_sources(str(footage / "shot 0 \u00e9.mp4"))[0]
     one = worker(output)
-    assert one({"work": source.to_json()}) == {"name": source.path, "waits": ""}
+    assert one({"item": source.to_json()}) == {"name": source.path, "value": "", "pending": ""}
     part = read_part(output, source)
     assert part is not None and part.reason is None and len(part.clips) == 1
     clip = part.clips[0]
@@ -54,14 +54,14 @@ def test_a_hang_is_tried_again_and_then_waits(output, tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     source = Source("pipe.mp4", str(tmp_path / "pipe.mp4"), stamp_of(str(tmp_path / "pipe.mp4")))
     one = worker(output, timeout_s=2.0)
-    assert "time limit" in one({"work": source.to_json()})["waits"]
+    assert "time limit" in one({"item": source.to_json()})["pending"]
     assert read_part(output, source) is None, "what may succeed later is not written down"
 
 
 def test_a_crash_of_the_decoder_is_a_failed_source(footage, output):
     source = list_sources(str(footage / "static.mp4"))[0]
     settings = DeadlySettings(2.0, 10.0, ("motion",))
-    assert worker(output, settings)({"work": source.to_json()})["waits"] == ""
+    assert worker(output, settings)({"item": source.to_json()})["pending"] == ""
     part = read_part(output, source)
     assert part is not None and part.reason == "the decoder crashed twice: killed by SIGSEGV" and part.clips == []
 
@@ -77,9 +77,9 @@ def test_a_signal_from_outside_is_not_the_files_fault():
 def test_a_file_that_vanished_or_changed_waits(footage, output, tmp_path):
     gone = Source("gone.mp4", str(tmp_path / "gone.mp4"), "1:1")
     one = worker(output)
-    assert "no longer there" in one({"work": gone.to_json()})["waits"]
+    assert "no longer there" in one({"item": gone.to_json()})["pending"]
     changed = Source("static.mp4", str(footage / "static.mp4"), "1:1")
-    assert "changed" in one({"work": changed.to_json()})["waits"]
+    assert "changed" in one({"item": changed.to_json()})["pending"]
 
 
 def test_a_worker_that_outlives_its_driver_cannot_write(footage, output):
@@ -87,6 +87,6 @@ def test_a_worker_that_outlives_its_driver_cannot_write(footage, output):
     orphan = worker(output)
     successor = worker(output)
     with pytest.raises(FramemillError, match="replaced"):
-        orphan({"work": source.to_json()})
+        orphan({"item": source.to_json()})
     assert read_part(output, source) is None
-    assert successor({"work": source.to_json()})["waits"] == ""
+    assert successor({"item": source.to_json()})["pending"] == ""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -17,8 +14,9 @@ import numpy as np
 import pytest
 
 from framemill.data_filters.filters.clip_frames import ClipFrames
+from framemill.data_filters.models.base import ModelSpec, ScorableClip
 from framemill.data_filters.models.config import MotionConfig
-from framemill.data_filters.models.registry import SCORERS, ModelSpec
+from framemill.data_filters.models.registry import load_scorer, model_spec
 from framemill.data_filters.models.score_parts import ScoreWork, read_scores
 from framemill.data_filters.models.views import Views, every, view_clip
 from framemill.data_filters.models.worker import ModelWorker
@@ -33,6 +31,7 @@ from framemill.platform.vision.read import Picture
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, read_video
 from framemill.platform.writer_lock import WriterLock
+from tests.support.console import kill_job_when
 from tests.support.curation_output import read_journal, shard_bytes
 from tests.support.flow_files import closed_form, closed_form_flow, random_raft
 from tests.support.footage import shot
@@ -115,20 +114,12 @@ def test_one_process_gives_the_bytes_of_two_and_done_work_is_not_done_again(made
     assert shard_bytes(one) == before
 
 
+@pytest.mark.slow
 def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, network, tmp_path):
     output = tmp_path / "out"
     words = ["motion.backend=onnx", f"motion.weights={network}", "workers=1", "select.bands.motion.min=6.4"]
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "framemill.jobs.cli", "curate", f"input={footage}", f"output={output}", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while sum(line["event"] == "done" for line in journal(output)) < 2:
-        assert driver.poll() is None and time.monotonic() < deadline, "the driver ended before it could be killed"
-        time.sleep(0.01)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    job = ["curate", f"input={footage}", f"output={output}", *words]
+    kill_job_when(job, lambda: sum(line["event"] == "done" for line in journal(output)) >= 2)
     assert not (output / "index.json").exists()
     assert any(line.startswith("scored by motion-") for line in status_lines(str(output)))
     curate(configure(footage, output, *words))
@@ -189,7 +180,7 @@ def test_gpus_that_are_not_there_are_refused(footage, network, configure, tmp_pa
 
 def spec_of(file: Path, backend: str = "onnx", batch: int = 8) -> ModelSpec:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return ModelSpec("motion", MotionConfig(backend, str(file), digest), "cpu", batch)
+    return model_spec("motion", MotionConfig(backend, str(file), digest), "cpu", batch)
 
 
 @pytest.fixture
@@ -203,8 +194,8 @@ def worker(output: str, spec: ModelSpec, timeout_s: float = 60.0) -> ModelWorker
         return ModelWorker(output, lock.token(), spec, timeout_s)
 
 
-def work_on(path: Path, **facts: float) -> ScoreWork:
-    clip = {"key": "clip", "start_s": 0.0, "frames": 40, "width": 320, "height": 180, **facts}
+def work_on(path: Path, frames: int = 40, width: int = 320, height: int = 180) -> ScoreWork:
+    clip = ScorableClip("clip", 0.0, frames, width, height)
     return ScoreWork(Source(path.name, str(path), stamp_of(str(path))), [clip])
 
 
@@ -222,8 +213,8 @@ def test_raft_scores_as_torch_run_by_hand_upright_or_turned(tmp_path, output, wi
     file = random_raft(tmp_path / "raft.pth")
     spec = spec_of(file, "raft")
     work = work_on(tmp_path / "pan.mp4", frames=5, width=width, height=height)
-    assert worker(output, spec)({"work": work.to_json()}) == {"name": "pan.mp4", "waits": ""}
-    row = read_scores(output, spec, work)["clip"]
+    assert worker(output, spec)({"item": work.to_json()}) == {"name": "pan.mp4", "value": "", "pending": ""}
+    row = read_scores(output, spec, work)["clip"].scores.numbers
 
     views = view_clip(str(tmp_path / "pan.mp4"), 0.0, 5, 0.5, UNITS[height > width])
     assert views.pictures.shape == (3, *UNITS[height > width][::-1], 3) and list(views.times) == [0.0, 0.5, 1.0]
@@ -242,17 +233,17 @@ def test_batches_of_one_and_of_many_agree(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (4, 320, 576, 3), np.uint8)
     views = Views(np.array([0, 0.5, 1.0, 1.6]), pictures)
     file = random_raft(tmp_path / "raft.pth")
-    one, many = (SCORERS["motion"].load(spec_of(file, "raft", batch)).score(views) for batch in (1, 3))
+    one, many = (load_scorer(spec_of(file, "raft", batch)).score(views).numbers for batch in (1, 3))
     assert one == pytest.approx(many, abs=1e-4)
 
 
 def test_a_gap_other_than_half_a_second_is_scaled(network):
     """A quarter of a second between the same pictures is twice the speed."""
     pictures = np.random.default_rng(0).integers(0, 256, (2, 576, 320, 3), np.uint8)
-    scorer = SCORERS["motion"].load(spec_of(network))
-    slow, fast = (scorer.score(Views(np.array([0.0, gap]), pictures)) for gap in (0.5, 0.25))
+    scorer = load_scorer(spec_of(network))
+    slow, fast = (scorer.score(Views(np.array([0.0, gap]), pictures)).numbers for gap in (0.5, 0.25))
     assert fast == pytest.approx({name: 2 * value for name, value in slow.items()})
-    assert scorer.score(Views(np.array([0.0]), pictures[:1])) == dict.fromkeys(slow, 0.0)
+    assert scorer.score(Views(np.array([0.0]), pictures[:1])).numbers == dict.fromkeys(slow, 0.0)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -278,35 +269,39 @@ def test_a_clip_in_the_middle_is_found_again(tmp_path):
 def test_a_clip_that_cannot_be_read_again_failed_and_the_others_stand(tmp_path, output, network):
     (tmp_path / "one.mp4").write_bytes(shot(Scene("red", "blue")))
     work = work_on(tmp_path / "one.mp4")
-    beyond = {**work.clips[0], "key": "beyond", "start_s": 1.25}
+    beyond = dataclasses.replace(work.clips[0], key="beyond", start_s=1.25)
     work = ScoreWork(work.source, [beyond, *work.clips])
     spec = spec_of(network)
-    assert worker(output, spec)({"work": work.to_json()})["waits"] == ""
+    assert worker(output, spec)({"item": work.to_json()})["pending"] == ""
     rows = read_scores(output, spec, work)
-    assert rows["beyond"]["unscored"] == "could not be read again: only 20 of its 40 frames are there"
-    assert rows["beyond"]["motion"] is None and rows["clip"]["motion"] > 0 and rows["clip"]["unscored"] is None
+    assert rows["beyond"].unscored == "could not be read again: only 20 of its 40 frames are there"
+    assert rows["beyond"].scores is None and rows["clip"].unscored is None
+    assert rows["clip"].scores.numbers["motion"] > 0
 
 
 def test_a_hang_a_change_and_a_loss_wait(tmp_path, output, network):
     os.mkfifo(tmp_path / "pipe.mp4")
     spec = spec_of(network)
-    assert "time limit" in worker(output, spec, 2.0)({"work": work_on(tmp_path / "pipe.mp4").to_json()})["waits"]
+    assert "time limit" in worker(output, spec, 2.0)({"item": work_on(tmp_path / "pipe.mp4").to_json()})["pending"]
     (tmp_path / "one.mp4").write_bytes(shot(Scene("red", "blue")))
     work = work_on(tmp_path / "one.mp4")
     os.utime(tmp_path / "one.mp4", (1, 1))
-    assert "changed" in worker(output, spec)({"work": work.to_json()})["waits"]
+    assert "changed" in worker(output, spec)({"item": work.to_json()})["pending"]
     (tmp_path / "one.mp4").unlink()
-    assert "no longer there" in worker(output, spec)({"work": work.to_json()})["waits"]
+    assert "no longer there" in worker(output, spec)({"item": work.to_json()})["pending"]
     assert read_scores(output, spec, work) is None, "what may succeed later is not written down"
 
 
 def test_scores_of_a_changed_source_or_of_fewer_clips_are_none(tmp_path, output, network):
     (tmp_path / "one.mp4").write_bytes(shot(Scene("red", "blue")))
     work, spec = work_on(tmp_path / "one.mp4"), spec_of(network)
-    assert worker(output, spec)({"work": work.to_json()})["waits"] == ""
+    assert worker(output, spec)({"item": work.to_json()})["pending"] == ""
     assert read_scores(output, spec, work) is not None
     assert read_scores(output, spec, ScoreWork(Source("one.mp4", work.source.uri, "other"), work.clips)) is None
-    assert read_scores(output, spec, ScoreWork(work.source, [*work.clips, {"key": "new"}])) is None
+    assert (
+        read_scores(output, spec, ScoreWork(work.source, [*work.clips, dataclasses.replace(work.clips[0], key="new")]))
+        is None
+    )
     assert read_scores(output, spec_of(network, batch=2), work) is None, "another setting, another folder"
 
 
@@ -315,6 +310,6 @@ def test_a_worker_that_outlives_its_driver_cannot_write(footage, output, network
     work, spec = ScoreWork(source, work_on(footage / "static.mp4").clips), spec_of(network)
     orphan, successor = worker(output, spec), worker(output, spec)
     with pytest.raises(FramemillError, match="replaced"):
-        orphan({"work": work.to_json()})
+        orphan({"item": work.to_json()})
     assert read_scores(output, spec, work) is None
-    assert successor({"work": work.to_json()})["waits"] == ""
+    assert successor({"item": work.to_json()})["pending"] == ""

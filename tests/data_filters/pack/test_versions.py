@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,6 +19,7 @@ from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.status import status_lines
+from tests.support.console import kill_job_when
 from tests.support.curation_output import (
     PACK,
     clips_cut,
@@ -107,6 +104,7 @@ def test_a_preview_of_three_then_all_measures_only_the_rest(footage, configure, 
         curate(configure(source, output, *PACK))
 
 
+@pytest.mark.slow
 def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(footage, configure, tmp_path, ray_session):
     source, output = tmp_path / "in", tmp_path / "out"
     put(footage, source, *SHOTS[1:3])
@@ -115,17 +113,7 @@ def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(footage, configu
     put(footage, source, *SHOTS)
     words = [f"input={source}", f"output={output}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", *PACK]
     since = len(read_journal(output))
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "framemill.jobs.cli", "curate", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not any("shard" in entry for entry in finished_entries(output, since)):
-        assert driver.poll() is None and time.monotonic() < deadline, "the driver ended before it could be killed"
-        time.sleep(0.005)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    kill_job_when(["curate", *words], lambda: any("shard" in entry for entry in finished_entries(output, since)))
     half = finished_entries(output, since)
     if all((output / name).exists() and (output / name).read_bytes() == data for name, data in before.items()):
         assert audit_dataset(str(output)) == [], "the version before stands, whatever lies beside it"

@@ -14,7 +14,6 @@ import pytest
 
 from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources
 from framemill.data_filters.ledger.parts import Part, read_thumbnails, write_part
-from framemill.data_filters.models.registry import model_specs, rules_by_stage
 from framemill.data_filters.report.figures import drop_steps, figures_of, limits_taken
 from framemill.data_filters.report.page import write_report
 from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, home_of_parts, sheets_of
@@ -266,7 +265,7 @@ def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure):
     ]
     bands = ["select.bands.motion={min_quantile: 0.2}", "select.sets.b={paths: [b.mp4], bands: {motion: {max: 90}}}"]
     config = configure("-", "-", "select=all", *bands)
-    clips = build_tables(
-        MeasuredSources.of(parts), config.clip.min_seconds, rules_by_stage(config, model_specs(config))
-    )[1]
+    clips = build_tables(MeasuredSources.of(parts), config.clip.min_seconds, config.rules_by_stage(config.model_specs))[
+        1
+    ]
     assert limits_taken(config, parts, clips) == {"motion": {"min": 10.0, "max of b": 90.0}}

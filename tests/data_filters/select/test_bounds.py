@@ -11,7 +11,7 @@ from framemill.data_filters.select.bounds import Rule, lower_bound, quantile, st
 from framemill.data_filters.select.config import Band, SelectConfig, SourceSet
 from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.listing import Source
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.errors import RequestError
 
 few = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=60)
@@ -100,7 +100,7 @@ def test_a_quantile_is_of_the_clips_of_its_set_that_the_stages_before_left():
     ("word", "told"),
     [
         ("select.bands.motion={min_quantile: 2}", r"min_quantile=2\.0: must be from 0 to 1"),
-        ("select.bands.nothing={min: 1}", r"^select\.bands\.nothing: nothing measures nothing; it may be motion"),
+        ("select.bands.nothing={min: 1}", r"^select\.bands\.nothing: nothing measures nothing; must be one of motion"),
         ("select.sets.a={paths: ['*'], bands: {odd: {min: 1}}}", r"^select\.sets\.a\.bands\.odd"),
         ("select.sets.a={bands: {motion: {min: 1}}}", r"^select\.sets\.a: takes no source"),
         ("select.best.clips=3; select.best.by=odd", r"^select\.best\.by: nothing measures odd"),

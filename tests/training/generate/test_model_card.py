@@ -19,7 +19,7 @@ from diffusers import (
 from transformers import AutoTokenizer, Gemma2Model
 
 from framemill.platform import storage
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.dataset import Dataset
 from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import RequestError

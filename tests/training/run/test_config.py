@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from framemill.platform.config import compose, config_groups
+from framemill.platform.compose import compose, config_groups
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import digest
 from framemill.training.curriculum import StageConfig, stage_buckets
@@ -46,12 +46,12 @@ def test_paths_and_workers_are_no_part_of_the_result() -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("zero_stage=4", "zero_stage=4: may be 0, 1, 2, 3"),
-        ("precision=fp16", "precision=fp16: may be fp32, bf16"),
+        ("zero_stage=4", "zero_stage=4: must be one of 0, 1, 2, 3"),
+        ("precision=fp16", "precision=fp16: must be one of fp32, bf16"),
         ("curriculum.stages.low.steps=0", "^curriculum.stages.low.steps=0"),
         ("curriculum.stages.low.frames=8", "^curriculum.stages.low.frames=8"),
         ("curriculum.stages.low.flow_shift=nan", "^curriculum.stages.low.flow_shift=nan: is a number above 0"),
-        ("curriculum=giant", "curriculum=giant: may be sana_480p, sana_stream, tiny"),
+        ("curriculum=giant", "curriculum=giant: must be one of sana_480p, sana_stream, tiny"),
         ("eval.minimum=1", "eval.minimum=1"),
         ("model.patch_size=[2,2,2]", "patch_size"),
         ("caption_dropout=1", "caption_dropout=1"),

@@ -18,7 +18,7 @@ import torch
 
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.tracking import client_of, tracking_uri
 from framemill.training.data.latent_dataset import LatentDataset

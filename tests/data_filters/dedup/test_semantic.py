@@ -1,0 +1,50 @@
+"""Semantic duplicates by embedding: the search finds what comparing all pairs does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from framemill.data_filters.dedup import semantic
+from tests.support.hashed_clips import unit
+
+
+def families(seed: int, count: int, width: int = 32) -> np.ndarray:
+    """Unit vectors around shared centres, at all distances."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(count // 6 + 1, width))
+    spread = random.uniform(0.05, 0.8, (count, 1))
+    return unit(centres[random.integers(0, len(centres), count)] + spread * random.normal(size=(count, width)))
+
+
+def greedy(embeddings: np.ndarray, least: float) -> dict[int, int]:
+    cosines = np.round(embeddings.astype(np.float64) @ embeddings.T.astype(np.float64), 6)
+    gone: dict[int, int] = {}
+    for j in range(len(embeddings)):
+        kept = [i for i in range(j) if i not in gone]
+        if kept and cosines[j, kept].max() >= least:
+            gone[j] = kept[int(cosines[j, kept].argmax())]
+    return gone
+
+
+@pytest.mark.parametrize("least", [0.7, 0.9, 0.97])
+def test_semantic_equals_comparing_all(least, monkeypatch):
+    embeddings = families(3, 400)
+    expected = greedy(embeddings, least)
+    assert 10 < len(expected) < 390
+    for batch in (7, 1024):
+        monkeypatch.setattr(semantic, "BATCH", batch)
+        found = semantic.semantic_duplicates(embeddings, least)
+        assert {j: kept for j, (kept, _) in found.items()} == expected
+        for j, (kept, cosine) in found.items():
+            assert cosine == pytest.approx(float(embeddings[j] @ embeddings[kept]), abs=2e-6)
+
+
+def test_cells_find_nearly_all_of_it(monkeypatch):
+    """As above EXACT clips, where only the nearest cells are searched."""
+    embeddings = families(4, 3000)
+    exact = semantic.semantic_duplicates(embeddings, 0.9)
+    monkeypatch.setattr(semantic, "EXACT", 1000)
+    cells = semantic.semantic_duplicates(embeddings, 0.9)
+    assert cells == semantic.semantic_duplicates(embeddings, 0.9)
+    assert len(exact) > 500 and len(cells.keys() & exact.keys()) >= 0.98 * len(exact)
