@@ -298,10 +298,8 @@ def test_scores_of_a_changed_source_or_of_fewer_clips_are_none(tmp_path, output,
     assert worker(output, spec)({"item": work.to_json()})["pending"] == ""
     assert read_scores(output, spec, work) is not None
     assert read_scores(output, spec, ScoreWork(Source("one.mp4", work.source.uri, "other"), work.clips)) is None
-    assert (
-        read_scores(output, spec, ScoreWork(work.source, [*work.clips, dataclasses.replace(work.clips[0], key="new")]))
-        is None
-    )
+    more = [*work.clips, dataclasses.replace(work.clips[0], key="new")]
+    assert read_scores(output, spec, ScoreWork(work.source, more)) is None
     assert read_scores(output, spec_of(network, batch=2), work) is None, "another setting, another folder"
 
 
