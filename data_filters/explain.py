@@ -24,7 +24,7 @@ from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import load_frozen
 from framemill.platform.tables import read_table
-from framemill.platform.text import visible
+from framemill.platform.text import display_text
 
 NEAR = 5
 """Keys that are offered in place of one that is none."""
@@ -48,7 +48,7 @@ def explain(path: str, key: str) -> list[str]:
     clips = read_ledger(path, "clips")
     clip = row_of(clips, "key", key)
     if clip is None:
-        raise RequestError(f"key={visible(key)}: {path} has no such clip; {advice(clips, key)}")
+        raise RequestError(f"key={display_text(key)}: {path} has no such clip; {advice(clips, key)}")
     sources = read_ledger(path, "sources")
     source = row_of(sources, "path", clip["path"]) or {}
     sample = row_of(read_table(storage.join(path, "samples.parquet")), "key", key)
@@ -62,7 +62,7 @@ def explain(path: str, key: str) -> list[str]:
         ("packed", list(packed_lines(path, sample))),
     ]
     return [
-        f"{title if i == 0 else '':<13}{visible(line, LONGEST_LINE)}"
+        f"{title if i == 0 else '':<13}{display_text(line, LONGEST_LINE)}"
         for title, lines in sections
         for i, line in enumerate(lines)
     ]

@@ -21,7 +21,7 @@ def worker_count(workers: int) -> int:
     return workers if workers > 0 else max(1, len(os.sched_getaffinity(0)))
 
 
-def quiet_environment() -> None:
+def _set_ray_environment() -> None:
     """Ray's usage reports, dashboard hints and progress bars off, before Ray is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -36,7 +36,7 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
     Inside another session, or in a process that has Ray already, the block joins it and leaves it up: a whole loop
     pays for one start.
     """
-    quiet_environment()
+    _set_ray_environment()
     import ray
 
     if ray.is_initialized():
@@ -48,7 +48,7 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
         # As many slots as workers were asked for: a laptop may run four on two cores.
         cores = max(worker_count(workers), worker_count(0))
         # Without a dashboard Ray Train's own watchers cannot ask for states, and say so every second as a warning.
-        with known_address():
+        with _fixed_ray_address():
             ray.init(
                 address="local",
                 num_cpus=cores,
@@ -61,7 +61,7 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
     # Ray's native handler took the signal over; the command line's own ends a job cleanly.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-    quiet_ray_data()
+    _silence_ray_data()
     try:
         yield
     finally:
@@ -69,7 +69,7 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def known_address() -> Iterator[None]:
+def _fixed_ray_address() -> Iterator[None]:
     """Settles where the session about to start will be, and has its processes inherit it.
 
     Ray's own watchers look for "the" Ray of the machine, and fail where another one runs beside this.
@@ -91,7 +91,7 @@ def known_address() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def quiet_ray_data() -> None:
+def _silence_ray_data() -> None:
     """Ray Data's own bars and logs off: the jobs show progress in terms of their own work."""
     from ray.data import DataContext
 

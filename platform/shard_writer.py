@@ -75,7 +75,7 @@ def write_shard(directory: str, split: str, index: int, samples: Iterable[Sample
     """
     name = shard_name(split, index, digest8)
     folder = storage.local_path(directory) if storage.is_local(directory) else tempfile.gettempdir()
-    temporary = storage.temporary_beside(os.path.join(folder, name))
+    temporary = storage.temporary_path(os.path.join(folder, name))
     members: dict[str, list[Member]] = {}
     hasher = hashlib.sha256()
     position = 0

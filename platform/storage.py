@@ -1,7 +1,7 @@
-"""Files in local folders and object stores, addressed by path or fsspec URI, and committed whole or not at all.
+"""Files on local disks and in object stores, addressed by path or fsspec URI, and written whole or not at all.
 
-Where an object store lies and who asks is for its own environment to say (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
-AWS_PROFILE and so on for s3://): workers inherit it from the process that starts them.
+Endpoint and credentials of an object store come from its usual environment variables (for s3://: AWS_ENDPOINT_URL,
+AWS_ACCESS_KEY_ID, AWS_PROFILE and so on), which workers inherit from the process that starts them.
 """
 
 from __future__ import annotations
@@ -21,29 +21,41 @@ from fsspec.implementations.local import LocalFileSystem
 
 from framemill.platform.errors import FramemillError, RequestError
 
-CHUNK = 1 << 20
 TEMPORARY = ".tmp-"
-"""How the names of files begin that are still being written."""
+"""Prefix of the names of files that are being written; readers skip them."""
+_CHUNK = 1 << 20
+"""Bytes that are hashed at a time."""
+
+
+class StorageError(FramemillError, OSError):
+    """An object store refused or did not answer. The state of the file is unknown, and a retry may succeed."""
 
 
 def is_local(uri: str) -> bool:
+    """Returns whether a path or URI is on this machine's file system."""
     return "://" not in uri or uri.startswith("file://")
 
 
 def local_path(uri: str) -> str:
+    """Returns a local path or `file://` URI as a path."""
     return uri.removeprefix("file://")
 
 
-class StorageError(FramemillError, OSError):
-    """An object store refused or did not answer: nothing is known of the file, and the same request may succeed."""
+def join(base: str, *parts: str) -> str:
+    """Returns `base` and `parts` joined by single slashes."""
+    return "/".join([str(base).rstrip("/"), *(part.strip("/") for part in parts)])
 
 
 def locate(uri: str) -> tuple[AbstractFileSystem, str]:
-    """The file system a URI lies in and its path there. A local name is taken as it stands, "::" and all."""
+    """Returns the file system of a URI and the path in it. A local name is taken literally, "::" included.
+
+    Raises:
+        RequestError: the URI names no file system that is installed.
+    """
     if is_local(uri):
         return LocalFileSystem(), os.path.abspath(local_path(uri))
     try:
-        # Other processes write here too: a listing that is remembered would hide what they wrote.
+        # Without fsspec's cache of listings, which would hide what other processes write.
         filesystem, path = url_to_fs(uri, use_listings_cache=False)
     except (ValueError, ImportError) as error:
         raise RequestError(f"{uri}: {error}") from error
@@ -51,12 +63,12 @@ def locate(uri: str) -> tuple[AbstractFileSystem, str]:
 
 
 @contextlib.contextmanager
-def reaching(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """`locate`, and every failure of an object store but an absent file told in one line with the URI.
+def open_filesystem(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """Yields what `locate` returns, and turns the errors of an object store in the block into one kind.
 
     Raises:
-        FileNotFoundError: as it is.
-        StorageError: no credentials, no permission, no connection: a client has as many errors as it has parts.
+        FileNotFoundError: there is no such file.
+        StorageError: no credentials, no permission, no connection. Object-store clients raise dozens of classes.
     """
     filesystem, path = locate(uri)
     if is_local(uri):
@@ -67,152 +79,153 @@ def reaching(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
     except (FileNotFoundError, FramemillError):
         raise
     except Exception as error:
-        words = " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(f"{uri}: {words}") from error
-
-
-@contextlib.contextmanager
-def writing(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """`reaching`, to put a file there: what is absent then is the bucket.
-
-    Raises:
-        RequestError: there is no such bucket.
-        StorageError: as in `reaching`.
-    """
-    try:
-        with reaching(uri) as place:
-            yield place
-    except FileNotFoundError as error:
-        raise RequestError(f"{uri}: there is no such bucket") from error
-
-
-def join(base: str, *parts: str) -> str:
-    """`base` and `parts` with single slashes between them."""
-    return "/".join([str(base).rstrip("/"), *(part.strip("/") for part in parts)])
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise StorageError(f"{uri}: {message}") from error
 
 
 def exists(uri: str) -> bool:
-    with reaching(uri) as (filesystem, path):
+    """Returns whether there is a file or folder."""
+    with open_filesystem(uri) as (filesystem, path):
         return bool(filesystem.exists(path))
 
 
 def is_dir(uri: str) -> bool:
-    with reaching(uri) as (filesystem, path):
+    """Returns whether there is a folder."""
+    with open_filesystem(uri) as (filesystem, path):
         return bool(filesystem.isdir(path))
 
 
 def size(uri: str) -> int:
-    with reaching(uri) as (filesystem, path):
+    """Returns a file's size in bytes."""
+    with open_filesystem(uri) as (filesystem, path):
         return int(filesystem.size(path))
 
 
 def make_dirs(uri: str) -> None:
-    """Makes a folder; an object store has none, and is never given a bucket that nobody asked for."""
+    """Makes a local folder with its parents. An object store has no folders, and no bucket is created there."""
     if is_local(uri):
         os.makedirs(local_path(uri), exist_ok=True)
 
 
 def list_dir(uri: str) -> list[str]:
-    """The names in a folder, sorted; none where there is no such folder."""
-    with reaching(uri) as (filesystem, path):
+    """Returns the names in a folder, sorted; an empty list if there is no such folder."""
+    with open_filesystem(uri) as (filesystem, path):
         if not filesystem.isdir(path):
             return []
         return sorted(entry.rstrip("/").rpartition("/")[2] for entry in filesystem.ls(path, detail=False))
 
 
 def walk(uri: str) -> list[str]:
-    """The files below a folder, relative to it and sorted."""
-    with reaching(uri) as (filesystem, path):
-        return sorted(found[len(path.rstrip("/")) + 1 :] for found in filesystem.find(path))
+    """Returns the paths of all files below a folder, relative to it and sorted."""
+    with open_filesystem(uri) as (filesystem, path):
+        return sorted(name[len(path.rstrip("/")) + 1 :] for name in filesystem.find(path))
 
 
-def remove(uri: str) -> None:
-    """Removes a file or folder; nothing happens where there is none."""
-    with contextlib.suppress(FileNotFoundError), reaching(uri) as (filesystem, path):
-        filesystem.rm(path, recursive=True)
+def list_tree(uri: str, depth: int | None = None) -> dict[str, str]:
+    """Returns the change stamps of the files below a folder of an object store, by path relative to the folder.
+
+    This costs one request for each thousand files, and none for a file.
+
+    Args:
+        uri: the folder.
+        depth: number of levels that are listed; None for all.
+    """
+    with open_filesystem(uri) as (filesystem, path):
+        start = len(path.rstrip("/")) + 1
+        try:
+            entries = filesystem.find(path, maxdepth=depth, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {name[start:]: _entry_stamp(entry) for name, entry in entries.items()}
 
 
-def move(source: str, target: str) -> None:
-    """Puts a file in another's place: an atomic rename locally; elsewhere a copy, then the source goes."""
-    if is_local(source):
-        os.makedirs(os.path.dirname(local_path(target)) or ".", exist_ok=True)
-        os.replace(local_path(source), local_path(target))
-        sync_dir(os.path.dirname(local_path(target)))
-        return
-    filesystem, path = locate(source)
-    filesystem.mv(path, locate(target)[1])
+def change_stamp(uri: str) -> str:
+    """Returns a text that differs when a file was changed; empty if there is no file.
+
+    It is the size and modification time of a local file, the size and ETag (or modification time) of an object.
+    """
+    try:
+        if is_local(uri):
+            status = os.stat(local_path(uri))
+            return f"{status.st_size}:{status.st_mtime_ns}"
+        with open_filesystem(uri) as (filesystem, path):
+            return _entry_stamp(filesystem.info(path))
+    except FileNotFoundError:
+        return ""
+
+
+def _entry_stamp(entry: dict[str, Any]) -> str:
+    """Returns the change stamp of an object from its fsspec entry, alone or in a listing: both give the same text."""
+    keys = ("ETag", "etag", "LastModified", "mtime", "created")
+    return f"{entry['size']}:{next((entry[name] for name in keys if entry.get(name)), '')}"
 
 
 def open_input(uri: str, mode: str = "rb") -> IO[Any]:
-    with reaching(uri) as (filesystem, path):
+    """Opens a file for reading."""
+    with open_filesystem(uri) as (filesystem, path):
         file: IO[Any] = filesystem.open(path, mode)
         return file
 
 
 def read_bytes(uri: str) -> bytes:
+    """Returns a file's content.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StorageError: the object store refused or did not answer.
+    """
     if is_local(uri):
         with open(local_path(uri), "rb") as file:
             return file.read()
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         return bytes(filesystem.cat_file(path))
 
 
-def info_stamp(info: dict[str, Any]) -> str:
-    """What changes when a file of an object store does, from what the store says of it, alone or in a listing."""
-    tag = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("mtime") or info.get("created")
-    return f"{info['size']}:{tag or ''}"
-
-
-def stamp(uri: str) -> str:
-    """What changes when a file does: its size and date, or its size and tag; empty where there is none."""
-    try:
-        if is_local(uri):
-            status = os.stat(local_path(uri))
-            return f"{status.st_size}:{status.st_mtime_ns}"
-        with reaching(uri) as (filesystem, path):
-            return info_stamp(filesystem.info(path))
-    except FileNotFoundError:
-        return ""
-
-
-def list_tree(uri: str, depth: int | None = None) -> dict[str, str]:
-    """The stamp of each file below a folder of an object store, by its path relative to the folder: a request for
-    each thousand files, none for a file. `depth` names how many levels are looked at; None: all."""
-    with reaching(uri) as (filesystem, path):
-        start = len(path.rstrip("/")) + 1
-        try:
-            found = filesystem.find(path, maxdepth=depth, detail=True)
-        except FileNotFoundError:
-            return {}
-        return {name[start:]: info_stamp(info) for name, info in found.items()}
-
-
 def read_range(uri: str, offset: int, length: int) -> bytes:
-    """`length` bytes from `offset`, without reading the rest."""
+    """Returns `length` bytes from byte `offset`, without reading the rest of the file."""
     if is_local(uri):
         with open(local_path(uri), "rb") as file:
             file.seek(offset)
             return file.read(length)
-    with reaching(uri) as (filesystem, path):
+    with open_filesystem(uri) as (filesystem, path):
         return bytes(filesystem.cat_file(path, start=offset, end=offset + length))
 
 
 def sha256_file(uri: str) -> str:
+    """Returns the sha256 of a file's content as 64 hex digits."""
     total = hashlib.sha256()
-    with reaching(uri) as (filesystem, path), filesystem.open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
+    with open_filesystem(uri) as (filesystem, path), filesystem.open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
             total.update(chunk)
     return total.hexdigest()
 
 
+@contextlib.contextmanager
+def local_copy(uri: str) -> Iterator[str]:
+    """Yields a local path with the content of `uri`: the file itself if it is local, else a copy that is deleted."""
+    if is_local(uri):
+        yield local_path(uri)
+        return
+    with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
+        target = os.path.join(folder, uri.rpartition("/")[2])
+        with open_filesystem(uri) as (filesystem, path):
+            filesystem.get_file(path, target)
+        yield target
+
+
 def write_atomic(uri: str, data: bytes) -> None:
-    """Writes a file that is seen whole or not at all, even after a crash."""
+    """Writes a file that readers see whole or not at all, even after a crash.
+
+    Raises:
+        RequestError: there is no such bucket.
+        StorageError: the object store refused or did not answer.
+    """
     if not is_local(uri):
-        with writing(uri) as (filesystem, path):
+        with _open_for_writing(uri) as (filesystem, path):
             filesystem.pipe_file(path, data)
         return
     target = local_path(uri)
-    temporary = temporary_beside(target)
+    temporary = temporary_path(target)
     with open(temporary, "wb") as file:
         file.write(data)
         file.flush()
@@ -222,9 +235,14 @@ def write_atomic(uri: str, data: bytes) -> None:
 
 
 def commit_file(path: str, uri: str) -> None:
-    """Moves a finished local file to its place: an atomic rename locally, one upload elsewhere."""
+    """Moves a finished local file to its path or URI: an atomic rename locally, one upload elsewhere.
+
+    Raises:
+        RequestError: there is no such bucket.
+        StorageError: the object store refused or did not answer.
+    """
     if not is_local(uri):
-        with writing(uri) as (filesystem, remote):
+        with _open_for_writing(uri) as (filesystem, remote):
             filesystem.put_file(path, remote)
         os.unlink(path)
         return
@@ -233,25 +251,43 @@ def commit_file(path: str, uri: str) -> None:
         os.fsync(file.fileno())
     os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
     if os.stat(path).st_dev != os.stat(os.path.dirname(target) or ".").st_dev:
-        beside = temporary_beside(target)
-        shutil.copyfile(path, beside)
+        # A rename works within one file system only.
+        copy = temporary_path(target)
+        shutil.copyfile(path, copy)
         os.unlink(path)
-        path = beside
+        path = copy
     os.replace(path, target)
     sync_dir(os.path.dirname(target))
 
 
-def temporary_beside(target: str) -> str:
-    """A fresh name in the target's folder (made where absent) that no reader takes for a result."""
+def move(source: str, target: str) -> None:
+    """Moves a file over another: an atomic rename locally; in an object store a copy, then the source is deleted."""
+    if is_local(source):
+        os.makedirs(os.path.dirname(local_path(target)) or ".", exist_ok=True)
+        os.replace(local_path(source), local_path(target))
+        sync_dir(os.path.dirname(local_path(target)))
+        return
+    with open_filesystem(source) as (filesystem, path):
+        filesystem.mv(path, locate(target)[1])
+
+
+def remove(uri: str) -> None:
+    """Removes a file, or a folder with its content, if there is one."""
+    with contextlib.suppress(FileNotFoundError), open_filesystem(uri) as (filesystem, path):
+        filesystem.rm(path, recursive=True)
+
+
+def temporary_path(target: str) -> str:
+    """Returns a fresh path for a file that will be renamed to `target`, in the same folder, which is made."""
     folder = os.path.dirname(target) or "."
     os.makedirs(folder, exist_ok=True)
     return os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex[:8]}")
 
 
 def remove_temporaries(uri: str) -> None:
-    """Removes what killed writers left half-written below a local folder; one that still lives fails at its rename.
+    """Removes the temporary files of killed writers below a local folder; a writer that is alive fails at its rename.
 
-    Elsewhere there is nothing to remove: an upload is not seen before it is whole.
+    In an object store there are none: an upload is not visible before it is complete.
     """
     for folder, _, names in os.walk(local_path(uri)) if is_local(uri) else ():
         for name in names:
@@ -261,7 +297,7 @@ def remove_temporaries(uri: str) -> None:
 
 
 def sync_dir(path: str) -> None:
-    """Makes renames inside a folder survive a power cut."""
+    """Makes the renames inside a folder survive a power cut (fsync)."""
     handle = os.open(path or ".", os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -270,13 +306,15 @@ def sync_dir(path: str) -> None:
 
 
 @contextlib.contextmanager
-def local_copy(uri: str) -> Iterator[str]:
-    """A local path with the content of `uri`: the file itself where it is local, else a copy that goes afterwards."""
-    if is_local(uri):
-        yield local_path(uri)
-        return
-    with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
-        target = os.path.join(folder, uri.rpartition("/")[2])
-        with reaching(uri) as (filesystem, path):
-            filesystem.get_file(path, target)
-        yield target
+def _open_for_writing(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """Yields what `open_filesystem` does; a file that is not found is then a missing bucket.
+
+    Raises:
+        RequestError: there is no such bucket.
+        StorageError: the object store refused or did not answer.
+    """
+    try:
+        with open_filesystem(uri) as location:
+            yield location
+    except FileNotFoundError as error:
+        raise RequestError(f"{uri}: there is no such bucket") from error

@@ -75,7 +75,7 @@ def submit(config: SubmitConfig, job_config: Any) -> int:
     """
     with connection(config.cluster.address) as client, tempfile.TemporaryDirectory(prefix="framemill-job-") as folder:
         code = unpack_code(Path(folder))
-        frozen = to_yaml(for_cluster(job_config))
+        frozen = to_yaml(config_for_cluster(job_config))
         Path(folder, FROZEN).write_text(frozen, "utf-8")
         identity = hashlib.sha256(f"{frozen}\0{code}".encode()).hexdigest()[:10]
         metadata = {"framemill_job": config.job, "config": digest(job_config), "code": code[:16]}
@@ -84,13 +84,13 @@ def submit(config: SubmitConfig, job_config: Any) -> int:
     return _exit_status(submission, details)
 
 
-def for_cluster(config: Any) -> Any:
+def config_for_cluster(config: Any) -> Any:
     """A copy of a job's config for the far side: absolute paths, and the Ray it finds itself in for `cluster`."""
     if isinstance(config, ClusterConfig):
         return dataclasses.replace(config, address="auto")
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         return config
-    values = {field.name: for_cluster(getattr(config, field.name)) for field in dataclasses.fields(config)}
+    values = {field.name: config_for_cluster(getattr(config, field.name)) for field in dataclasses.fields(config)}
     for name, value in values.items():
         if name in PATH_KEYS and isinstance(value, str) and value and storage.is_local(value):
             values[name] = os.path.abspath(storage.local_path(value))
@@ -183,13 +183,13 @@ async def _follow(client: JobSubmissionClient, submission: str) -> JobDetails:
         with contextlib.suppress(aiohttp.ClientError, OSError, RuntimeError):
             async for text in client.tail_job_logs(submission):
                 seen += len(text)
-                printed = print_beyond(text, seen, printed)
+                printed = print_new_text(text, seen, printed)
         try:
             details = client.get_job_info(submission)
             answered = time.monotonic()
             if details.status.is_terminal():
                 log = client.get_job_logs(submission)
-                print_beyond(log, len(log), printed)
+                print_new_text(log, len(log), printed)
                 return details
         except (OSError, RuntimeError) as error:
             if time.monotonic() - answered > LOST_AFTER_S:
@@ -197,7 +197,7 @@ async def _follow(client: JobSubmissionClient, submission: str) -> JobDetails:
         await asyncio.sleep(RECONNECT_S)
 
 
-def print_beyond(text: str, end: int, printed: int) -> int:
+def print_new_text(text: str, end: int, printed: int) -> int:
     """Prints what of `text`, whose end is character `end` of the log, lies beyond `printed`; returns the new count."""
     if end > printed:
         sys.stdout.write(text[-min(end - printed, len(text)) :])

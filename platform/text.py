@@ -4,7 +4,7 @@ LONGEST = 300
 """Letters of a name, a reason or a caption."""
 
 
-def visible(text: str, longest: int = LONGEST) -> str:
+def display_text(text: str, longest: int = LONGEST) -> str:
     """Text with control and direction characters written out, and cut to a length."""
     text = text if len(text) <= longest else text[: longest - 1] + "\u2026"
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)

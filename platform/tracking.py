@@ -16,7 +16,7 @@ BATCH = 1000
 PARAM_LENGTH = 500
 
 
-def quiet_mlflow() -> Any:
+def import_mlflow() -> Any:
     """MLflow with its telemetry off and its notices kept to errors."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -39,11 +39,11 @@ def ensure_schema(uri: str) -> None:
 
     Several processes that meet a fresh SQLite file migrate it against each other and fail (mlflow#6490).
     """
-    client_of(uri).search_experiments(max_results=1)
+    mlflow_client(uri).search_experiments(max_results=1)
 
 
-def client_of(uri: str) -> Any:
-    mlflow = quiet_mlflow()
+def mlflow_client(uri: str) -> Any:
+    mlflow = import_mlflow()
     if uri.startswith("sqlite:///"):
         os.makedirs(os.path.dirname(uri.removeprefix("sqlite:///")) or ".", exist_ok=True)
     return mlflow.MlflowClient(tracking_uri=uri)
@@ -59,7 +59,7 @@ class Tracker:
     def open(tracking: TrackingConfig, output: str, run_name: str, params: dict[str, Any]) -> Tracker:
         """The run of an output: made at the first start, taken up again at every later one."""
         uri = tracking_uri(tracking, output)
-        client = client_of(uri)
+        client = mlflow_client(uri)
         id_file = storage.join(output, RUN_FILE)
         if storage.exists(id_file):
             tracker = Tracker(client, uri, storage.read_bytes(id_file).decode().strip())

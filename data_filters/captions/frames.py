@@ -6,7 +6,7 @@ import itertools
 
 import cv2
 
-from framemill.platform.vision.read import iter_pictures, to_rgb
+from framemill.platform.vision.read import iter_decoded_frames, to_rgb
 from framemill.platform.vision.video import VideoError
 
 QUALITY = 90
@@ -22,7 +22,7 @@ def clip_jpegs(path: str, start_s: float, frames: int, count: int, max_side: int
     cv2.setNumThreads(1)
     wanted = set(evenly(frames, count))
     pictures = []
-    for picture in itertools.islice(iter_pictures(path, start_s=start_s), max(wanted) + 1):
+    for picture in itertools.islice(iter_decoded_frames(path, start_s=start_s), max(wanted) + 1):
         if picture.index in wanted:
             rgb = to_rgb(picture.frame, *fit(*picture.upright, max_side))
             encoded = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]

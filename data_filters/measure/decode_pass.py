@@ -15,9 +15,9 @@ from framemill.data_filters.measure.messages import Ended, MeasuredClip, Measure
 from framemill.data_filters.measure.phash import phash
 from framemill.data_filters.measure.splitter import Splitter
 from framemill.platform.storage import sha256_file
-from framemill.platform.vision.pace import Pace
-from framemill.platform.vision.read import Frame, iter_pictures
-from framemill.platform.vision.shrink import shrink
+from framemill.platform.vision.downscale import downscale
+from framemill.platform.vision.frame_rate_monitor import FrameRateMonitor
+from framemill.platform.vision.read import Frame, iter_decoded_frames
 from framemill.platform.vision.video import VideoError, probe
 
 THUMBNAIL_WIDTH = 160
@@ -44,7 +44,7 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
     if settings.screen is not None and (hopeless := keyframe_prefilter(path, info, settings.screen)) is not None:
         yield Ended(hopeless, screened=True)
         return
-    pace = Pace(info.tick_s)
+    frame_rate = FrameRateMonitor(info.tick_s)
     filters = [load_filter(name) for name in settings.filters]
     splitter = Splitter(info.fps, info.width, info.height, settings.min_seconds, settings.max_seconds, settings.trim_s)
 
@@ -66,15 +66,15 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
 
     reason = None
     try:
-        for picture in pace.watch(iter_pictures(path)):
-            small = shrink(picture.frame, *small_size(info.width, info.height))
+        for picture in frame_rate.watch(iter_decoded_frames(path)):
+            small = downscale(picture.frame, *small_size(info.width, info.height))
             for clip in splitter.push(Frame(picture.index, picture.time_s, small)):
                 yield measured(clip)
     except VideoError as error:
         reason = str(error)
     for clip in splitter.finish():
         yield measured(clip)
-    yield Ended(reason, fps_varies=pace.varies)
+    yield Ended(reason, fps_varies=frame_rate.is_variable)
 
 
 def thumbnail(rgb: np.ndarray) -> bytes:

@@ -28,10 +28,10 @@ from av.video.stream import VideoStream
 
 from framemill.data_filters.filters.clip_frames import small_size
 from framemill.data_filters.measure.config import ScreenConfig
-from framemill.platform.vision.mp4_boxes import FAMILY, missing_bytes
-from framemill.platform.vision.probe import VideoError, VideoInfo, declared_duration, open_video, reason_of
+from framemill.platform.vision.downscale import downscale
+from framemill.platform.vision.mp4_boxes import MOV_FORMATS, missing_bytes
+from framemill.platform.vision.probe import VideoError, VideoInfo, declared_duration, ffmpeg_reason, open_video
 from framemill.platform.vision.read import MISSING_END_S
-from framemill.platform.vision.shrink import shrink
 
 STILL_KEY_FRAMES = 3
 """A still is judged from so many on."""
@@ -57,7 +57,7 @@ def keyframe_prefilter(path: str, info: VideoInfo, config: ScreenConfig) -> str 
     try:
         with open_video(path) as (container, stream):
             keys = key_stamps(container, stream, info, busy_too=small)
-            if not keys or (container.format.name.startswith(FAMILY) and missing_bytes(path)):
+            if not keys or (container.format.name.startswith(MOV_FORMATS) and missing_bytes(path)):
                 return None
             chosen = spread(keys, config.key_frames)
             pictures = key_pictures(container, stream, info, chosen)
@@ -117,7 +117,7 @@ def key_stamps(container: InputContainer, stream: VideoStream, info: VideoInfo, 
             if not busy_too and spare < 0:
                 return []
     except av.FFmpegError as error:
-        raise VideoError(reason_of(error)) from error
+        raise VideoError(ffmpeg_reason(error)) from error
     declared = declared_duration(container, stream)
     step = 1 / info.fps
     if declared is not None and stamps and stream.time_base:
@@ -149,7 +149,7 @@ def key_pictures(
             packet = next((packet for packet in container.demux(stream) if packet.pts == stamp), None)
             frames = [*packet.decode(), *stream.decode(None)] if packet is not None else []
         except av.FFmpegError as error:
-            raise VideoError(reason_of(error)) from error
+            raise VideoError(ffmpeg_reason(error)) from error
         if not frames or any(frame.is_corrupt for frame in frames):
             raise VideoError("a key frame cannot be decoded whole")
-        yield cv2.cvtColor(shrink(frames[0], *small_size(info.width, info.height)), cv2.COLOR_RGB2GRAY)
+        yield cv2.cvtColor(downscale(frames[0], *small_size(info.width, info.height)), cv2.COLOR_RGB2GRAY)

@@ -18,7 +18,7 @@ from framemill.data_filters.models.base import FrameRequest, ModelSpec, Scorable
 from framemill.data_filters.models.views import Views, counted
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.onnx_file import OnnxNetwork
-from framemill.platform.vision.read import iter_pictures, to_rgb
+from framemill.platform.vision.read import iter_decoded_frames, to_rgb
 
 FRAMES, INTERVAL, SIDE = 32, 2, 224
 """Of a view: `clip_len`, `frame_interval`, `size_h` and `size_w` in dover.yml."""
@@ -91,7 +91,7 @@ def dover_views(path: str, start_s: float, frames: int, views: int) -> Views:
     places: dict[int, list[int]] = {}
     for place, number in enumerate(wanted):
         places.setdefault(number, []).append(place)
-    clip = counted(itertools.islice(iter_pictures(path, start_s=start_s), frames), frames)
+    clip = counted(itertools.islice(iter_decoded_frames(path, start_s=start_s), frames), frames)
     for number, picture in enumerate(clip):
         if number not in places:
             continue

@@ -7,7 +7,7 @@ import numpy as np
 from framemill.data_filters.filters.motion_units import PAIR_S, motion_scores, pair_motion, unit_size
 from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
 from framemill.data_filters.models.views import Views, sampled
-from framemill.platform.vision.optical_flow import NETWORKS
+from framemill.platform.vision.optical_flow import FLOW_NETWORKS
 
 
 class FlowMotion:
@@ -19,7 +19,7 @@ class FlowMotion:
 
     def __init__(self, spec: ModelSpec) -> None:
         keys = spec.section
-        self.network = NETWORKS[keys.backend](keys.weights, keys.sha256, spec.device)
+        self.network = FLOW_NETWORKS[keys.backend](keys.weights, keys.sha256, spec.device)
         self.batch = spec.batch
 
     def frame_request(self, clip: ScorableClip) -> FrameRequest:

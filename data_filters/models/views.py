@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from framemill.data_filters.models.base import FrameRequest, ScorableClip
-from framemill.platform.vision.read import Picture, iter_pictures, to_rgb
+from framemill.platform.vision.read import DecodedFrame, iter_decoded_frames, to_rgb
 from framemill.platform.vision.video import VideoError, encode_mp4
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def view_clip(path: str, start_s: float, frames: int, every_s: float, size: tupl
     Raises:
         VideoError: the clip cannot be read again as it was measured.
     """
-    clip = counted(itertools.islice(iter_pictures(path, start_s=start_s), frames), frames)
+    clip = counted(itertools.islice(iter_decoded_frames(path, start_s=start_s), frames), frames)
     seen = [(one.time_s, to_rgb(one.frame, *size)) for one in every(clip, every_s)]
     return Views(np.array([time_s for time_s, _ in seen]), np.stack([rgb for _, rgb in seen]))
 
 
-def counted(pictures: Iterator[Picture], frames: int) -> Iterator[Picture]:
+def counted(pictures: Iterator[DecodedFrame], frames: int) -> Iterator[DecodedFrame]:
     """The pictures, if there are so many."""
     count = 0
     for picture in pictures:
@@ -52,13 +52,13 @@ def counted(pictures: Iterator[Picture], frames: int) -> Iterator[Picture]:
         raise VideoError(f"only {count} of its {frames} frames are there")
 
 
-def every(pictures: Iterable[Picture], every_s: float) -> Iterator[Picture]:
+def every(pictures: Iterable[DecodedFrame], every_s: float) -> Iterator[DecodedFrame]:
     """The pictures that `ClipFrames.every` chooses, without holding the others.
 
     Where that is the first alone, the last one too: a short clip is seen at both its ends.
     """
-    before: Picture | None = None
-    given: Picture | None = None
+    before: DecodedFrame | None = None
+    given: DecodedFrame | None = None
     first_s, ticks, chosen = 0.0, 0, 0
     for picture in pictures:
         first_s = picture.time_s if before is None else first_s

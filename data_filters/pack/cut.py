@@ -11,10 +11,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from framemill.data_filters.pack.plan import ClipPlan
-from framemill.platform.vision.read import UNSPECIFIED_MATRIX, Picture, assumed_matrix, iter_pictures, to_rgb
-from framemill.platform.vision.remux import NotCopied, copy_mp4
+from framemill.platform.vision.read import UNSPECIFIED_MATRIX, DecodedFrame, assumed_matrix, iter_decoded_frames, to_rgb
+from framemill.platform.vision.remux import StreamCopyError, copy_mp4
 from framemill.platform.vision.video import VideoError
-from framemill.platform.vision.write import X264, at_rate, encode_pictures, picture_of
+from framemill.platform.vision.write import X264, encode_frames, sample_at_rate, yuv_frame
 
 LONGEST_LEAD_S = 0.5
 """`auto` copies where a key frame lies no further before the clip's start."""
@@ -65,7 +65,7 @@ def cut_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
     if clip.mode == "auto" and clip.keeps_rate:
         try:
             return copy_clip(path, clip, longest_lead_s=LONGEST_LEAD_S, played_height=clip.max_height)
-        except NotCopied:
+        except StreamCopyError:
             pass
     return exact_clip(path, clip)
 
@@ -83,11 +83,11 @@ def exact_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
     """Exactly the clip's frames, upright, at the planned rate and size."""
     if clip.width < 2 or clip.height < 2:
         raise VideoError(f"{clip.scaled[0]}x{clip.scaled[1]} is too small for H.264")
-    shown = itertools.islice(iter_pictures(path, start_s=clip.start_s), clip.source_frames)
+    shown = itertools.islice(iter_decoded_frames(path, start_s=clip.start_s), clip.source_frames)
     first = next(shown, None)
     if first is None:
         raise VideoError(f"no frame at {clip.start_s:.2f} s")
-    ticks = at_rate(itertools.chain([first], shown), clip.fps, clip.seconds)
+    ticks = sample_at_rate(itertools.chain([first], shown), clip.fps, clip.seconds)
     matrix = plain_matrix(first.frame, clip)
     pictures: Iterable[VideoFrame]
     if matrix is None:
@@ -96,7 +96,7 @@ def exact_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
     else:
         pictures = (scaled(one.frame, clip.width, clip.height) for one in ticks)
     x264 = X264 + FIXED_B_FRAMES
-    mp4 = encode_pictures(pictures, clip.fps, (clip.width, clip.height), matrix, crf=clip.crf, preset=PRESET, x264=x264)
+    mp4 = encode_frames(pictures, clip.fps, (clip.width, clip.height), matrix, crf=clip.crf, preset=PRESET, x264=x264)
     duration = round(clip.frames / clip.fps, 6)
     return mp4, Cut("exact", clip.width, clip.height, clip.frames, clip.fps, duration, 0.0, duration)
 
@@ -115,8 +115,8 @@ def scaled(frame: VideoFrame, width: int, height: int) -> VideoFrame:
     return frame.reformat(width, height, "yuv420p", interpolation=Interpolation.AREA, threads=1)
 
 
-def redrawn(pictures: Iterable[Picture], clip: ClipPlan, matrix: Colorspace) -> Iterator[VideoFrame]:
+def redrawn(pictures: Iterable[DecodedFrame], clip: ClipPlan, matrix: Colorspace) -> Iterator[VideoFrame]:
     """Pictures turned upright, scaled, and cut to even sides, by way of RGB."""
     wide, high = clip.scaled
     for one in pictures:
-        yield picture_of(to_rgb(one.frame, wide, high)[: clip.height, : clip.width], matrix)
+        yield yuv_frame(to_rgb(one.frame, wide, high)[: clip.height, : clip.width], matrix)

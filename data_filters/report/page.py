@@ -20,7 +20,7 @@ from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, SHEETS, S
 from framemill.data_filters.report.summary import summarise
 from framemill.platform import storage
 from framemill.platform.frozen_config import digest
-from framemill.platform.text import visible
+from framemill.platform.text import display_text
 
 HOME = Path(__file__).parent
 SLOWEST = 12
@@ -62,7 +62,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": visible, "minutes": minutes}
+    environment.filters |= {"visible": display_text, "minutes": minutes}
     script = (HOME / "report.js").read_text("utf-8")
     scores = [figure.name for figure in figures.histograms]
     shown = {clip["key"]: clip for sheet in sheets for clip in sheet.clips}
@@ -107,12 +107,12 @@ def bars(whole: int, steps: list[Step]) -> list[tuple[Step, float, float]]:
 def details(clip: Mapping[str, Any], scores: list[str]) -> Row:
     """What the page's script tells of a clip that is clicked."""
     return {
-        "path": visible(clip["path"]),
+        "path": display_text(clip["path"]),
         "time": f"{clip['start_s']:.2f} to {clip['end_s']:.2f} s",
         "picture": f"{clip['width']}x{clip['height']}, {clip['frames']} frames, {clip['fps']:g} a second",
         "state": clip["state"],
-        "reason": visible(clip["reason"] or ""),
-        "caption": visible(clip["caption"] or clip["description"] or ""),
+        "reason": display_text(clip["reason"] or ""),
+        "caption": display_text(clip["caption"] or clip["description"] or ""),
         "scores": [[name, clip.get(name)] for name in scores],
     }
 

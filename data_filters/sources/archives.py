@@ -66,7 +66,7 @@ def is_archive(name: str) -> bool:
 @contextlib.contextmanager
 def opened(archive: str) -> Iterator[zipfile.ZipFile]:
     """Raises ArchiveError where it is no zip; StorageError or OSError where it cannot be reached."""
-    with storage.reaching(archive) as (filesystem, path), filesystem.open(path, "rb", block_size=BLOCK) as file:
+    with storage.open_filesystem(archive) as (filesystem, path), filesystem.open(path, "rb", block_size=BLOCK) as file:
         try:
             with zipfile.ZipFile(file) as found:
                 yield found
@@ -135,7 +135,7 @@ def read_beside_member(archive: str, name: str) -> tuple[str | None, Provenance]
     folder, _, zip_name = archive.rpartition("/")
     for beside in beside_archive(zip_name, storage.list_dir(folder or ".")):
         uri = storage.join(folder or ".", beside)
-        table = read_archive_sidecar(uri, storage.stamp(uri))
+        table = read_archive_sidecar(uri, storage.change_stamp(uri))
         value = table.get(key, table.get(key.rpartition("/")[2]))
         if value is not None:
             external[os.path.splitext(beside)[0].removeprefix(os.path.splitext(zip_name)[0]).lstrip("_")] = value

@@ -153,7 +153,7 @@ def local_folders(root: str, depth: int | None) -> Iterator[Folder]:
 
 
 def local_stamps(folder: str, names: set[str]) -> Callable[[str], str]:
-    return lambda name: storage.stamp(os.path.join(folder, name)) if name in names else ""
+    return lambda name: storage.change_stamp(os.path.join(folder, name)) if name in names else ""
 
 
 def remote_folders(root: str, depth: int | None) -> Iterator[Folder]:
@@ -242,7 +242,7 @@ def stamp_of(uri: str) -> str:
     base = folder or ("/" if whole.startswith("/") else ".")
 
     def stamp(beside: str) -> str:
-        return storage.stamp(whole if beside == name else storage.join(base, beside))
+        return storage.change_stamp(whole if beside == name else storage.join(base, beside))
 
     if is_archive(name):
         return archive_stamp(name, storage.list_dir(base), stamp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-FAMILY = "mov"
+MOV_FORMATS = "mov"
 """FFmpeg's name for the readers of such files begins with this."""
 SHORT_HEADER, LONG_HEADER = 8, 16
 """Bytes: size (4) and kind (4), then for boxes of 4 GiB and more the size again (8)."""

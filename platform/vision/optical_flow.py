@@ -99,5 +99,5 @@ class OnnxFlow:
         return np.ascontiguousarray(flow.transpose(0, 2, 3, 1), dtype=np.float32)
 
 
-NETWORKS: dict[str, Any] = {"raft": RaftFlow, "onnx": OnnxFlow}
+FLOW_NETWORKS: dict[str, Any] = {"raft": RaftFlow, "onnx": OnnxFlow}
 """By the names that a config calls them."""

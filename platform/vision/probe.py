@@ -90,7 +90,7 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     except av.FFmpegError as error:
         if isinstance(error, OSError):
             raise
-        raise VideoError(f"not a readable media file ({reason_of(error)})") from error
+        raise VideoError(f"not a readable media file ({ffmpeg_reason(error)})") from error
     with container:
         if PLAYLISTS & set(container.format.name.split(",")):
             raise VideoError("a list of other files, not a video")
@@ -115,7 +115,7 @@ def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
         for frame in container.decode(stream):
             return frame
     except av.FFmpegError as error:
-        raise VideoError(f"no frame can be decoded ({reason_of(error)})") from error
+        raise VideoError(f"no frame can be decoded ({ffmpeg_reason(error)})") from error
     raise VideoError("no frame in the video stream")
 
 
@@ -146,6 +146,6 @@ def declared_duration(container: InputContainer, stream: VideoStream) -> float |
     return None
 
 
-def reason_of(error: av.FFmpegError) -> str:
+def ffmpeg_reason(error: av.FFmpegError) -> str:
     """FFmpeg's words without its numbers and file names: the same file gives the same reason everywhere."""
     return (error.strerror or type(error).__name__).rstrip(".").lower()

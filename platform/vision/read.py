@@ -18,14 +18,14 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 
-from framemill.platform.vision.mp4_boxes import FAMILY, missing_bytes
+from framemill.platform.vision.mp4_boxes import MOV_FORMATS, missing_bytes
 from framemill.platform.vision.probe import (
     VideoError,
     declared_duration,
+    ffmpeg_reason,
     first_frame,
     frame_rate,
     open_video,
-    reason_of,
     upright_size,
 )
 
@@ -49,7 +49,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedFrame:
     index: int
     """Counted from the first one yielded."""
     time_s: float
@@ -70,11 +70,11 @@ def iter_frames(
     Raises:
         VideoError: it cannot be read, is damaged, or ends before its declared end.
     """
-    for picture in iter_pictures(path, start_s=start_s, end_s=end_s):
+    for picture in iter_decoded_frames(path, start_s=start_s, end_s=end_s):
         yield Frame(picture.index, picture.time_s, to_rgb(picture.frame, *(size or picture.upright)))
 
 
-def iter_pictures(path: str, *, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Picture]:
+def iter_decoded_frames(path: str, *, start_s: float = 0.0, end_s: float | None = None) -> Iterator[DecodedFrame]:
     """What `iter_frames` gives, as decoded."""
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
@@ -90,13 +90,13 @@ def iter_pictures(path: str, *, start_s: float = 0.0, end_s: float | None = None
                 continue
             if end_s is not None and time_s >= end_s - slack:
                 return
-            yield Picture(index, time_s, frame, upright)
+            yield DecodedFrame(index, time_s, frame, upright)
             index += 1
         declared = declared_duration(container, stream)
         ended = clock.last + clock.step
         if declared is not None and ended < declared - max(MISSING_END_S, 2 * clock.step):
             raise VideoError(f"breaks off after {ended:.2f} s of {declared:.2f} s")
-        missing = missing_bytes(path) if container.format.name.startswith(FAMILY) else 0
+        missing = missing_bytes(path) if container.format.name.startswith(MOV_FORMATS) else 0
         if missing:
             raise VideoError(f"breaks off {missing} bytes before its end")
 
@@ -161,7 +161,7 @@ def whole_frames(container: InputContainer, stream: VideoStream) -> Iterator[Vid
                     continue
                 yield from frames_before(stream, packet.pts)
                 where = f" at {float(packet.pts * packet.time_base):.2f} s" if packet.pts is not None else ""
-                raise VideoError(f"damaged{where} ({reason_of(error)})") from error
+                raise VideoError(f"damaged{where} ({ffmpeg_reason(error)})") from error
             for frame in frames:
                 if frame.is_corrupt and clean:
                     raise VideoError(f"damaged at {frame.time:.2f} s (picture data missing)")
@@ -169,7 +169,7 @@ def whole_frames(container: InputContainer, stream: VideoStream) -> Iterator[Vid
                     clean = True
                     yield frame
     except av.FFmpegError as error:
-        raise VideoError(f"damaged ({reason_of(error)})") from error
+        raise VideoError(f"damaged ({ffmpeg_reason(error)})") from error
     if not clean:
         raise VideoError("no frame can be decoded whole")
 

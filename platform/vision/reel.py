@@ -93,7 +93,7 @@ def draw(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[np.ndarr
         yield picture[y : y + HEIGHT, x : x + WIDTH]
 
 
-def scenes(count: int, seed: int) -> list[Scene]:
+def random_scenes(count: int, seed: int) -> list[Scene]:
     """`count` different scenes in a shuffled order that the seed decides."""
     every = [
         Scene(background, colour, shape, direction, pace)
@@ -128,7 +128,7 @@ def render_reel(folder: str, *, shots: int = 96, seed: int = 0) -> dict[str, lis
         truth[name] = [{**asdict(s), "start_s": i * SECONDS, "motion": s.motion()} for i, s in enumerate(parts)]
         return data
 
-    singles = scenes(shots + 12, seed)
+    singles = random_scenes(shots + 12, seed)
     for number, scene in enumerate(singles[:shots]):
         data = write(f"shot-{number:02d}.mp4", [scene], number=number, caption=number % 3 != 2)
     write("scenes-a.mp4", singles[shots : shots + 6], number=shots)

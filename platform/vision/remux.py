@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from framemill.platform.vision.probe import VideoError, first_frame, frame_rate, open_video, reason_of
+from framemill.platform.vision.probe import VideoError, ffmpeg_reason, first_frame, frame_rate, open_video
 
 CODECS = ("h264", "hevc", "vp9", "av1")
 """What an mp4 holds and browsers and readers of datasets play."""
@@ -34,7 +34,7 @@ SEEK_BACK_S = (1.0, 15.0)
 H264_IDR = 5
 
 
-class NotCopied(VideoError):
+class StreamCopyError(VideoError):
     """A stretch that can only be re-encoded. The message says why."""
 
 
@@ -59,21 +59,21 @@ def copy_mp4(
             pixels, and no taller than this.
 
     Raises:
-        NotCopied: the packets cannot be copied so that a reader gets just these frames.
+        StreamCopyError: the packets cannot be copied so that a reader gets just these frames.
         VideoError: the file cannot be read.
     """
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
         codec = stream.codec_context.codec.canonical_name
         if codec not in CODECS:
-            raise NotCopied(f"{codec} is not copied, only {', '.join(CODECS)}")
+            raise StreamCopyError(f"{codec} is not copied, only {', '.join(CODECS)}")
         header = stream.codec_context.extradata or b""
         if codec in FRAMED and header[:1] != b"\1":
-            raise NotCopied("its packets are not framed as an mp4's")
+            raise StreamCopyError("its packets are not framed as an mp4's")
         if played_height is not None:
             check_plays_anywhere(stream, first, played_height)
         if first.pts is None:
-            raise NotCopied("its frames have no times")
+            raise StreamCopyError("its frames have no times")
         tick = float(time_base(stream))
         slack = SLACK_STEPS / float(frame_rate(stream))
         start = first.pts + (start_s - slack) / tick
@@ -82,7 +82,7 @@ def copy_mp4(
         try:
             packets = packets_of(container, stream, first.pts, (earliest, start, end))
         except av.FFmpegError as error:
-            raise NotCopied(f"damaged ({reason_of(error)})") from error
+            raise StreamCopyError(f"damaged ({ffmpeg_reason(error)})") from error
         check_packets(packets, start, end, frames)
         in_s = max(0.0, start_s - (shown(packets[0]) - first.pts) * tick)
         return mux(stream, packets), in_s
@@ -91,26 +91,26 @@ def copy_mp4(
 def check_plays_anywhere(stream: VideoStream, first: VideoFrame, height: int) -> None:
     pixels = PIXELS if stream.codec_context.codec.canonical_name == "h264" else DEEP_PIXELS
     if first.format.name not in pixels:
-        raise NotCopied(f"{first.format.name} does not play everywhere")
+        raise StreamCopyError(f"{first.format.name} does not play everywhere")
     if first.rotation % 360 or stream.sample_aspect_ratio not in (None, 0, 1):
-        raise NotCopied("its pictures are turned or stretched for display")
+        raise StreamCopyError("its pictures are turned or stretched for display")
     if first.height > height:
-        raise NotCopied(f"its pictures are taller than {height} pixels")
+        raise StreamCopyError(f"its pictures are taller than {height} pixels")
     if first.width % 2 or first.height % 2:
-        raise NotCopied("its sides are odd")
+        raise StreamCopyError("its sides are odd")
 
 
 def time_base(stream: VideoStream) -> Fraction:
     """Seconds that a stream's times count in."""
     if not stream.time_base:
-        raise NotCopied("its times have no unit")
+        raise StreamCopyError("its times have no unit")
     return stream.time_base
 
 
 def shown(packet: Packet) -> int:
     """When the packet's picture is shown, in the stream's time base."""
     if packet.pts is None:
-        raise NotCopied("not all of its packets have times")
+        raise StreamCopyError("not all of its packets have times")
     return packet.pts
 
 
@@ -139,7 +139,7 @@ def packets_of(
             return [packet for packet in held[: last + 1] if shown(packet) >= shown(held[0])]
         if target <= max(first_pts, earliest):
             break
-    raise NotCopied("no key frame lies shortly enough before it")
+    raise StreamCopyError("no key frame lies shortly enough before it")
 
 
 def until(packets: Iterator[Packet], end: float) -> Iterator[Packet]:
@@ -172,16 +172,16 @@ def check_packets(packets: list[Packet], start: float, end: float, frames: int) 
     """Refuses packets that a decoder would make something else of than the stretch.
 
     Raises:
-        NotCopied: damaged ones, new codec headers on the way, times that come twice, or not a frame a packet.
+        StreamCopyError: damaged ones, new codec headers on the way, times that come twice, or not a frame a packet.
     """
     if any(packet.is_corrupt or packet.has_sidedata("new_extradata") for packet in packets):
-        raise NotCopied("its packets are damaged or of changing kind")
+        raise StreamCopyError("its packets are damaged or of changing kind")
     times = [shown(packet) for packet in packets]
     if len(set(times)) != len(times):
-        raise NotCopied("two of its packets have the same time")
+        raise StreamCopyError("two of its packets have the same time")
     inside = sum(start <= time < end for time in times)
     if inside != frames:
-        raise NotCopied(f"{inside} packets show its {frames} frames")
+        raise StreamCopyError(f"{inside} packets show its {frames} frames")
 
 
 def mux(stream: VideoStream, packets: list[Packet]) -> bytes:
@@ -203,6 +203,6 @@ def mux(stream: VideoStream, packets: list[Packet]) -> bytes:
                     packet.stream = copy
                     container.mux(packet)
         except (av.FFmpegError, ValueError) as error:
-            raise NotCopied("its packets do not fit into an mp4") from error
+            raise StreamCopyError("its packets do not fit into an mp4") from error
         with open(name, "rb") as file:
             return file.read()

@@ -14,7 +14,7 @@ import numpy as np
 from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
-from framemill.platform.vision.read import Frame, Picture, assumed_matrix
+from framemill.platform.vision.read import DecodedFrame, Frame, assumed_matrix
 
 PRESET = "veryfast"
 X264 = "mbtree=0:rc-lookahead=0"
@@ -23,7 +23,7 @@ its floats differ from one kind of CPU to the next. Without it bytes depend on n
 MPEG_RANGE = 1
 BT709, BT601 = 1, 6
 """H.273 codes of the colour matrices."""
-Shown = TypeVar("Shown", Frame, Picture)
+Shown = TypeVar("Shown", Frame, DecodedFrame)
 
 
 def encode_mp4(frames: Iterable[np.ndarray], fps: Fraction | float, *, crf: int = 18) -> bytes:
@@ -48,12 +48,12 @@ def encode_mp4(frames: Iterable[np.ndarray], fps: Fraction | float, *, crf: int 
         for index, rgb in enumerate(itertools.chain([first], frames)):
             if rgb.shape != first.shape:
                 raise ValueError(f"frame {index} is {rgb.shape[1]}x{rgb.shape[0]}, the first {width}x{height}")
-            yield picture_of(rgb, matrix)
+            yield yuv_frame(rgb, matrix)
 
-    return encode_pictures(pictures(), fps, (width, height), matrix, crf=crf, preset=PRESET, x264=X264)
+    return encode_frames(pictures(), fps, (width, height), matrix, crf=crf, preset=PRESET, x264=X264)
 
 
-def picture_of(rgb: np.ndarray, matrix: Colorspace) -> VideoFrame:
+def yuv_frame(rgb: np.ndarray, matrix: Colorspace) -> VideoFrame:
     """An RGB frame as yuv420p of that matrix."""
     return VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24").reformat(
         format="yuv420p",
@@ -64,7 +64,7 @@ def picture_of(rgb: np.ndarray, matrix: Colorspace) -> VideoFrame:
     )
 
 
-def encode_pictures(
+def encode_frames(
     pictures: Iterable[VideoFrame],
     fps: Fraction | float,
     size: tuple[int, int],
@@ -100,11 +100,11 @@ def encode_pictures(
 
 
 def retime(frames: Iterable[Frame], fps: Fraction | float, duration_s: float) -> Iterator[np.ndarray]:
-    """Frames at a constant rate, as `at_rate` chooses them."""
-    return (frame.rgb for frame in at_rate(frames, fps, duration_s))
+    """Frames at a constant rate, as `sample_at_rate` chooses them."""
+    return (frame.rgb for frame in sample_at_rate(frames, fps, duration_s))
 
 
-def at_rate(shown: Iterable[Shown], fps: Fraction | float, duration_s: float) -> Iterator[Shown]:
+def sample_at_rate(shown: Iterable[Shown], fps: Fraction | float, duration_s: float) -> Iterator[Shown]:
     """Frames or pictures at a constant rate: for each tick, the one nearest to it in time.
 
     Ticks count from the first one's time; there are round(duration_s * fps) of them, at least one. At the frames'

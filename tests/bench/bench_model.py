@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -54,7 +56,7 @@ def times(title: str, grid: tuple[int, int, int], caption: int, frames: bool, po
     print(f"{title:<52} {ours:8.2f} s {theirs:8.2f} s   {ours / theirs:5.2f}", flush=True)
 
 
-def run(step, given: Inputs, policy: str | None) -> None:
+def run(step: Callable[..., Any], given: Inputs, policy: str | None) -> None:
     if policy is not None:
         train(step, given)
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ from framemill.data_filters.config import CurateConfig
 from framemill.platform.compose import compose
 from framemill.platform.vision.reel import Scene
 from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
+from tests.support.curation_output import Configure
 from tests.support.footage import shot
-
-Configure = Callable[..., CurateConfig]
 
 
 @pytest.fixture(scope="session")

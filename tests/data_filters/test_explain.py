@@ -30,7 +30,7 @@ def story(output: Path, key: str) -> dict[str, list[str]]:
     return found
 
 
-def test_a_kept_clip_is_followed_from_its_source_to_its_bytes(attacked):
+def test_a_kept_clip_is_followed_from_its_source_to_its_bytes(attacked: Path) -> None:
     dataset = Dataset.open(str(attacked))
     for row, key in enumerate(dataset.samples["key"].to_pylist()):
         clip, told = clips_of(attacked)[key], story(attacked, key)
@@ -48,7 +48,7 @@ def test_a_kept_clip_is_followed_from_its_source_to_its_bytes(attacked):
         assert shard[offset : offset + size] == dataset.read(row, "mp4")
 
 
-def test_a_rejected_clip_is_told_why(attacked):
+def test_a_rejected_clip_is_told_why(attacked: Path) -> None:
     for key, clip in clips_of(attacked).items():
         if clip["state"] != "filtered":
             continue
@@ -60,17 +60,17 @@ def test_a_rejected_clip_is_told_why(attacked):
         assert told["captions"] == ["none: it was dropped before"]
 
 
-def test_a_duplicate_is_named_by_the_clip_that_stands_for_it(attacked):
+def test_a_duplicate_is_named_by_the_clip_that_stands_for_it(attacked: Path) -> None:
     (key, *_) = [key for key, clip in clips_of(attacked).items() if clip["path"] == "deep/copy.mp4"]
     assert "also at deep/two-scenes.mp4" in story(attacked, key)["source"]
 
 
-def test_a_name_writes_no_escape_sequence_on_the_terminal(attacked):
+def test_a_name_writes_no_escape_sequence_on_the_terminal(attacked: Path) -> None:
     for key in clips_of(attacked):
         assert all(line.isprintable() for line in explain(str(attacked), key))
 
 
-def test_an_unknown_key_is_answered_with_near_ones(attacked):
+def test_an_unknown_key_is_answered_with_near_ones(attacked: Path) -> None:
     keys = list(clips_of(attacked))
     for asked, named in (
         (keys[3][:-1], keys[3]),
@@ -84,7 +84,7 @@ def test_an_unknown_key_is_answered_with_near_ones(attacked):
         assert named in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_the_command(attacked):
+def test_the_command(attacked: Path) -> None:
     key = next(iter(clips_of(attacked)))
     command = [sys.executable, "-m", "framemill.jobs.cli", "audit", f"path={attacked}"]
     done = subprocess.run([*command, f"key={key}"], capture_output=True, text=True, check=False, timeout=120)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 import framemill.data_filters as data_filters
+from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.pipeline import curate
+from framemill.data_filters.report.summary import CurateResult
 from framemill.platform.audit import audit_dataset
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.video import read_video
 from tests.support.console import kill_job_when
-from tests.support.curation_output import finished_entries, read_journal, shard_bytes, source_states
+from tests.support.curation_output import Configure, finished_entries, read_journal, shard_bytes, source_states
+
+Made = tuple[Path, CurateResult]
 
 
 def clip_states(output: Path, path: str) -> list[tuple[str, str | None]]:
@@ -26,7 +31,7 @@ def clip_states(output: Path, path: str) -> list[tuple[str, str | None]]:
 
 
 @pytest.fixture(scope="module")
-def made(footage, configure, tmp_path_factory, ray_session):
+def made(footage: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Made:
     """The test's own footage curated by two workers."""
     output = tmp_path_factory.mktemp("made") / "out"
     summary = curate(configure(footage, output, "workers=2", "pack.samples_per_shard=3"))
@@ -34,14 +39,16 @@ def made(footage, configure, tmp_path_factory, ray_session):
 
 
 @pytest.fixture(scope="module")
-def real(shared_videos, configure, tmp_path_factory, ray_session):
+def real(
+    shared_videos: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None
+) -> Path:
     """The shared clips curated by two workers, undisturbed."""
     output = tmp_path_factory.mktemp("real") / "out"
     curate(configure(shared_videos, output, "workers=2", "pack.samples_per_shard=4"))
     return output
 
 
-def test_every_source_ends_in_its_true_state(made):
+def test_every_source_ends_in_its_true_state(made: Made) -> None:
     output, summary = made
     found = source_states(output)
     assert found["shot 0 \u00e9.mp4"] == found["deep/copy.mp4"] == ("ok", None)
@@ -58,7 +65,7 @@ def test_every_source_ends_in_its_true_state(made):
     assert audit_dataset(str(output)) == []
 
 
-def test_shards_open_in_plain_webdataset(made):
+def test_shards_open_in_plain_webdataset(made: Made) -> None:
     import webdataset
 
     output, _ = made
@@ -72,7 +79,7 @@ def test_shards_open_in_plain_webdataset(made):
         assert dataset.read(row, "mp4") == sample["mp4"]
 
 
-def test_captions_and_provenance_come_from_beside_the_video(made):
+def test_captions_and_provenance_come_from_beside_the_video(made: Made) -> None:
     output, _ = made
     dataset = Dataset.open(str(output))
     facts = [json.loads(dataset.read(row, "json")) for row in range(len(dataset))]
@@ -83,7 +90,7 @@ def test_captions_and_provenance_come_from_beside_the_video(made):
     assert "mostly blue" in by_path["shot 2 \u00e9.mp4"]["caption"] and "up" in by_path["shot 2 \u00e9.mp4"]["caption"]
 
 
-def test_a_packed_clip_is_exactly_its_frames(made, footage, tmp_path):
+def test_a_packed_clip_is_exactly_its_frames(made: Made, footage: Path, tmp_path: Path) -> None:
     output, _ = made
     dataset = Dataset.open(str(output))
     for row in range(len(dataset)):
@@ -97,7 +104,7 @@ def test_a_packed_clip_is_exactly_its_frames(made, footage, tmp_path):
             assert np.abs(clip.astype(int) - whole).mean() < 4
 
 
-def test_one_worker_gives_the_bytes_of_two(made, footage, configure, tmp_path):
+def test_one_worker_gives_the_bytes_of_two(made: Made, footage: Path, configure: Configure, tmp_path: Path) -> None:
     output, _ = made
     measured_by = {entry["pid"] for entry in read_journal(output) if entry.get("path") and entry["event"] == "done"}
     assert len(measured_by) == 2
@@ -105,7 +112,7 @@ def test_one_worker_gives_the_bytes_of_two(made, footage, configure, tmp_path):
     assert shard_bytes(tmp_path / "one") == shard_bytes(output)
 
 
-def test_done_work_is_not_done_again_but_changed_work_is(made, footage, configure):
+def test_done_work_is_not_done_again_but_changed_work_is(made: Made, footage: Path, configure: Configure) -> None:
     output, summary = made
     before, entries = shard_bytes(output), len(read_journal(output))
     again = data_filters.curate(**keys_of(configure(footage, output, "workers=2", "pack.samples_per_shard=3")))
@@ -116,7 +123,7 @@ def test_done_work_is_not_done_again_but_changed_work_is(made, footage, configur
     assert shard_bytes(output) == before
 
 
-def keys_of(config) -> dict:
+def keys_of(config: CurateConfig) -> dict[str, Any]:
     return {
         "input": config.input,
         "output": config.output,
@@ -126,7 +133,7 @@ def keys_of(config) -> dict:
     }
 
 
-def test_wrong_requests(made, footage, configure, tmp_path):
+def test_wrong_requests(made: Made, footage: Path, configure: Configure, tmp_path: Path) -> None:
     output, _ = made
     with pytest.raises(RequestError, match=r"clip\.max_seconds was 5\.1, is 5\.0"):
         curate(configure(footage, output, "clip.max_seconds=5"))
@@ -150,13 +157,13 @@ def test_wrong_requests(made, footage, configure, tmp_path):
             configure(footage, tmp_path / "out", *word.split())
 
 
-def test_too_many_failures_fail_the_job(footage, configure, tmp_path, ray_session):
+def test_too_many_failures_fail_the_job(footage: Path, configure: Configure, tmp_path: Path, ray_session: None) -> None:
     with pytest.raises(FramemillError, match="max_failed"):
         curate(configure(footage / "words.mp4", tmp_path / "out", "max_failed=0.5"))
     assert not (tmp_path / "out" / "index.json").exists()
 
 
-def test_every_real_clip_ends_in_its_true_state(real):
+def test_every_real_clip_ends_in_its_true_state(real: Path) -> None:
     found = source_states(real)
     assert len(found) == 15
     assert found["corrupted.mp4"] == ("failed", "damaged at 3.00 s (invalid data found when processing input)")
@@ -167,7 +174,9 @@ def test_every_real_clip_ends_in_its_true_state(real):
     assert audit_dataset(str(real)) == []
 
 
-def test_killed_half_way_it_goes_on_and_ends_with_the_same_bytes(real, shared_videos, configure, tmp_path):
+def test_killed_half_way_it_goes_on_and_ends_with_the_same_bytes(
+    real: Path, shared_videos: Path, configure: Configure, tmp_path: Path
+) -> None:
     """Two workers undisturbed against one that is killed: also the same for any number of workers."""
     output = tmp_path / "out"
     job = ["curate", f"input={shared_videos}", f"output={output}", "workers=1", "pack.samples_per_shard=4"]
@@ -186,7 +195,9 @@ def test_killed_half_way_it_goes_on_and_ends_with_the_same_bytes(real, shared_vi
     assert Counter(entry["event"] for entry in entries)["done"] == 15
 
 
-def test_the_short_ones_are_kept_upright_without_a_minimum(shared_videos, configure, tmp_path, ray_session):
+def test_the_short_ones_are_kept_upright_without_a_minimum(
+    shared_videos: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     (tmp_path / "in").mkdir()
     for name in ("h264_10bit.mp4", "h265_128px.mp4", "rotated_90.mov", "short_3_frames.mov"):
         (tmp_path / "in" / name).symlink_to(shared_videos / name)

@@ -22,6 +22,7 @@ from framemill.platform.child_process import ChildProcess
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError
 from framemill.platform.vision.video import VideoError, probe
+from tests.support.curation_output import Configure
 from tests.support.footage import again_and_again, moving, restamp, sound, words, write
 
 LENGTHS = (1, 8, 40, 0.1, 0.25, 0.5, 0.75, 0.9, -100, -1)
@@ -115,7 +116,7 @@ class Meddler(threading.Thread):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, configure, ray_session) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, configure: Configure, ray_session: None) -> Run:
     """The folder curated while somebody meddles with it, and then once more in peace."""
     base = tmp_path_factory.mktemp("hostile")
     footage, output = base / "in", base / "out"
@@ -135,7 +136,7 @@ def run(tmp_path_factory, configure, ray_session) -> Run:
     return Run(footage, output, str(waited.value))
 
 
-def test_the_law_of_conservation_holds(run):
+def test_the_law_of_conservation_holds(run: Run) -> None:
     """Every source has a row, every clip found one state, and the dataset holds just the kept ones."""
     there = sum(file.suffix in (".mp4", ".mkv", ".webm") and file.is_file() for file in run.footage.iterdir())
     rows = read_ledger(str(run.output), "sources").to_pylist()
@@ -148,7 +149,7 @@ def test_the_law_of_conservation_holds(run):
     assert audit_dataset(str(run.output)) == []
 
 
-def test_the_good_ones_are_not_failed(run):
+def test_the_good_ones_are_not_failed(run: Run) -> None:
     good = ["444.mp4", "3 fps.mp4", "av1.mp4", "hevc10.mp4", "odd.mkv", "vp9.webm", "varying.mp4", "whole.mp4"]
     good += [f"rotated {degrees}.mp4" for degrees in (90, 180, 270)]
     good += ["negative.mp4", "unordered.mp4", "changes.mp4", "caf\\xe9.mp4", *NAMES]
@@ -169,11 +170,11 @@ def test_the_good_ones_are_not_failed(run):
         *((f"truncated {index}.mp4", "failed", "") for index in range(len(LENGTHS))),
     ],
 )
-def test_each_of_the_others_has_a_true_reason(run, name, state, reason):
+def test_each_of_the_others_has_a_true_reason(run: Run, name: str, state: str, reason: str) -> None:
     assert run.sources[name][0] == state and reason in run.sources[name][1]
 
 
-def test_what_vanished_or_changed_is_waited_for(run):
+def test_what_vanished_or_changed_is_waited_for(run: Run) -> None:
     """Neither is written down as final: the next run reads the one anew, and the other is no source any more."""
     assert "changes.mp4: it changed while it was read (and 1 more); the same command tries again" in run.waited
     assert "vanishes.mp4" not in run.sources and run.sources["changes.mp4"] == ("ok", None)
@@ -182,13 +183,13 @@ def test_what_vanished_or_changed_is_waited_for(run):
     assert again == {"changes.mp4"}, "nothing else is read twice"
 
 
-def test_a_broken_file_says_where(run):
+def test_a_broken_file_says_where(run: Run) -> None:
     reasons = [run.sources[f"truncated {index}.mp4"][1] for index in range(len(LENGTHS))]
     assert all(reasons) and any("damaged at" in reason for reason in reasons)
     assert "breaks off 100 bytes before its end" in reasons
 
 
-def test_two_hours_are_measured_whole_without_a_screen(run):
+def test_two_hours_are_measured_whole_without_a_screen(run: Run) -> None:
     *_, ended = items = list(
         measure_source(str(run.footage / "two hours.mp4"), MeasureSettings(2.0, 10.0, ("motion",)))
     )
@@ -203,18 +204,20 @@ def peak_kib(path: Path) -> int:
         return child.call("tests.support.measured_peak:peak_kib", str(path), timeout=120)
 
 
-def test_memory_is_flat_however_long_the_video(run, tmp_path):
+def test_memory_is_flat_however_long_the_video(run: Run, tmp_path: Path) -> None:
     short = again_and_again(run.footage / "two hours.mp4", tmp_path / "short.mp4", LONG_FRAME_S, TWO_HOURS_S / 20)
     assert peak_kib(run.footage / "two hours.mp4") < 1.1 * peak_kib(short) + 10_000
 
 
 @pytest.mark.parametrize("name", ["concat:one.mp4", "http:two.mp4"])
-def test_a_name_is_never_taken_for_a_protocol(run, tmp_path, monkeypatch, name):
+def test_a_name_is_never_taken_for_a_protocol(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     shutil.copyfile(run.footage / "whole.mp4", tmp_path / name)
     monkeypatch.chdir(tmp_path)
     assert probe(name).width == 128
 
 
-def test_a_list_of_files_is_refused_though_they_exist(run):
+def test_a_list_of_files_is_refused_though_they_exist(run: Run) -> None:
     with pytest.raises(VideoError, match="a list of other files"):
         probe(str(run.footage / "list.mp4"))

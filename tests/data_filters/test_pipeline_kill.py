@@ -20,7 +20,7 @@ from framemill.platform.errors import FramemillError
 from framemill.platform.frozen_config import claim_output
 from framemill.platform.storage import TEMPORARY
 from framemill.platform.writer_lock import WriterLock
-from tests.support.curation_output import find_journal_problems, find_problems, read_journal
+from tests.support.curation_output import Configure, find_journal_problems, find_problems, read_journal
 from tests.support.kill_plan import Kill, draw_footage
 from tests.support.killed_run import KilledRun
 
@@ -35,7 +35,9 @@ KILLS = [
 
 
 @pytest.mark.slow
-def test_killed_by_every_victim_it_ends_with_the_same_bytes(tmp_path, configure, ray_session):
+def test_killed_by_every_victim_it_ends_with_the_same_bytes(
+    tmp_path: Path, configure: Configure, ray_session: None
+) -> None:
     footage = draw_footage(tmp_path / "footage", CLIPS)
     undisturbed, output = tmp_path / "undisturbed", tmp_path / "killed"
     curate(configure(footage, undisturbed, "workers=2", *WORDS))
@@ -47,7 +49,7 @@ def test_killed_by_every_victim_it_ends_with_the_same_bytes(tmp_path, configure,
     assert {entry["attempt"] for entry in read_journal(output)} >= {1, 2}
 
 
-def test_the_verdict_sees_what_it_is_there_for():
+def test_the_verdict_sees_what_it_is_there_for() -> None:
     first = [{"event": event, "path": "a", "attempt": 1} for event in ("start", "done")]
     assert find_journal_problems(first) == []
     begun = {"event": "start", "path": "b", "attempt": 2}
@@ -81,7 +83,7 @@ def clips_of(path: Path, seconds: float, count: int) -> list[ClipPlan]:
 
 
 @pytest.fixture
-def packing(tmp_path):
+def packing(tmp_path: Path) -> tuple[Path, ShardPlan]:
     """An output and the plan of a shard of eight clips."""
     footage = draw_footage(tmp_path / "footage", 0)
     output = tmp_path / "out"
@@ -95,7 +97,7 @@ def orphan_of(output: Path) -> ShardWorker:
         return ShardWorker(str(output), lock.token(), 60.0)
 
 
-def test_an_orphan_begins_no_shard(packing):
+def test_an_orphan_begins_no_shard(packing: tuple[Path, ShardPlan]) -> None:
     output, plan = packing
     orphan = orphan_of(output)
     with WriterLock(str(output)), pytest.raises(FramemillError, match="replaced"):
@@ -103,7 +105,7 @@ def test_an_orphan_begins_no_shard(packing):
     assert not list((output / "shards").iterdir()) and not read_journal(output)
 
 
-def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing):
+def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing: tuple[Path, ShardPlan]) -> None:
     output, plan = packing
     orphan = orphan_of(output)
     ended: list[BaseException] = []
@@ -128,7 +130,9 @@ def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing):
         assert ShardWorker(str(output), successor.token(), 60.0)({"item": shorter.to_json()})["pending"] == ""
 
 
-def test_a_file_left_half_written_does_not_bar_the_next_run(footage, configure, tmp_path):
+def test_a_file_left_half_written_does_not_bar_the_next_run(
+    footage: Path, configure: Configure, tmp_path: Path
+) -> None:
     """Killed while the first file of a folder was being written: nothing is there but that half."""
     output = tmp_path / "out"
     (output / PARTS).mkdir(parents=True)

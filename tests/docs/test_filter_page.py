@@ -20,6 +20,8 @@ from tests.support.footage import shot
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
+ENTRIES = 'FILTERS = Registry(\n    "filters",\n    {\n'
+
 
 def studio() -> Iterator[np.ndarray]:
     """A grey square a quarter of the picture in size, moving about before a green screen."""
@@ -29,15 +31,16 @@ def studio() -> Iterator[np.ndarray]:
         yield picture
 
 
-def test_the_page_adds_a_filter(tmp_path):
+def test_the_page_adds_a_filter(tmp_path: Path) -> None:
     measure, name, bound = BLOCK.findall((ROOT / "docs" / "filter.md").read_text())
     assert len([line for line in measure.splitlines() if line]) <= 30
     for folder in ("platform", "data_filters", "conf"):
         shutil.copytree(ROOT / folder, tmp_path / "framemill" / folder, ignore=shutil.ignore_patterns("__pycache__"))
     filters = tmp_path / "framemill" / "data_filters" / "filters"
     (filters / "green_screen.py").write_text(measure)
-    registry = (filters / "__init__.py").read_text()
-    (filters / "__init__.py").write_text(registry.replace("FILTERS = {\n", "FILTERS = {\n" + name))
+    registry = (filters / "registry.py").read_text()
+    assert ENTRIES in registry
+    (filters / "registry.py").write_text(registry.replace(ENTRIES, ENTRIES + name))
 
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "street.mp4").write_bytes(shot(Scene("red", "blue")))

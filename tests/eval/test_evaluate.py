@@ -40,7 +40,7 @@ def by_formula(path: Path) -> float:
     return (255 - np.abs(np.diff(frames, axis=0)).mean()) / 255
 
 
-def test_evaluate(ray_session, videos: Path, tmp_path: Path, capsys) -> None:
+def test_evaluate(ray_session: None, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = EvaluateConfig(videos=str(videos), output=str(tmp_path / "scores"), workers=2)
     first = evaluate(config)
     out = tmp_path / "scores"
@@ -94,7 +94,7 @@ def test_evaluate(ray_session, videos: Path, tmp_path: Path, capsys) -> None:
         evaluate(EvaluateConfig(videos=str(videos), output=str(out), dimensions=[FLICKER]))
 
 
-def test_nothing_readable_is_a_failure(ray_session, tmp_path: Path) -> None:
+def test_nothing_readable_is_a_failure(ray_session: None, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / "videos" / name).write_bytes(b"")
@@ -152,7 +152,7 @@ def test_vbench_counts_what_is_missing() -> None:
     assert len(outcome.not_measured) == len(VBENCH) - 1 and outcome.totals is None
 
 
-def test_what_hangs_is_left_for_the_next_run(ray_session, tmp_path: Path) -> None:
+def test_what_hangs_is_left_for_the_next_run(ray_session: None, tmp_path: Path) -> None:
     folder, config = tmp_path / "videos", EvaluateConfig(videos=str(tmp_path / "videos"), output=str(tmp_path / "out"))
     config.timeout_s, config.workers = 3.0, 1
     folder.mkdir()

@@ -10,7 +10,7 @@ import pytest
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
-from framemill.platform.tracking import client_of
+from framemill.platform.tracking import mlflow_client
 from framemill.platform.vision.reel import render_reel
 from tests.support.console import run_job
 
@@ -47,7 +47,7 @@ def test_the_table_says_what_was_kept_trained_and_scored(finished: tuple[Path, s
 
 def test_mlflow_has_parameters_metrics_the_dataset_and_the_videos(finished: tuple[Path, str]) -> None:
     out = finished[0] / "out"
-    client = client_of(f"sqlite:///{out}/mlflow.db")
+    client = mlflow_client(f"sqlite:///{out}/mlflow.db")
     experiment = client.get_experiment_by_name("framemill")
     runs = {run.info.run_name.split()[0]: run for run in client.search_runs([experiment.experiment_id])}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}

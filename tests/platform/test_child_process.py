@@ -6,13 +6,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
 from framemill.platform.child_process import ChildCrashed, ChildProcess, ChildTimeout
 
 
-def test_results_items_and_exceptions_come_back():
+def test_results_items_and_exceptions_come_back() -> None:
     with ChildProcess() as child:
         assert child.call("math:hypot", 3.0, 4.0, timeout=30) == 5.0
         assert child.call("builtins:iter", [1, 2, 3], timeout=30) == [1, 2, 3]
@@ -22,7 +23,7 @@ def test_results_items_and_exceptions_come_back():
         assert pid == child.pid != os.getpid()
 
 
-def test_a_crash_names_its_signal_and_the_next_call_works():
+def test_a_crash_names_its_signal_and_the_next_call_works() -> None:
     with ChildProcess() as child:
         first = child.call("os:getpid", timeout=30)
         with pytest.raises(ChildCrashed, match="SIGSEGV"):
@@ -30,12 +31,12 @@ def test_a_crash_names_its_signal_and_the_next_call_works():
         assert child.call("os:getpid", timeout=30) != first
 
 
-def test_leaving_is_a_crash():
+def test_leaving_is_a_crash() -> None:
     with ChildProcess() as child, pytest.raises(ChildCrashed, match="exit status 3"):
         child.call("os:_exit", 3, timeout=30)
 
 
-def test_a_hang_costs_its_time_limit():
+def test_a_hang_costs_its_time_limit() -> None:
     with ChildProcess() as child:
         child.call("os:getpid", timeout=30)
         started = time.monotonic()
@@ -45,13 +46,13 @@ def test_a_hang_costs_its_time_limit():
         assert child.call("os:getpid", timeout=30)
 
 
-def test_it_is_renewed():
+def test_it_is_renewed() -> None:
     with ChildProcess(renew_after=2) as child:
         pids = [child.call("os:getpid", timeout=30) for _ in range(4)]
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
-def test_it_dies_with_its_parent(tmp_path):
+def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import threading, time
         from framemill.platform.child_process import ChildProcess
@@ -78,7 +79,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_child_that_dies_in_the_middle_of_an_answer_has_crashed():
+def test_a_child_that_dies_in_the_middle_of_an_answer_has_crashed() -> None:
     half_an_answer = textwrap.dedent("""
         import gc, os, signal
         from multiprocessing.connection import Connection
@@ -92,7 +93,7 @@ def test_a_child_that_dies_in_the_middle_of_an_answer_has_crashed():
         assert child.call("os:getpid", timeout=30) == child.pid
 
 
-def test_an_error_of_the_function_is_not_taken_for_its_death():
+def test_an_error_of_the_function_is_not_taken_for_its_death() -> None:
     with ChildProcess() as child:
         first = child.call("os:getpid", timeout=30)
         with pytest.raises(ConnectionResetError):

@@ -51,7 +51,7 @@ def test_one_writer_at_a_time_and_an_old_attempt_may_not_commit(tmp_path: Path) 
             token.check()
 
 
-def test_a_local_name_is_taken_as_it_stands(tmp_path):
+def test_a_local_name_is_taken_as_it_stands(tmp_path: Path) -> None:
     """ "::" joins file systems in a URI of fsspec, and is plain text in a file's name."""
     for name in ("a::b.txt", "zip::c.txt", "[x]*.txt"):
         target = storage.join(str(tmp_path), name)

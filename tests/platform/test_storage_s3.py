@@ -23,10 +23,10 @@ from framemill.platform.writer_lock import LockToken, WriterLock
 
 def test_files(bucket: str, tmp_path: Path) -> None:
     uri = f"{bucket}/deep/x.bin"
-    assert not storage.exists(uri) and storage.stamp(uri) == "" and storage.list_dir(f"{bucket}/deep") == []
+    assert not storage.exists(uri) and storage.change_stamp(uri) == "" and storage.list_dir(f"{bucket}/deep") == []
     storage.write_atomic(uri, b"0123456789")
     assert storage.exists(uri) and storage.size(uri) == 10 and storage.read_range(uri, 3, 4) == b"3456"
-    assert storage.list_tree(bucket) == {"deep/x.bin": storage.stamp(uri)}, "a listing says what asking does"
+    assert storage.list_tree(bucket) == {"deep/x.bin": storage.change_stamp(uri)}, "a listing says what asking does"
     (tmp_path / "y").write_bytes(b"y")
     storage.commit_file(str(tmp_path / "y"), f"{bucket}/deep/y.bin")
     assert not (tmp_path / "y").exists()
@@ -97,7 +97,9 @@ def test_failures_are_one_line_with_the_uri(bucket: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("trouble", ["credentials", "connection"])
-def test_what_may_succeed_later_says_so(bucket: str, trouble: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_what_may_succeed_later_says_so(
+    bucket: str, trouble: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """In a process of its own: no traceback, exit status 1, and the URI in the line."""
     environment = dict(os.environ, AWS_EC2_METADATA_DISABLED="true", HOME=str(tmp_path))
     if trouble == "credentials":

@@ -23,7 +23,7 @@ import pytest
 from framemill.eval.config import EvaluateConfig
 from framemill.platform.config import ClusterConfig
 from framemill.platform.errors import RequestError
-from framemill.platform.submit import SubmitConfig, for_cluster, print_beyond
+from framemill.platform.submit import SubmitConfig, config_for_cluster, print_new_text
 from framemill.platform.vision.video import encode_mp4
 from framemill.platform.wheel import unpack_code
 
@@ -193,7 +193,7 @@ def test_without_the_token_one_line_says_so(head: Head, tmp_path: Path) -> None:
 def test_paths_are_made_absolute_and_the_cluster_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = EvaluateConfig(videos="videos", output="s3://bucket/out", cluster=ClusterConfig("http://127.0.0.1:8265"))
-    there = for_cluster(config)
+    there = config_for_cluster(config)
     assert there.videos == str(tmp_path / "videos")
     assert there.output == "s3://bucket/out"
     assert there.prompts_json == ""
@@ -209,8 +209,8 @@ def test_only_an_address_of_the_job_api_is_taken() -> None:
 
 def test_a_log_that_starts_again_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     log = "one\ntwo\nthree\n"
-    printed = print_beyond("one\ntw", 6, 0)
+    printed = print_new_text("one\ntw", 6, 0)
     for end in (4, 8):  # the stream, opened again, in other pieces
-        printed = print_beyond(log[end - 4 : end], end, printed)
-    print_beyond(log, len(log), printed)
+        printed = print_new_text(log[end - 4 : end], end, printed)
+    print_new_text(log, len(log), printed)
     assert capsys.readouterr().out == log

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framemill.platform.config import TrackingConfig
-from framemill.platform.tracking import Tracker, ensure_schema, quiet_mlflow, tracking_uri
+from framemill.platform.tracking import Tracker, ensure_schema, import_mlflow, tracking_uri
 
 WRITER = """
 import sys
@@ -21,7 +21,7 @@ with Tracker.open(TrackingConfig(uri=sys.argv[1]), sys.argv[2], "writer", {}) as
 
 
 def test_a_stopped_run_is_taken_up_again(tmp_path: Path) -> None:
-    mlflow = quiet_mlflow()
+    mlflow = import_mlflow()
     output, tracking = str(tmp_path / "out"), TrackingConfig()
     with (
         pytest.raises(RuntimeError),

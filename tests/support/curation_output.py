@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.parts import JOURNAL
 from framemill.platform.audit import audit
 from framemill.platform.dataset import read_ledger
 from framemill.platform.storage import TEMPORARY
 
+Configure = Callable[..., CurateConfig]
+"""The fixture `configure`: a config from input, output and `key=value` words."""
 PACK = ("pack.samples_per_shard=2", "workers=1")
 """Keys of a small curation with several shards."""
 Entry = dict[str, Any]

@@ -72,7 +72,7 @@ def convert(config: ConvertConfig) -> ConvertResult:
 def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
     """Writes a checkpoint's weights; `model.json` comes last, so that a folder with one is whole."""
     output.mkdir(parents=True, exist_ok=True)
-    temporary = storage.temporary_beside(str(output / TENSORS))
+    temporary = storage.temporary_path(str(output / TENSORS))
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
     storage.commit_file(temporary, str(output / TENSORS))
     text = json.dumps(shape.to_diffusers(), indent=1, sort_keys=True) + "\n"
@@ -82,7 +82,7 @@ def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Ten
 def save_original(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
     """Writes tensors in the original layout, whole or not at all."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = storage.temporary_beside(str(output))
+    temporary = storage.temporary_path(str(output))
     with open(temporary, "wb") as file:  # torch opens no file whose name begins with a dot
         torch.save({"state_dict": tensors, CONFIG_BESIDE: shape.to_diffusers()}, file)
     storage.commit_file(temporary, str(output))

@@ -27,7 +27,7 @@ def brute_force(rows: list[np.ndarray], most: int) -> dict[int, tuple[int, int]]
     return gone
 
 
-def test_buckets_find_what_comparing_all_pairs_does():
+def test_buckets_find_what_comparing_all_pairs_does() -> None:
     rows = []
     for number in range(150):
         frames = turned(hashes(number // 3, frames=3 + number % 5), (0, 8, 16)[number % 3], seed=number)
@@ -37,7 +37,7 @@ def test_buckets_find_what_comparing_all_pairs_does():
     assert len(found) == 100
 
 
-def test_faster_shorter_and_half_alike_ones():
+def test_faster_shorter_and_half_alike_ones() -> None:
     a = hashes(1, frames=10)
     assert distance(words(a), words(a[::2])) == 0, "twice as fast"
     assert distance(words(a), words(np.concatenate([a[7:], hashes(2, 2)]))) == 0, "most of it"

@@ -28,7 +28,7 @@ def greedy(embeddings: np.ndarray, least: float) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("least", [0.7, 0.9, 0.97])
-def test_semantic_equals_comparing_all(least, monkeypatch):
+def test_semantic_equals_comparing_all(least: float, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings = families(3, 400)
     expected = greedy(embeddings, least)
     assert 10 < len(expected) < 390
@@ -40,7 +40,7 @@ def test_semantic_equals_comparing_all(least, monkeypatch):
             assert cosine == pytest.approx(float(embeddings[j] @ embeddings[kept]), abs=2e-6)
 
 
-def test_cells_find_nearly_all_of_it(monkeypatch):
+def test_cells_find_nearly_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As above EXACT clips, where only the nearest cells are searched."""
     embeddings = families(4, 3000)
     exact = semantic.semantic_duplicates(embeddings, 0.9)

@@ -6,7 +6,7 @@ import pytest
 from tests.support.drawn_clips import HEIGHT, WIDTH, moving_scene, score, with_bars
 
 
-def test_clipping_counts_the_pixels_without_detail():
+def test_clipping_counts_the_pixels_without_detail() -> None:
     frame = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     frame[:, 100:180] = 5
     frame[:, -32:] = 250

@@ -1,5 +1,7 @@
 """The motion score keeps its meaning on encoded clips of known flow, and on real ones (more: bench_motion.py)."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ KEPT = 0.25
 """The least motion that is kept by default."""
 
 
-def test_movement_is_told_from_flicker_fades_and_grain(tmp_path):
+def test_movement_is_told_from_flicker_fades_and_grain(tmp_path: Path) -> None:
     motion = Motion()
     clips = [MotionClip(kind, amount, SEED) for kind, amount in MOVING + STILL]
     scores = np.array([motion.score(encoded(clip, str(tmp_path)))["motion"] for clip in clips])
@@ -32,7 +34,7 @@ def test_movement_is_told_from_flicker_fades_and_grain(tmp_path):
     assert rank_correlation(scores[moves], truth[moves]) >= 0.9
 
 
-def test_a_camera_faster_than_the_flow_can_follow_is_found(tmp_path):
+def test_a_camera_faster_than_the_flow_can_follow_is_found(tmp_path: Path) -> None:
     motion, ungated = Motion(), Ungated()
     for seed in (SEED, SEED + 2):
         clip = MotionClip("pan", 96, seed)
@@ -41,7 +43,7 @@ def test_a_camera_faster_than_the_flow_can_follow_is_found(tmp_path):
         assert motion.score(shown)["motion"] == pytest.approx(clip.truth(), rel=0.15)
 
 
-def test_frames_too_near_to_judge_are_taken_at_their_word():
+def test_frames_too_near_to_judge_are_taken_at_their_word() -> None:
     """Three frames of a real clip change little more than their coding noise does, and are no less a moving clip."""
     random = np.random.default_rng(0)
     one, other = random.integers(0, 255, (2, 180, 320), np.uint8)
@@ -50,7 +52,7 @@ def test_frames_too_near_to_judge_are_taken_at_their_word():
     assert Motion().pair(one, other, 0.1)[0] == pytest.approx(ungated.pair(one, other, 0.1)[0], rel=0.25)
 
 
-def test_real_clips_keep_their_motion(shared_videos):
+def test_real_clips_keep_their_motion(shared_videos: Path) -> None:
     motion, ungated = Motion(), Ungated()
     clips = real_clips(shared_videos)
     scores = np.array([(ungated.score(clip)["motion"], motion.score(clip)["motion"]) for clip in clips.values()])
@@ -61,7 +63,7 @@ def test_real_clips_keep_their_motion(shared_videos):
     assert (is_now / was >= 0.5).mean() >= 0.95, "all but those that hold a dissolve"
 
 
-def test_real_frames_held_still_do_not_move(shared_videos, tmp_path):
+def test_real_frames_held_still_do_not_move(shared_videos: Path, tmp_path: Path) -> None:
     held = [still for still in held_frames(shared_videos) if (still.kind, still.amount) in STILL][::3]
     assert {still.kind for still in held} == {kind for kind, _ in STILL}
     scores = np.array([Motion().score(encoded_still(still, str(tmp_path)))["motion"] for still in held])
@@ -69,14 +71,14 @@ def test_real_frames_held_still_do_not_move(shared_videos, tmp_path):
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(0.25, 0), (1, 0), (-2, 0), (0, 1), (0, -2), (1.5, 1.5), (4, 0)])
-def test_motion_is_the_true_flow(dx, dy):
+def test_motion_is_the_true_flow(dx: float, dy: float) -> None:
     scores = load_filter("motion").score(pan(dx, dy))
     true_x, true_y = dx * FPS / 2 * 576 / WIDTH, dy * FPS / 2 * 320 / HEIGHT
     assert scores["motion"] == pytest.approx(np.hypot(true_x, true_y), rel=0.15)
     assert (scores["motion_x"], scores["motion_y"]) == pytest.approx((true_x, true_y), rel=0.2, abs=0.4)
 
 
-def test_motion_counts_per_half_second_whatever_the_rate_and_shape():
+def test_motion_counts_per_half_second_whatever_the_rate_and_shape() -> None:
     motion = load_filter("motion")
     score = motion.score(pan(1, 0))["motion"]
     assert motion.score(pan(1, 0, frames=4))["motion"] == pytest.approx(score, rel=0.1), "shorter than half a second"

@@ -8,7 +8,7 @@ from framemill.data_filters.filters.registry import load_filter
 from tests.support.drawn_clips import HEIGHT, WIDTH, pan
 
 
-def test_technical_falls_with_blur_darkness_and_flatness():
+def test_technical_falls_with_blur_darkness_and_flatness() -> None:
     technical = load_filter("technical")
     good = pan(1, 0)
     noise = np.random.default_rng(1).integers(-20, 20, (HEIGHT, WIDTH, 1))

@@ -2,6 +2,7 @@
 
 import itertools
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -24,7 +25,7 @@ def vmaf_motion_by_hand(lumas: list[np.ndarray]) -> list[float]:
     return [float(np.abs(b - a).mean()) for a, b in itertools.pairwise(blurred)]
 
 
-def test_vmaf_motion_is_the_difference_of_blurred_lumas():
+def test_vmaf_motion_is_the_difference_of_blurred_lumas() -> None:
     frames = moving_scene()
     lumas = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     expected = np.mean(vmaf_motion_by_hand(lumas)) * 219 / 255
@@ -33,7 +34,7 @@ def test_vmaf_motion_is_the_difference_of_blurred_lumas():
 
 
 @pytest.mark.skipif("vmafmotion" not in av.filter.filters_available, reason="this FFmpeg has no vmafmotion")
-def test_vmaf_motion_is_ffmpegs(tmp_path):
+def test_vmaf_motion_is_ffmpegs(tmp_path: Path) -> None:
     frames = moving_scene()
     graph = av.filter.Graph()
     source = graph.add_buffer(width=WIDTH, height=HEIGHT, format="gray", time_base=Fraction(1, FPS))

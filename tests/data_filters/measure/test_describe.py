@@ -24,11 +24,11 @@ from tests.support.drawn_clips import stripes
         ((5, 5, 5), "black"),
     ],
 )
-def test_colours_have_their_names(colour, name):
+def test_colours_have_their_names(colour: tuple[int, int, int], name: str) -> None:
     assert dominant(np.full((8, 8, 3), colour, np.uint8)) == name
 
 
-def test_a_description_says_what_there_is():
+def test_a_description_says_what_there_is() -> None:
     motion = {"motion": 30.0, "motion_x": -28.0, "motion_y": 3.0, "sharpness": 0.9}
     assert describe(stripes((40, 70, 220), (40, 160, 60)), motion) == (
         "A softly lit, finely detailed wide picture, blue above and green below; it moves steadily to the left."

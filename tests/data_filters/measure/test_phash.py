@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ def texture(seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_copies_hash_alike_and_other_pictures_do_not(tmp_path, seed):
+def test_copies_hash_alike_and_other_pictures_do_not(tmp_path: Path, seed: int) -> None:
     frames = [texture(seed)] * 16
     original = hash_of(frames)
     assert len(original) == 16
@@ -45,7 +46,7 @@ def test_copies_hash_alike_and_other_pictures_do_not(tmp_path, seed):
     assert min(others) >= 40 and 56 <= np.mean(others) <= 72
 
 
-def test_a_hash_is_the_signs_of_sums_of_the_lowest_frequencies():
+def test_a_hash_is_the_signs_of_sums_of_the_lowest_frequencies() -> None:
     """Against transform and sums written out."""
     small = cv2.resize(texture(7), (32, 32), interpolation=cv2.INTER_AREA).astype(float) @ np.array(
         [[0.299, 0.5, -0.168736], [0.587, -0.418688, -0.331264], [0.114, -0.081312, 0.5]]
@@ -73,11 +74,11 @@ def test_a_hash_is_the_signs_of_sums_of_the_lowest_frequencies():
     assert bits(phash(texture(7)), np.packbits(expected).tobytes()) <= 3
 
 
-def test_a_picture_of_nothing_has_no_hash():
+def test_a_picture_of_nothing_has_no_hash() -> None:
     assert phash(np.full((90, 160, 3), 200, np.uint8)) == b""
 
 
-def test_a_mirrored_picture_has_the_second_half_of_its_bits_inverted():
+def test_a_mirrored_picture_has_the_second_half_of_its_bits_inverted() -> None:
     for frame in itertools.islice(draw(Scene("red", "grey"), 3), 4):
         plain, flipped = (np.frombuffer(phash(one), ">u8") for one in (frame, frame[:, ::-1]))
         assert np.bitwise_count(plain[0] ^ flipped[0]) <= 1

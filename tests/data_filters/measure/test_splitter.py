@@ -1,6 +1,7 @@
 """Clips begin and end where scenes do, and lose no frame but those of a change."""
 
 import itertools
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ def one_scene(seconds: float, fps: float) -> list[Frame]:
     return [Frame(i, i / fps, picture) for i in range(round(seconds * fps))]
 
 
-def test_known_cuts_are_found():
+def test_known_cuts_are_found() -> None:
     scenes = [
         Scene("red", "grey"),
         Scene("blue", "red"),
@@ -44,7 +45,7 @@ def test_known_cuts_are_found():
     ("seconds", "lengths"),
     [(3, [3]), (10, [10]), (11, [5.5, 5.5]), (12.5, [10, 2.5]), (25, [10, 7.5, 7.5]), (31, [10, 10, 5.5, 5.5])],
 )
-def test_long_scenes_are_divided_with_nothing_too_short_left_over(seconds, lengths):
+def test_long_scenes_are_divided_with_nothing_too_short_left_over(seconds: float, lengths: list[float]) -> None:
     clips = clips_of(Splitter(8, 32, 18, 2.0, 10.0), one_scene(seconds, 8))
     found = [clip.seconds for clip in clips]
     assert sum(found) == pytest.approx(seconds)
@@ -52,20 +53,20 @@ def test_long_scenes_are_divided_with_nothing_too_short_left_over(seconds, lengt
     assert len(found) == len(lengths)
 
 
-def test_fixed_lengths_where_the_minimum_allows_no_halves():
+def test_fixed_lengths_where_the_minimum_allows_no_halves() -> None:
     clips = clips_of(Splitter(8, 32, 18, 5.0, 5.0), one_scene(12, 8))
     assert [clip.seconds for clip in clips] == pytest.approx([5, 5, 2])
 
 
 @pytest.mark.parametrize("fps", [2, 24, 30000 / 1001])
-def test_no_frame_is_lost_or_given_twice(fps):
+def test_no_frame_is_lost_or_given_twice(fps: float) -> None:
     frames = one_scene(23, fps)
     clips = clips_of(Splitter(fps, 32, 18, 0.0, 4.0), frames)
     assert [t for clip in clips for t in clip.times] == [frame.time_s for frame in frames]
     assert [clip.first_frame for clip in clips] == list(itertools.accumulate([0] + [len(c.frames) for c in clips[:-1]]))
 
 
-def test_little_is_held_of_a_long_scene():
+def test_little_is_held_of_a_long_scene() -> None:
     splitter = Splitter(8, 32, 18, 2.0, 10.0)
     held = []
     for frame in one_scene(120, 8):
@@ -74,7 +75,7 @@ def test_little_is_held_of_a_long_scene():
     assert max(held) <= (10 + 2 + BACK_S + AHEAD_S) * 8 + 3
 
 
-def test_cuts_of_real_clips(shared_videos):
+def test_cuts_of_real_clips(shared_videos: Path) -> None:
     frames = list(iter_frames(str(shared_videos / "bikes.mp4"), size=(320, 136)))
     clips = clips_of(Splitter(25, 640, 272, 2.0, 10.0), frames)
     assert [clip.first_frame for clip in clips] == [0, 30, 76, 137, 187, 242]
@@ -100,14 +101,14 @@ def spans(pictures: np.ndarray, trim_s: float = 0.1) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("speed", [0, 1, 6])
-def test_a_hard_cut_costs_the_frames_around_it(speed):
+def test_a_hard_cut_costs_the_frames_around_it(speed: int) -> None:
     both = np.concatenate([scene_of(1, 60, speed), scene_of(2, 60, speed)])
     assert spans(both) == [(0, 57), (63, 120)]
     assert spans(both, trim_s=0.0) == [(0, 60), (60, 120)]
 
 
 @pytest.mark.parametrize("blank", [0, 255])
-def test_a_fade_belongs_to_no_clip(blank):
+def test_a_fade_belongs_to_no_clip(blank: int) -> None:
     """40 frames: 16 down, 8 blank, 16 up."""
     left = np.concatenate([np.linspace(1, 0, 16), np.zeros(8), np.linspace(0, 1, 16)])[:, None, None, None]
     shown = np.concatenate([scene_of(1, 76), scene_of(2, 64)])
@@ -116,7 +117,7 @@ def test_a_fade_belongs_to_no_clip(blank):
     assert (first, last) == (0, 140) and 53 <= end <= 60 and 100 <= again <= 107
 
 
-def test_a_dissolve_belongs_to_no_clip():
+def test_a_dissolve_belongs_to_no_clip() -> None:
     before, after = scene_of(1, 80, 0), scene_of(2, 80, 0)
     done = np.linspace(0, 1, 20)[:, None, None, None]
     shown = np.concatenate([before[:60], before[60:] + done * (after[:20] - before[60:]), after[20:]])
@@ -126,18 +127,18 @@ def test_a_dissolve_belongs_to_no_clip():
 
 @pytest.mark.parametrize("length", [1, 2, 5])
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_a_flash_cuts_nothing(length, strength):
+def test_a_flash_cuts_nothing(length: int, strength: float) -> None:
     shown = scene_of(1, 120)
     shown[60 : 60 + length] += strength * (255 - shown[60 : 60 + length])
     assert spans(shown) == [(0, 120)]
 
 
-def test_a_fast_pan_cuts_nothing():
+def test_a_fast_pan_cuts_nothing() -> None:
     assert spans(scene_of(3, 120, speed=12)) == [(0, 120)]
 
 
 @pytest.mark.parametrize("fps", [10, 12, 12.5, 15, 16, 20, 24000 / 1001, 24, 25, 30000 / 1001, 30, 50, 60, 120])
-def test_the_longest_clip_gives_the_81_frames_that_training_asks_for(fps):
+def test_the_longest_clip_gives_the_81_frames_that_training_asks_for(fps: float) -> None:
     config = ClipConfig()
     clip = clips_of(Splitter(fps, 32, 18, config.min_seconds, config.max_seconds), one_scene(8, fps))[0]
     assert clip.seconds <= config.max_seconds + 1e-3 and round(clip.seconds * 16) >= 81
@@ -151,7 +152,9 @@ def test_the_longest_clip_gives_the_81_frames_that_training_asks_for(fps):
     st.floats(0.5, 6),
     st.floats(0, 0.5),
 )
-def test_clips_are_in_order_and_miss_no_more_than_was_trimmed(scenes, fps, least, longest, trim_s):
+def test_clips_are_in_order_and_miss_no_more_than_was_trimmed(
+    scenes: list[tuple[int, int]], fps: float, least: float, longest: float, trim_s: float
+) -> None:
     """Whatever is shown: noise, black and white pictures of any length one after another."""
     noise = np.random.default_rng(0).integers(0, 255, (4, 18, 32, 3), dtype=np.uint8)
     looks = [*noise, np.zeros_like(noise[0]), np.full_like(noise[0], 255)]

@@ -27,7 +27,7 @@ from framemill.platform.audit import audit_dataset
 from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.status import status_lines
-from framemill.platform.vision.read import Picture
+from framemill.platform.vision.read import DecodedFrame
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, read_video
 from framemill.platform.writer_lock import WriterLock
@@ -254,7 +254,7 @@ def test_a_network_sees_the_frames_that_the_filters_see(seed):
     chosen = clip.every(0.5)
     if len(chosen) < 2 and len(times) > 1:
         chosen = [0, len(times) - 1]
-    pictures = [Picture(i, float(time_s), None, (2, 2)) for i, time_s in enumerate(times)]
+    pictures = [DecodedFrame(i, float(time_s), None, (2, 2)) for i, time_s in enumerate(times)]
     assert [one.index for one in every(pictures, 0.5)] == chosen
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,6 +22,7 @@ from framemill.platform.audit import audit_dataset
 from framemill.platform.dataset import Dataset
 from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import VideoError, read_video
+from tests.support.curation_output import Configure
 
 FPS = 16
 KEYS = (0, 25, 40)
@@ -45,7 +47,7 @@ def footage(path: Path, codec: str = "libx264", pixels: str = "yuv420p", seconds
     return str(path)
 
 
-def clip_of(first: int, frames: int, width: int = 320, height: int = 180, **keys) -> ClipPlan:
+def clip_of(first: int, frames: int, width: int = 320, height: int = 180, **keys: Any) -> ClipPlan:
     """The plan of the clip of so many frames from the first."""
     row = {
         "key": f"clip-{first}",
@@ -76,7 +78,9 @@ def read_cut(mp4: bytes, in_s: float, out_s: float, scratch: Path) -> np.ndarray
         *((25, "copy", 0), (32, "copy", 7), (36, "exact", 0), (39, "exact", 0), (44, "copy", 4)),
     ],
 )
-def test_auto_copies_where_a_key_frame_lies_within_half_a_second(tmp_path, first, packed, lead):
+def test_auto_copies_where_a_key_frame_lies_within_half_a_second(
+    tmp_path: Path, first: int, packed: str, lead: int
+) -> None:
     path = footage(tmp_path / "made.mp4")
     mp4, cut = cut_clip(path, clip_of(first, 16))
     assert (cut.packed, cut.frames, cut.fps, cut.duration) == (packed, 16, 16.0, 1.0)
@@ -95,7 +99,9 @@ def test_auto_copies_where_a_key_frame_lies_within_half_a_second(tmp_path, first
     assert np.array_equal(read_cut(forced, cut.in_s, cut.out_s, tmp_path), whole)
 
 
-def test_auto_encodes_what_does_not_play_anywhere_or_is_asked_for_otherwise(tmp_path, shared_videos):
+def test_auto_encodes_what_does_not_play_anywhere_or_is_asked_for_otherwise(
+    tmp_path: Path, shared_videos: Path
+) -> None:
     path = footage(tmp_path / "made.mp4")
     smaller = cut_clip(path, clip_of(0, 16, max_height=90))[1]
     assert (smaller.packed, smaller.width, smaller.height) == ("exact", 160, 90)
@@ -111,7 +117,7 @@ def test_auto_encodes_what_does_not_play_anywhere_or_is_asked_for_otherwise(tmp_
     assert (turned[1].packed, turned[1].width, turned[1].height) == ("exact", 320, 568)
 
 
-def test_exact_pictures_are_those_of_the_source_whatever_way_they_take(tmp_path):
+def test_exact_pictures_are_those_of_the_source_whatever_way_they_take(tmp_path: Path) -> None:
     """Straight from the decoder, or by way of RGB where sides are odd or pixels are others."""
     for name, pixels, cut in (("plain", "yuv420p", 0), ("rich", "yuv444p", 0), ("odd", "yuv444p", 1)):
         path = footage(tmp_path / f"{name}.mp4", pixels=pixels, cut=cut)
@@ -124,7 +130,9 @@ def test_exact_pictures_are_those_of_the_source_whatever_way_they_take(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def copied(shared_videos, configure, tmp_path_factory, ray_session):
+def copied(
+    shared_videos: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None
+) -> Path:
     """Real footage in three-second clips, copied by two workers."""
     folder = tmp_path_factory.mktemp("copied")
     (folder / "in").mkdir()
@@ -136,13 +144,13 @@ def copied(shared_videos, configure, tmp_path_factory, ray_session):
     return folder
 
 
-def test_copied_shards_are_the_same_for_any_number_of_workers(copied):
+def test_copied_shards_are_the_same_for_any_number_of_workers(copied: Path) -> None:
     for name in ("index.json", "samples.parquet", *(f"shards/{one.name}" for one in (copied / "out/shards").iterdir())):
         assert (copied / "out" / name).read_bytes() == (copied / "one" / name).read_bytes()
     assert audit_dataset(str(copied / "out")) == []
 
 
-def test_in_and_out_points_give_the_frames_of_the_source(copied, tmp_path):
+def test_in_and_out_points_give_the_frames_of_the_source(copied: Path, tmp_path: Path) -> None:
     dataset = Dataset.open(str(copied / "out"))
     shards = [str(copied / "out" / "shards" / shard["name"]) for shard in dataset.index["shards"]]
     samples = {sample["__key__"]: sample for sample in webdataset.WebDataset(shards, shardshuffle=False)}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -22,6 +24,7 @@ from framemill.platform.status import status_lines
 from tests.support.console import kill_job_when
 from tests.support.curation_output import (
     PACK,
+    Configure,
     clips_cut,
     dataset_bytes,
     finished_entries,
@@ -44,7 +47,9 @@ def versions(output: Path) -> list[dict]:
     return [json.loads(line) for line in (output / "versions.jsonl").read_text().splitlines()]
 
 
-def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(footage, configure, tmp_path, ray_session):
+def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
 
     def run(fresh: str, *words: str) -> list[dict]:
@@ -85,7 +90,9 @@ def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(footage, co
     assert any("version 5" in line and "(+2 -0)" in line for line in status_lines(str(output)))
 
 
-def test_a_preview_of_three_then_all_measures_only_the_rest(footage, configure, tmp_path, ray_session):
+def test_a_preview_of_three_then_all_measures_only_the_rest(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     put(footage, source, *SHOTS)
     curate(configure(source, output, *PACK, "limit=3"))
@@ -105,7 +112,9 @@ def test_a_preview_of_three_then_all_measures_only_the_rest(footage, configure, 
 
 
 @pytest.mark.slow
-def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(footage, configure, tmp_path, ray_session):
+def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     put(footage, source, *SHOTS[1:3])
     curate(configure(source, output, *PACK))
@@ -132,7 +141,9 @@ STEPS = ("move", "write_atomic", "remove")
 
 
 @pytest.mark.parametrize("step", range(12))
-def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path, monkeypatch, step):
+def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
     """Storage fails at each step in turn, as a crash would leave it: the index never names what is not there."""
     output = tmp_path / "out"
     commit(output, 1, ["a", "b"])
@@ -143,10 +154,10 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(tmp_path,
 
     count = 0
 
-    def failing(name):
+    def failing(name: str) -> Callable[..., Any]:
         real = getattr(storage, name)
 
-        def call(*arguments):
+        def call(*arguments: Any) -> Any:
             nonlocal count
             count += 1
             if count > step:
@@ -203,7 +214,9 @@ def commit(output: Path, version: int, keys: list[str], write: bool = True) -> N
     )
 
 
-def test_a_newer_format_is_refused_everywhere(footage, configure, tmp_path, ray_session):
+def test_a_newer_format_is_refused_everywhere(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     from framemill.platform.audit import audit
 
     source, output = tmp_path / "in", tmp_path / "out"
@@ -223,7 +236,7 @@ def test_a_newer_format_is_refused_everywhere(footage, configure, tmp_path, ray_
     assert not (tmp_path / "new").exists()
 
 
-def test_samples_say_their_bucket(footage, configure, tmp_path, ray_session):
+def test_samples_say_their_bucket(footage: Path, configure: Configure, tmp_path: Path, ray_session: None) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     put(footage, source, SHOTS[0])
     curate(configure(source, output, *PACK))

@@ -22,7 +22,7 @@ from framemill.data_filters.sources.listing import Source
 from framemill.data_filters.sources.sidecars import provenance
 from framemill.platform.dataset import read_ledger
 from framemill.platform.frozen_config import freeze
-from framemill.platform.tracking import quiet_mlflow
+from framemill.platform.tracking import import_mlflow
 from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.browser import find_browser
 
@@ -158,7 +158,7 @@ def test_it_follows_the_readers_colours(browser, attacked):
 
 
 def test_the_record_holds_the_same_figures(attacked, configure):
-    client = quiet_mlflow().MlflowClient(configure(attacked, attacked).tracking.uri)
+    client = import_mlflow().MlflowClient(configure(attacked, attacked).tracking.uri)
     run = client.get_run((attacked / "mlflow_run.txt").read_text().strip())
     reasons = [(clip["reason"] or "").split(" ")[0] for clip in clips_of(attacked)]
     for name in ("motion", "saturation", "technical"):

@@ -1,19 +1,21 @@
 """Scores made elsewhere come along by key or path, and count as any filter's."""
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.join import check_join, with_join_digest
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import RequestError
-from tests.support.curation_output import PACK, clips_cut, dataset_bytes, finished_entries, sources_measured
+from tests.support.curation_output import PACK, Configure, clips_cut, dataset_bytes, finished_entries, sources_measured
 
 
-def joined(configure, file, *words, columns="[liked]"):
+def joined(configure: Configure, file: object, *words: str, columns: str = "[liked]") -> CurateConfig:
     return configure("-", "-", f"join.scores={file}", f"join.columns={columns}", *words)
 
 
@@ -29,14 +31,14 @@ def joined(configure, file, *words, columns="[liked]"):
         ("", r"cannot be read as Parquet or CSV"),
     ],
 )
-def test_a_wrong_file_is_told_in_one_line(configure, tmp_path, text, told):
+def test_a_wrong_file_is_told_in_one_line(configure: Configure, tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(RequestError, match=told) as error:
         check_join(joined(configure, tmp_path / "s.csv", *(["join.caption=said"] if "said" in text else [])).join)
     assert "\n" not in str(error.value)
 
 
-def test_wrong_keys_and_another_file_are_refused(configure, tmp_path):
+def test_wrong_keys_and_another_file_are_refused(configure: Configure, tmp_path: Path) -> None:
     file = tmp_path / "s.csv"
     file.write_text("key,liked\n007,1\n")
     with pytest.raises(RequestError, match="cannot be read"):
@@ -50,7 +52,9 @@ def test_wrong_keys_and_another_file_are_refused(configure, tmp_path):
     assert len(with_join_digest(joined(configure, file).join).sha256) == 64
 
 
-def test_joined_scores_are_in_the_tables_and_are_selected_by(footage, configure, tmp_path, ray_session):
+def test_joined_scores_are_in_the_tables_and_are_selected_by(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     whole = tmp_path / "whole"
     curate(configure(footage, whole, *PACK, "select=all"))
     rows = sorted(read_ledger(str(whole), "clips").to_pylist(), key=lambda row: row["key"])

@@ -19,7 +19,7 @@ def pictures(count: int, height: int, width: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def raft_file(tmp_path_factory) -> Path:
+def raft_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_raft(tmp_path_factory.mktemp("raft") / "raft_small.pth")
 
 
@@ -31,14 +31,14 @@ def torchs_own(file: Path, earlier: np.ndarray, later: np.ndarray) -> np.ndarray
         return network(one, other)[-1].permute(0, 2, 3, 1).numpy()
 
 
-def test_raft_is_torchvisions(raft_file):
+def test_raft_is_torchvisions(raft_file: Path) -> None:
     earlier, later = pictures(4, 128, 160).reshape(2, 2, 128, 160, 3)
     ours = RaftFlow(str(raft_file))(earlier, later)
     assert ours.dtype == np.float32 and ours.shape == (2, 128, 160, 2) and np.abs(ours).max() > 0.1
     np.testing.assert_allclose(ours, torchs_own(raft_file, earlier, later), atol=1e-3)
 
 
-def test_raft_takes_any_size(raft_file):
+def test_raft_takes_any_size(raft_file: Path) -> None:
     """Pictures whose edges were repeated by hand up to multiples of 8 have the same flow inside."""
     earlier, later = pictures(2, 130, 163).reshape(2, 1, 130, 163, 3)
     edges = ((0, 0), (3, 3), (2, 3), (0, 0))
@@ -46,13 +46,13 @@ def test_raft_takes_any_size(raft_file):
     np.testing.assert_allclose(RaftFlow(str(raft_file))(earlier, later), padded[:, 3:133, 2:165], atol=1e-3)
 
 
-def test_the_weights_say_how_large_raft_is(tmp_path):
+def test_the_weights_say_how_large_raft_is(tmp_path: Path) -> None:
     torch.save(raft_large(weights=None).state_dict(), tmp_path / "large.pth")
     assert sum(value.numel() for value in RaftFlow(str(tmp_path / "large.pth")).network.parameters()) > 5_000_000
 
 
 @pytest.mark.parametrize("batch", [None, 1])
-def test_an_onnx_file_is_run_as_it_is(tmp_path, batch):
+def test_an_onnx_file_is_run_as_it_is(tmp_path: Path, batch: int | None) -> None:
     """Also one made for a single pair of a single size."""
     size = (64, 96) if batch else (None, None)
     file = closed_form(tmp_path / "flow.onnx", size=size, batch=batch)
@@ -64,11 +64,11 @@ def test_an_onnx_file_is_run_as_it_is(tmp_path, batch):
 
 
 class Deadly:
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         return exit, ("unpickled",)
 
 
-def test_wrong_files_are_one_line(tmp_path, raft_file):
+def test_wrong_files_are_one_line(tmp_path: Path, raft_file: Path) -> None:
     closed_form(tmp_path / "flow.onnx", size=(64, 96))
     (tmp_path / "words").write_text("no network\n")
     (tmp_path / "pickle.pth").write_bytes(pickle.dumps(Deadly()))

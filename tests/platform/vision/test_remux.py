@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from framemill.platform.vision.remux import NotCopied, copy_mp4
+from framemill.platform.vision.remux import StreamCopyError, copy_mp4
 from framemill.platform.vision.video import iter_frames
 
 FPS = 24
@@ -71,7 +71,9 @@ def check_stretch(path: str, start_s: float, end_s: float, scratch: Path) -> flo
         ("rotated_90.mov", 0.0, 0.1, 0.0),
     ],
 )
-def test_real_footage(shared_videos, tmp_path, name, start_s, end_s, in_s):
+def test_real_footage(
+    shared_videos: Path, tmp_path: Path, name: str, start_s: float, end_s: float, in_s: float
+) -> None:
     assert check_stretch(str(shared_videos / name), start_s, end_s, tmp_path) == pytest.approx(in_s, abs=1e-5)
 
 
@@ -86,7 +88,7 @@ def test_real_footage(shared_videos, tmp_path, name, start_s, end_s, in_s):
         ("libsvtav1", {"g": "24", "preset": "12"}, "mp4"),
     ],
 )
-def test_each_codec(tmp_path, codec, options, ending):
+def test_each_codec(tmp_path: Path, codec: str, options: dict[str, str], ending: str) -> None:
     path = footage(tmp_path / f"made.{ending}", codec, options)
     for start in (0, 24, 30, 47, 49):
         in_s = check_stretch(path, start / FPS, (start + 20) / FPS, tmp_path)
@@ -94,25 +96,25 @@ def test_each_codec(tmp_path, codec, options, ending):
             assert in_s == pytest.approx(start % 24 / FPS, abs=2e-3)
 
 
-def test_what_cannot_be_copied_is_refused(tmp_path):
+def test_what_cannot_be_copied_is_refused(tmp_path: Path) -> None:
     plain = footage(tmp_path / "plain.mp4", "libx264", {"x264-params": "keyint=48:scenecut=0:bframes=0"})
-    with pytest.raises(NotCopied, match="no key frame"):
+    with pytest.raises(StreamCopyError, match="no key frame"):
         copy_mp4(plain, 1.0, 2.0, 24, longest_lead_s=0.5)
-    with pytest.raises(NotCopied, match="24 packets show its 23 frames"):
+    with pytest.raises(StreamCopyError, match="24 packets show its 23 frames"):
         copy_mp4(plain, 1.0, 2.0, 23)
-    with pytest.raises(NotCopied, match="taller than 48"):
+    with pytest.raises(StreamCopyError, match="taller than 48"):
         copy_mp4(plain, 0.0, 1.0, 24, played_height=48)
     assert copy_mp4(plain, 0.0, 1.0, 24, played_height=64)[1] == 0.0
-    with pytest.raises(NotCopied, match="mpeg4 is not copied"):
+    with pytest.raises(StreamCopyError, match="mpeg4 is not copied"):
         copy_mp4(footage(tmp_path / "old.mp4", "mpeg4", {}), 0.0, 1.0, 24)
-    with pytest.raises(NotCopied, match="not framed"):
+    with pytest.raises(StreamCopyError, match="not framed"):
         copy_mp4(footage(tmp_path / "stream.ts", "libx264", {}), 0.0, 1.0, 24)
     deep = footage(tmp_path / "deep.mp4", "libx264", {}, "yuv420p10le")
-    with pytest.raises(NotCopied, match="does not play"):
+    with pytest.raises(StreamCopyError, match="does not play"):
         copy_mp4(deep, 0.0, 1.0, 24, played_height=64)
     assert copy_mp4(deep, 0.0, 1.0, 24)[1] == 0.0
 
 
-def test_a_turned_video_plays_anywhere_only_when_it_is_turned(shared_videos):
-    with pytest.raises(NotCopied, match="turned"):
+def test_a_turned_video_plays_anywhere_only_when_it_is_turned(shared_videos: Path) -> None:
+    with pytest.raises(StreamCopyError, match="turned"):
         copy_mp4(str(shared_videos / "rotated_90.mov"), 0.0, 0.1, 3, played_height=720)

@@ -56,7 +56,7 @@ def error(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(int) - b.astype(int)).mean())
 
 
-def test_what_is_written_is_read_again(tmp_path):
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     frames = moving_pictures(20)
     path = tmp_path / "clip.mp4"
     path.write_bytes(encode_mp4(frames, 16, crf=12))
@@ -67,7 +67,7 @@ def test_what_is_written_is_read_again(tmp_path):
     assert [frame.time_s for frame in iter_frames(str(path))] == pytest.approx([i / 16 for i in range(20)])
 
 
-def test_the_same_frames_give_the_same_bytes():
+def test_the_same_frames_give_the_same_bytes() -> None:
     frames = moving_pictures(20)
     data = encode_mp4(frames, Fraction(30000, 1001))
     assert data == encode_mp4(frames, Fraction(30000, 1001))
@@ -75,7 +75,7 @@ def test_the_same_frames_give_the_same_bytes():
     assert b"Lavf" not in data
 
 
-def test_bytes_do_not_depend_on_what_memory_held_before():
+def test_bytes_do_not_depend_on_what_memory_held_before() -> None:
     """x264 once read memory that it had not written. MALLOC_PERTURB_ has glibc fill fresh memory with a pattern."""
     program = textwrap.dedent("""
         import hashlib
@@ -99,7 +99,7 @@ def test_bytes_do_not_depend_on_what_memory_held_before():
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(96, 6), (720, 1)])
-def test_colours_survive_and_are_tagged(tmp_path, height, matrix):
+def test_colours_survive_and_are_tagged(tmp_path: Path, height: int, matrix: int) -> None:
     patches = np.array([[200, 30, 30], [30, 180, 40], [40, 60, 210], [230, 220, 40], [128, 128, 128]], np.uint8)
     frame = np.repeat(patches[None], height, axis=0).repeat(16, axis=1)
     path = tmp_path / "colour.mp4"
@@ -111,7 +111,7 @@ def test_colours_survive_and_are_tagged(tmp_path, height, matrix):
     assert np.abs(centres.astype(int) - patches).max() <= 6
 
 
-def test_odd_sides_and_nothing_are_refused():
+def test_odd_sides_and_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="even"):
         encode_mp4([np.zeros((31, 32, 3), np.uint8)], 8)
     with pytest.raises(ValueError, match="at least one"):
@@ -119,7 +119,7 @@ def test_odd_sides_and_nothing_are_refused():
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotated_video_is_upright_as_in_opencv(tmp_path, degrees):
+def test_rotated_video_is_upright_as_in_opencv(tmp_path: Path, degrees: int) -> None:
     frames = moving_pictures(4)
     path = write(tmp_path / "turned.mp4", frames, rotation=degrees)
     ours = read_video(str(path))
@@ -133,21 +133,21 @@ KINDS = [("libx265", "yuv420p10le"), ("libx264", "yuv444p"), ("ffv1", "yuv420p")
 
 
 @pytest.mark.parametrize(("codec", "pixel_format"), KINDS)
-def test_other_codecs_and_depths(tmp_path, codec, pixel_format):
+def test_other_codecs_and_depths(tmp_path: Path, codec: str, pixel_format: str) -> None:
     frames = moving_pictures(6)
     path = write(tmp_path / "clip.mkv", frames, codec=codec, pixel_format=pixel_format)
     assert probe(str(path)).pixel_format == pixel_format
     assert error(read_video(str(path)), frames) < 6
 
 
-def test_varying_frame_rate_keeps_its_times(tmp_path):
+def test_varying_frame_rate_keeps_its_times(tmp_path: Path) -> None:
     stamps = [0, 40, 80, 500, 540, 1000]
     path = write(tmp_path / "varying.mp4", moving_pictures(6), rate=25, pts=stamps)
     times = np.array([frame.time_s for frame in iter_frames(str(path))])
     assert times == pytest.approx(np.array(stamps) / 1000, abs=2e-3)
 
 
-def test_part_of_a_file_is_the_same_frames_as_the_whole(tmp_path):
+def test_part_of_a_file_is_the_same_frames_as_the_whole(tmp_path: Path) -> None:
     frames = moving_pictures(96)
     path = tmp_path / "long.mp4"
     path.write_bytes(encode_mp4(frames, 16))
@@ -160,7 +160,7 @@ def test_part_of_a_file_is_the_same_frames_as_the_whole(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_a_file_that_breaks_off_yields_its_frames_and_says_so(tmp_path, suffix):
+def test_a_file_that_breaks_off_yields_its_frames_and_says_so(tmp_path: Path, suffix: str) -> None:
     whole = tmp_path / f"whole.{suffix}"
     data = encode_mp4(moving_pictures(96), 16)
     if suffix == "mp4":
@@ -185,14 +185,14 @@ def test_a_file_that_breaks_off_yields_its_frames_and_says_so(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"", "not a readable"), (b"plain words " * 99, "not a readable")])
-def test_what_is_no_video_is_named(tmp_path, content, reason):
+def test_what_is_no_video_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "no.mp4"
     path.write_bytes(content)
     with pytest.raises(VideoError, match=reason):
         probe(str(path))
 
 
-def test_audio_alone_is_named(tmp_path):
+def test_audio_alone_is_named(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100)
@@ -204,7 +204,7 @@ def test_audio_alone_is_named(tmp_path):
         probe(str(path))
 
 
-def test_resampling_takes_the_nearest_frames():
+def test_resampling_takes_the_nearest_frames() -> None:
     frames = np.arange(8, dtype=np.uint8)[:, None, None, None]
     times = np.arange(8) / 8
     assert resample(frames, times, 8).ravel().tolist() == list(range(8))
@@ -212,14 +212,14 @@ def test_resampling_takes_the_nearest_frames():
     assert resample(frames, times, 4).ravel().tolist() == [0, 2, 4, 6]
 
 
-def test_real_rotated_video(shared_videos):
+def test_real_rotated_video(shared_videos: Path) -> None:
     path = str(shared_videos / "rotated_90.mov")
     ok, theirs = cv2.VideoCapture(path).read()
     assert ok and error(read_video(path)[0], theirs[:, :, ::-1]) < 2
     assert (probe(path).width, probe(path).height) == (320, 568)
 
 
-def test_real_files_of_every_kind(shared_videos):
+def test_real_files_of_every_kind(shared_videos: Path) -> None:
     assert probe(str(shared_videos / "h264_10bit.mp4")).pixel_format == "yuv420p10le"
     assert probe(str(shared_videos / "h265_128px.mp4")).codec == "hevc"
     assert read_video(str(shared_videos / "short_3_frames.mov")).shape == (3, 320, 568, 3)
@@ -228,7 +228,7 @@ def test_real_files_of_every_kind(shared_videos):
         read_video(str(shared_videos / "corrupted.mp4"))
 
 
-def test_frames_are_decords(tmp_path):
+def test_frames_are_decords(tmp_path: Path) -> None:
     """VBench reads with decord: its frames and ours differ by rounding in the colour conversion alone."""
     from decord import VideoReader, cpu
 

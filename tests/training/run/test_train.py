@@ -20,7 +20,7 @@ from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.compose import compose
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.tracking import client_of, tracking_uri
+from framemill.platform.tracking import mlflow_client, tracking_uri
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.loader import Loader
 from framemill.training.model import LinearDiT, rectified_flow
@@ -160,7 +160,7 @@ def test_every_step_is_logged_once(killed: tuple[Path, int]) -> None:
     assert [line["step"] for line in lines_of(output, "train")] == list(range(1, STEPS + 1))
     assert [line["step"] for line in lines_of(output, "eval")] == [0, 6, 12, 18, 22]
     config = config_of(Path("data"), output)
-    client = client_of(tracking_uri(config.tracking, str(output)))
+    client = mlflow_client(tracking_uri(config.tracking, str(output)))
     run = client.get_run((output / "mlflow_run.txt").read_text().strip())
     for name, kind in (("loss", "train"), ("grad_norm", "train"), ("tokens_per_s", "train"), ("loss", "eval")):
         recorded = client.get_metric_history(run.info.run_id, f"{kind}/{name}")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from framemill.platform.vision.reel import FPS, draw, scenes
+from framemill.platform.vision.reel import FPS, draw, random_scenes
 from framemill.platform.vision.video import encode_mp4, probe
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import StageConfig
@@ -60,7 +60,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> FourClips:
     paths = {folder / name: caption for name, caption in REAL.items()}
     if not all(path.exists() for path in paths):
         folder = tmp_path_factory.mktemp("drawn")
-        shots = scenes(4, seed=1)
+        shots = random_scenes(4, seed=1)
         paths = {folder / f"{number}.mp4": shot.caption() for number, shot in enumerate(shots)}
         for number, (path, shot) in enumerate(zip(paths, shots, strict=True)):
             path.write_bytes(encode_mp4(draw(shot, seed=number), FPS))

@@ -30,7 +30,7 @@ RED_BLUE_WEIGHTS = {
 """By matrix number (ITU-T H.273, table 4): how much of luma is red, and blue; green is the rest."""
 
 
-def shrink(frame: VideoFrame, width: int, height: int) -> np.ndarray:
+def downscale(frame: VideoFrame, width: int, height: int) -> np.ndarray:
     """The frame as uint8 (height, width, 3) RGB, turned upright: `to_rgb` where that size is smaller than the frame's,
     to within 1 or 2 levels where the picture is smooth."""
     turns = frame.rotation // 90 % 4
