@@ -8,10 +8,11 @@ import pytest
 
 from framemill.data_filters.ledger.parts import read_part
 from framemill.data_filters.measure.messages import MeasureSettings
-from framemill.data_filters.measure.worker import RetryLater, SourceWorker, call_with_retry
+from framemill.data_filters.measure.worker import SourceWorker
 from framemill.data_filters.sources.listing import Source, list_sources, stamp_of
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import FramemillError
+from framemill.platform.retry import RetryLater, call_with_retry
 from framemill.platform.writer_lock import WriterLock
 
 SETTINGS = MeasureSettings(2.0, 10.0, ("motion",))
