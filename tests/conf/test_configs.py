@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import itertools
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,12 @@ def schema(job: str) -> type:
 
 @pytest.mark.parametrize("job", JOBS)
 def test_a_job_composes(job: str) -> None:
-    """With its defaults, and with each choice of each of its groups."""
+    """With its defaults, and with each choice of each of its groups: the n-th choices of all groups at once."""
     compose_defaults(job, schema(job), [])
-    for group, choices in config_groups(schema(job)).items():
-        for choice in choices:
-            compose_defaults(job, schema(job), [group_choice(group, choice)])
+    groups = config_groups(schema(job))
+    for choices in itertools.zip_longest(*groups.values()):
+        words = [group_choice(group, choice) for group, choice in zip(groups, choices, strict=True) if choice]
+        compose_defaults(job, schema(job), words)
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -12,6 +12,7 @@ import pytest
 from framemill.data_filters.explain import explain
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import RequestError
+from tests.support.console import JOB_S
 
 Row = dict[str, Any]
 
@@ -87,7 +88,7 @@ def test_an_unknown_key_is_answered_with_near_ones(attacked: Path) -> None:
 def test_the_command(attacked: Path) -> None:
     key = next(iter(clips_of(attacked)))
     command = [sys.executable, "-m", "framemill.jobs.cli", "audit", f"path={attacked}"]
-    done = subprocess.run([*command, f"key={key}"], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([*command, f"key={key}"], capture_output=True, text=True, check=False, timeout=JOB_S)
     assert done.returncode == 0 and done.stdout.splitlines() == explain(str(attacked), key)
-    done = subprocess.run([*command, "key=none"], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([*command, "key=none"], capture_output=True, text=True, check=False, timeout=JOB_S)
     assert done.returncode == 2 and "key=none" in done.stderr and len(done.stderr.splitlines()) == 1

@@ -22,6 +22,7 @@ from framemill.platform.child_process import ChildProcess
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError
 from framemill.platform.vision.video import VideoError, probe
+from tests.support.console import JOB_S
 from tests.support.curation_output import Configure
 from tests.support.footage import again_and_again, moving, restamp, sound, words, write
 
@@ -201,7 +202,7 @@ def test_two_hours_are_measured_whole_without_a_screen(run: Run) -> None:
 
 def peak_kib(path: Path) -> int:
     with ChildProcess() as child:
-        return child.call("tests.support.measured_peak:peak_kib", str(path), timeout=120)
+        return child.call("tests.support.measured_peak:peak_kib", str(path), timeout=JOB_S)
 
 
 def test_memory_is_flat_however_long_the_video(run: Run, tmp_path: Path) -> None:

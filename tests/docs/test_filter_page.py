@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import encode_mp4
+from tests.support.console import JOB_S
 from tests.support.footage import shot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +52,7 @@ def test_the_page_adds_a_filter(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=JOB_S,
     )
     assert run.returncode == 0, run.stderr
     assert "{'green_screen above 0.2': 1}" in run.stdout

@@ -12,11 +12,12 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.measure.config import ClipConfig
 from framemill.jobs.cli import JOBS
 from framemill.platform.frozen_config import freeze
+from tests.support.console import START_S
 
 
 def framemill(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "framemill.jobs.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=START_S, check=False)
 
 
 def test_help_lists_every_job() -> None:

@@ -11,44 +11,45 @@ from pathlib import Path
 import pytest
 
 from framemill.platform.child_process import ChildCrashed, ChildProcess, ChildTimeout
+from tests.support.console import START_S
 
 
 def test_results_items_and_exceptions_come_back() -> None:
     with ChildProcess() as child:
-        assert child.call("math:hypot", 3.0, 4.0, timeout=30) == 5.0
-        assert child.call("builtins:iter", [1, 2, 3], timeout=30) == [1, 2, 3]
+        assert child.call("math:hypot", 3.0, 4.0, timeout=START_S) == 5.0
+        assert child.call("builtins:iter", [1, 2, 3], timeout=START_S) == [1, 2, 3]
         with pytest.raises(ZeroDivisionError):
-            child.call("operator:truediv", 1, 0, timeout=30)
-        pid = child.call("os:getpid", timeout=30)
+            child.call("operator:truediv", 1, 0, timeout=START_S)
+        pid = child.call("os:getpid", timeout=START_S)
         assert pid == child.pid != os.getpid()
 
 
 def test_a_crash_names_its_signal_and_the_next_call_works() -> None:
     with ChildProcess() as child:
-        first = child.call("os:getpid", timeout=30)
+        first = child.call("os:getpid", timeout=START_S)
         with pytest.raises(ChildCrashed, match="SIGSEGV"):
-            child.call("os:kill", first, signal.SIGSEGV, timeout=30)
-        assert child.call("os:getpid", timeout=30) != first
+            child.call("os:kill", first, signal.SIGSEGV, timeout=START_S)
+        assert child.call("os:getpid", timeout=START_S) != first
 
 
 def test_leaving_is_a_crash() -> None:
     with ChildProcess() as child, pytest.raises(ChildCrashed, match="exit status 3"):
-        child.call("os:_exit", 3, timeout=30)
+        child.call("os:_exit", 3, timeout=START_S)
 
 
 def test_a_hang_costs_its_time_limit() -> None:
     with ChildProcess() as child:
-        child.call("os:getpid", timeout=30)
+        child.call("os:getpid", timeout=START_S)
         started = time.monotonic()
         with pytest.raises(ChildTimeout):
             child.call("time:sleep", 60, timeout=0.5)
         assert time.monotonic() - started < 5
-        assert child.call("os:getpid", timeout=30)
+        assert child.call("os:getpid", timeout=START_S)
 
 
 def test_it_is_renewed() -> None:
     with ChildProcess(renew_after=2) as child:
-        pids = [child.call("os:getpid", timeout=30) for _ in range(4)]
+        pids = [child.call("os:getpid", timeout=START_S) for _ in range(4)]
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
@@ -57,7 +58,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
         import threading, time
         from framemill.platform.child_process import ChildProcess
         child = ChildProcess()
-        print(child.call("os:getpid", timeout=30), flush=True)
+        print(child.call("os:getpid", timeout=300), flush=True)
         child.call("time:sleep", 600, timeout=600)
     """)
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
@@ -65,7 +66,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     pid = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + START_S
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(pid)
@@ -89,13 +90,13 @@ def test_a_child_that_dies_in_the_middle_of_an_answer_has_crashed() -> None:
     """)
     with ChildProcess() as child:
         with pytest.raises(ChildCrashed, match="SIGKILL"):
-            child.call("builtins:exec", half_an_answer, timeout=30)
-        assert child.call("os:getpid", timeout=30) == child.pid
+            child.call("builtins:exec", half_an_answer, timeout=START_S)
+        assert child.call("os:getpid", timeout=START_S) == child.pid
 
 
 def test_an_error_of_the_function_is_not_taken_for_its_death() -> None:
     with ChildProcess() as child:
-        first = child.call("os:getpid", timeout=30)
+        first = child.call("os:getpid", timeout=START_S)
         with pytest.raises(ConnectionResetError):
-            child.call("builtins:exec", "raise ConnectionResetError('the storage')", timeout=30)
-        assert child.call("os:getpid", timeout=30) == first
+            child.call("builtins:exec", "raise ConnectionResetError('the storage')", timeout=START_S)
+        assert child.call("os:getpid", timeout=START_S) == first

@@ -19,6 +19,7 @@ from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.status import status_lines
 from framemill.platform.storage import StorageError
 from framemill.platform.writer_lock import LockToken, WriterLock
+from tests.support.console import START_S
 
 
 def test_files(bucket: str, tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_files(bucket: str, tmp_path: Path) -> None:
 def test_what_another_process_writes_is_seen_at_once(bucket: str) -> None:
     assert storage.list_dir(bucket) == []
     program = f"from framemill.platform import storage; storage.write_atomic('{bucket}/new', b'1')"
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=START_S)
     assert storage.list_dir(bucket) == ["new"] and storage.exists(f"{bucket}/new")
 
 
@@ -107,7 +108,7 @@ def test_what_may_succeed_later_says_so(
     else:
         environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
     command = [sys.executable, "-m", "framemill.jobs.cli", "curate", f"input={bucket}/in", f"output={tmp_path}/out"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=START_S)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"framemill: {bucket}/in: ") and trouble[:7] in done.stderr
     assert issubclass(StorageError, OSError) and not (tmp_path / "out").exists()

@@ -26,8 +26,8 @@ from framemill.platform.errors import RequestError
 from framemill.platform.submit import SubmitConfig, config_for_cluster, print_new_text
 from framemill.platform.vision.video import encode_mp4
 from framemill.platform.wheel import unpack_code
+from tests.support.console import JOB_S, START_S
 
-START_S = 90.0
 Run = subprocess.CompletedProcess[str]
 
 
@@ -115,7 +115,7 @@ def stop(process: subprocess.Popen, folder: Path) -> None:
         with contextlib.suppress(psutil.Error):
             if other.pid != os.getpid() and (str(folder) in " ".join(other.cmdline()) or str(folder) in other.cwd()):
                 other.kill()
-    process.wait(20)
+    process.wait(START_S)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def submit(head: Head, *words: str, cwd: Path, code: Path | None = None, token: 
     where = {"HOME": str(head.folder / ("home" if token else "work"))} | ({"PYTHONPATH": str(code)} if code else {})
     command = [sys.executable, "-m", "framemill.jobs.cli", "submit", *words, f"cluster.address={head.address}"]
     done = subprocess.run(
-        command, cwd=cwd, env=clean_environment(**where), capture_output=True, text=True, timeout=240, check=False
+        command, cwd=cwd, env=clean_environment(**where), capture_output=True, text=True, timeout=JOB_S, check=False
     )
     print(done.stdout, done.stderr)
     return done

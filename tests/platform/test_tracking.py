@@ -10,6 +10,7 @@ import pytest
 
 from framemill.platform.config import TrackingConfig
 from framemill.platform.tracking import Tracker, ensure_schema, import_mlflow, tracking_uri
+from tests.support.console import START_S
 
 WRITER = """
 import sys
@@ -50,8 +51,8 @@ def test_processes_share_a_database_whose_schema_exists(tmp_path: Path) -> None:
     Tracker.open(TrackingConfig(uri=uri), str(tmp_path / "first"), "first", {})
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, uri, str(tmp_path / f"out{n}")], stderr=subprocess.PIPE)
-        for n in range(3)
+        for n in range(2)
     ]
     for writer in writers:
-        _, error = writer.communicate(timeout=120)
+        _, error = writer.communicate(timeout=START_S)
         assert writer.returncode == 0, error.decode()

@@ -14,6 +14,7 @@ from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import FramemillError
 from framemill.platform.retry import RetryLater, call_with_retry
 from framemill.platform.writer_lock import WriterLock
+from tests.support.console import START_S
 
 SETTINGS = MeasureSettings(2.0, 10.0, ("motion",))
 
@@ -70,9 +71,9 @@ def test_a_crash_of_the_decoder_is_a_failed_source(footage, output):
 def test_a_signal_from_outside_is_not_the_files_fault():
     with ChildProcess() as child:
         with pytest.raises(RetryLater, match="SIGKILL"):
-            call_with_retry(child, "signal:raise_signal", signal.SIGKILL, timeout=30)
+            call_with_retry(child, "signal:raise_signal", signal.SIGKILL, timeout=START_S)
         with pytest.raises(ChildCrashed, match="SIGSEGV"):
-            call_with_retry(child, "ctypes:string_at", 0, timeout=30)
+            call_with_retry(child, "ctypes:string_at", 0, timeout=START_S)
 
 
 def test_a_file_that_vanished_or_changed_waits(footage, output, tmp_path):

@@ -114,6 +114,7 @@ def test_saving_memory_changes_no_gradient(model: LinearDiT, monkeypatch: pytest
         model.checkpointing = "half"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="torch compiles for a CPU with a C++ compiler")
 def test_compiled_blocks_give_the_same(model: LinearDiT) -> None:
     compiled = copy.deepcopy(model)

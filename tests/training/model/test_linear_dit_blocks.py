@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from framemill.platform.errors import RequestError
 from framemill.training.model import LinearDiT, LinearDiTConfig
 from framemill.training.model.stream_state import StreamState
+from tests.support.console import START_S
 
 
 def random_model(seed: int = 0, layers: int = 2, heads: int = 2) -> LinearDiT:
@@ -189,7 +190,7 @@ def test_a_saved_state_goes_on_in_another_process(tmp_path) -> None:
     MODEL.save_diffusers(tmp_path / "model")
     given = {"block": latents[:, :, 3:], "timestep": timestep[:, 3:], "text": text, "mask": mask}
     save_file({name: tensor.contiguous() for name, tensor in given.items()}, tmp_path / "given.safetensors")
-    subprocess.run([sys.executable, "-c", GO_ON, str(tmp_path)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", GO_ON, str(tmp_path)], check=True, timeout=START_S)
     expected = MODEL(latents, timestep, text, mask, blocks=[0, 1, 3])[:, :, 3:]
     assert relative_error(load_file(tmp_path / "out.safetensors")["out"], expected) < 1e-5
 

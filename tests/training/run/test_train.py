@@ -29,6 +29,7 @@ from framemill.training.run.config import TrainConfig
 from framemill.training.run.deepspeed_engine import checkpoint_classes
 from framemill.training.run.metrics_file import read_lines
 from framemill.training.run.train import train
+from tests.support.console import JOB_S, START_S
 
 STEPS, EVERY = 22, 5
 KEYS = [
@@ -83,7 +84,7 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: No
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     with open(output.parent / "log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + JOB_S
         while step_of(output) < EVERY + 2:
             assert process.poll() is None and time.monotonic() < deadline, (output.parent / "log").read_text()
             time.sleep(0.01)
@@ -100,7 +101,7 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: No
     robber = threading.Thread(target=kill_worker, args=(output, newest.step + 2), daemon=True)
     robber.start()
     assert main(["train", *words(data, output)]) == 0
-    robber.join(1)
+    robber.join(START_S)
     return output, newest.step
 
 
