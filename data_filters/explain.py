@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
-from framemill.data_filters.captions.checks import problem
+from framemill.data_filters.captions.checks import caption_problem
 from framemill.data_filters.captions.choose import caption_of
 from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.config import CurateConfig
@@ -159,7 +159,7 @@ def caption_lines(path: str, config: CurateConfig, clip: Row, sample: Row | None
             answers[name] = {clip["key"]: given}
             for number, answer in enumerate(given, 1):
                 settings = config.caption
-                wrong = problem(answer.text, answer.finish, settings.min_words, settings.max_words)
+                wrong = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
                 yield f"{name} answer {number}, {f'rejected ({wrong})' if wrong else 'good'}: {answer.text}"
             if not given:
                 yield f"{name}: was not asked"

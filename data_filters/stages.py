@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.filters.motion_units import COLUMNS as MOTION_COLUMNS
+from framemill.data_filters.filters.motion_units import MOTION_COLUMNS
 from framemill.data_filters.filters.registry import score_columns
 from framemill.data_filters.from_dataset import find_sources
 from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources, PartCollector, with_column

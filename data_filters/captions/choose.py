@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from framemill.data_filters.captions.base import Answer
-from framemill.data_filters.captions.checks import problem
+from framemill.data_filters.captions.checks import caption_problem
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.captions.registry import CAPTIONERS
 
@@ -19,7 +19,7 @@ def accepted(answers: list[Answer], settings: CaptionConfig) -> tuple[str | None
     """(text, None) of the first answer that passes the checks; else (None, what was wrong with the first of them)."""
     wrong: list[str] = []
     for answer in answers:
-        reason = problem(answer.text, answer.finish, settings.min_words, settings.max_words)
+        reason = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
         if reason is None:
             return one_line(answer.text), None
         wrong.append(reason)
@@ -31,7 +31,7 @@ def written(clip: Row, name: str, settings: CaptionConfig) -> tuple[str | None, 
     """The same of a captioner that reads the clip's row. A sidecar is somebody's own words: their length is free."""
     text = one_line(CAPTIONERS.load(name)(clip) or "")
     if text and name == "sidecar" and settings.check_sidecars:
-        reason = problem(text, "stop", 0, settings.max_words)
+        reason = caption_problem(text, "stop", 0, settings.max_words)
         return (None, reason) if reason else (text, None)
     return text or None, None
 

@@ -27,7 +27,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from framemill.data_filters.filters.clip_frames import small_size
-from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.platform.vision.downscale import downscale
 from framemill.platform.vision.mp4_boxes import MOV_FORMATS, missing_bytes
 from framemill.platform.vision.probe import VideoError, VideoInfo, declared_duration, ffmpeg_reason, open_video
@@ -47,7 +47,7 @@ GOLDEN = 0.618034
 """Multiples of it, modulo 1, are spread evenly and fall in with no loop."""
 
 
-def keyframe_prefilter(path: str, info: VideoInfo, config: ScreenConfig) -> str | None:
+def keyframe_prefilter(path: str, info: VideoInfo, config: PrefilterConfig) -> str | None:
     """Why no clip of a source could be kept, or None where that is for the decode pass to say.
 
     Raises:
@@ -69,7 +69,7 @@ def keyframe_prefilter(path: str, info: VideoInfo, config: ScreenConfig) -> str 
         return None
 
 
-def keyframe_verdict(pictures: Iterator[np.ndarray], seconds: float, config: ScreenConfig) -> str | None:
+def keyframe_verdict(pictures: Iterator[np.ndarray], seconds: float, config: PrefilterConfig) -> str | None:
     """What is wrong with all of the key frames, which lie `seconds` apart from first to last; None if nothing is.
 
     Stops decoding at the first that is neither blank nor the same as the one it began with.

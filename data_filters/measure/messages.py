@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from framemill.data_filters.measure.config import ScreenConfig
+    from framemill.data_filters.measure.config import PrefilterConfig
 
 from framemill.platform.vision.probe import VideoInfo
 
@@ -17,7 +17,7 @@ class MeasureSettings:
     max_seconds: float
     filters: tuple[str, ...]
     trim_s: float = 0.0
-    screen: ScreenConfig | None = None
+    screen: PrefilterConfig | None = None
     """The limits of the key-frame screen; None: every source is decoded whole."""
 
 

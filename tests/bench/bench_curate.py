@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from framemill.data_filters.filters.registry import FILTERS
-from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
 from framemill.data_filters.pack.config import PackConfig
@@ -80,7 +80,7 @@ def decode(path: str) -> float:
 
 
 def measure(path: str) -> list[MeasuredClip]:
-    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, screen=ScreenConfig())
+    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, screen=PrefilterConfig())
     return [item for item in measure_source(path, settings) if isinstance(item, MeasuredClip)]
 
 

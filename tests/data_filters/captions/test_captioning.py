@@ -98,7 +98,7 @@ def test_wrong_keys_are_refused(scenes, configure, tmp_path) -> None:
             ("caption.served_model=", r"^caption\.served_model"),
             ("caption.weights.nobody=3", r"^caption\.weights\.nobody"),
             ("caption.min_words=500", r"^caption\.min_words"),
-            ("captions=[endpoint,endpoint]", "twice"),
+            ("captions=[endpoint,endpoint]", "each captioner once"),
             ("captions=[vlm]", r"^caption\.vlm"),
         ):
             with pytest.raises(RequestError, match=told):

@@ -45,7 +45,7 @@ def test_wrong_keys_and_another_file_are_refused(configure: Configure, tmp_path:
         with_join_digest(joined(configure, tmp_path / "none.csv").join)
     with pytest.raises(RequestError, match="its sha256 is"):
         with_join_digest(joined(configure, file, f"join.sha256={'0' * 64}").join)
-    with pytest.raises(RequestError, match=r"join\.columns=motion: a clip has that already"):
+    with pytest.raises(RequestError, match=r"join\.columns=motion: must be a name that no other"):
         joined(configure, file, columns="[motion]")
     with pytest.raises(RequestError, match=r"join\.columns=\[\]"):
         joined(configure, file, columns="[]")
