@@ -1,7 +1,7 @@
 """framemill convert: weights between run checkpoints, diffusers folders and original `.pth` files."""
 
 from framemill.platform.progress import say
-from framemill.training.job_configs import ConvertConfig
+from framemill.training.weights.config import ConvertConfig
 
 CONFIG = ConvertConfig
 

@@ -1,13 +1,13 @@
 """framemill encode: dataset -> a dataset of latents and text embeddings."""
 
 from framemill.platform.progress import say
-from framemill.training.job_configs import EncodeConfig
+from framemill.training.encoding.config import EncodeConfig
 
 CONFIG = EncodeConfig
 
 
 def run(config: EncodeConfig) -> int:
-    from framemill.training.encode.encode import encode
+    from framemill.training.encoding.encode import encode
 
     say(encode(config).line())
     return 0

@@ -1,13 +1,13 @@
 """framemill generate: model + prompts -> mp4s."""
 
 from framemill.platform.progress import say
-from framemill.training.job_configs import GenerateConfig
+from framemill.training.generation.config import GenerateConfig
 
 CONFIG = GenerateConfig
 
 
 def run(config: GenerateConfig) -> int:
-    from framemill.training.generate.generate import generate
+    from framemill.training.generation.generate import generate
 
     say(generate(config).line())
     return 0

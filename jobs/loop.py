@@ -10,7 +10,8 @@ from framemill.platform import storage
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.frozen_config import claim_output
 from framemill.platform.progress import say
-from framemill.training.job_configs import EncodeConfig, GenerateConfig
+from framemill.training.encoding.config import EncodeConfig
+from framemill.training.generation.config import GenerateConfig
 from framemill.training.run.config import TrainConfig
 
 
@@ -39,8 +40,8 @@ def run(config: LoopConfig) -> int:
     from framemill.jobs.loop_report import Result, log_samples, report
     from framemill.platform.cluster import session
     from framemill.platform.tracking import ensure_schema, tracking_uri
-    from framemill.training.encode.encode import encode
-    from framemill.training.generate.generate import generate
+    from framemill.training.encoding.encode import encode
+    from framemill.training.generation.generate import generate
     from framemill.training.run.train import train
 
     claim_output(config, config.output)

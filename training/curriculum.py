@@ -12,7 +12,7 @@ from typing import Dict
 
 from framemill.platform.config import key
 from framemill.platform.errors import RequestError
-from framemill.training.data.buckets import Bucket, bucket_table
+from framemill.training.buckets import Bucket, bucket_table
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import pytest
 
 from framemill.platform.aspect import ASPECTS, aspect_ratio
-from framemill.training.data.buckets import PUBLISHED
+from framemill.training.buckets import PUBLISHED
 
 
 @pytest.mark.parametrize(

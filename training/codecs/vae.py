@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from framemill.platform.errors import RequestError
+from framemill.platform.network_folder import CONFIG, check_tensors, component_folder, read_json_object, read_tensors
 from framemill.training.codecs.base import Codec
 from framemill.training.codecs.tiling import tiled
-from framemill.training.model import diffusers_format
-from framemill.training.weights.network_files import component
 
 TILE = 1024
 """Pixels: a frame with a longer side is coded in tiles. All of SANA-Video's 480p sizes are smaller."""
@@ -43,9 +42,9 @@ class VaeCodec(Codec):
         """
         import diffusers
 
-        folder = component(path, "vae", "codec_path")
+        folder = component_folder(path, "vae", "codec_path")
         self.folders = (folder,)
-        values = diffusers_format.read_json(folder / diffusers_format.CONFIG)
+        values = read_json_object(folder / CONFIG)
         if values.get("_class_name") != self.network:
             kind = values.get("_class_name")
             raise RequestError(f"codec_path={path}: is a {kind}, codec={self.name} a {self.network}")
@@ -56,9 +55,7 @@ class VaeCodec(Codec):
         except RequestError:
             raise
         except Exception as error:  # diffusers checks nothing: a wrong value fails wherever it is first used
-            raise RequestError(
-                f"{folder / diffusers_format.CONFIG}: is no config of a {self.network} ({error!r})"
-            ) from error
+            raise RequestError(f"{folder / CONFIG}: is no config of a {self.network} ({error!r})") from error
         self.tile = tile
 
     @abstractmethod
@@ -77,8 +74,8 @@ class VaeCodec(Codec):
             RequestError: weights are missing, extra or misshapen.
         """
         (folder,) = self.folders
-        tensors = diffusers_format.load_tensors(folder)
-        diffusers_format.check(self.empty.state_dict(), tensors, folder)
+        tensors = read_tensors(folder)
+        check_tensors(self.empty.state_dict(), tensors, folder)
         device, precision = ("cuda", self.precision) if torch.cuda.is_available() else ("cpu", torch.float32)
         tensors = {name: tensor.to(device, precision) for name, tensor in tensors.items()}
         self.empty.load_state_dict(tensors, assign=True)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from framemill.platform.vision.video import iter_frames, retime
+from framemill.training.buckets import Bucket, nearest_bucket
 from framemill.training.curriculum import CurriculumConfig, stage_buckets
-from framemill.training.data.buckets import Bucket, nearest_bucket
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from framemill.platform.network_folder import check_tensors
 from framemill.training.model import diffusers_format
 from framemill.training.model.activation_checkpointing import POLICIES, recompute_forward
 from framemill.training.model.block import Block, BlockMemory, modulate
@@ -203,7 +204,7 @@ class LinearDiT(nn.Module):
 
     def save_diffusers(self, folder: str | PathLike[str]) -> None:
         """Writes a transformer folder that diffusers and `from_diffusers` read."""
-        diffusers_format.save(folder, self.config, self.state_dict())
+        diffusers_format.save_transformer(folder, self.config, self.state_dict())
 
     @classmethod
     def from_diffusers(cls, folder: str | PathLike[str]) -> LinearDiT:
@@ -212,10 +213,10 @@ class LinearDiT(nn.Module):
         Raises:
             RequestError: no such folder, another model's config, or tensors that are missing, extra or misshapen.
         """
-        config = diffusers_format.load_config(folder)
+        config = diffusers_format.read_transformer_config(folder)
         with torch.device("meta"):
             model = cls(config)
-        tensors = diffusers_format.load_tensors(folder)
-        diffusers_format.check(model.state_dict(), tensors, folder)
+        tensors = diffusers_format.read_transformer_tensors(folder)
+        check_tensors(model.state_dict(), tensors, folder)
         model.load_state_dict(tensors, strict=True, assign=True)
         return model.eval()

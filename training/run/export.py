@@ -37,14 +37,15 @@ def export_model(config: TrainConfig, checkpoint: Checkpoint, dataset: LatentDat
     """
     from safetensors.torch import load_file
 
-    from framemill.training.model import LinearDiTConfig, diffusers_format
+    from framemill.training.model import LinearDiTConfig
+    from framemill.training.model.diffusers_format import save_transformer
 
     verify(checkpoint)
     target = Path(config.output) / "export"
     folder = target.with_name(".tmp-export")
     shutil.rmtree(folder, ignore_errors=True)
     shape = LinearDiTConfig.from_diffusers(json.loads((checkpoint.folder / "model.json").read_text()))
-    diffusers_format.save(folder / "transformer", shape, load_file(checkpoint.folder / "model.safetensors"))
+    save_transformer(folder / "transformer", shape, load_file(checkpoint.folder / "model.safetensors"))
     save_pipeline(folder, config.curriculum.sampling_flow_shift, dataset.index["codec"], dataset.index["text"])
     counts = Counter({bucket: len(rows) for bucket, rows in plan.rows.items()})
     info = {
@@ -69,7 +70,7 @@ def save_pipeline(folder: Path, flow_shift: float, codec: str, text: str) -> Non
 
     The same shift has another name in each: `flow_shift` in text-to-video's, `shift` in image-to-video's.
     """
-    from framemill.training.generate.sampling import save_scheduler
+    from framemill.training.generation.sampling import save_scheduler
     from framemill.training.model.config import DIFFUSERS_CLASS, DIFFUSERS_VERSION
 
     save_scheduler(folder / "scheduler", flow_shift)

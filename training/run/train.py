@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from framemill.platform import cluster, storage
+from framemill.platform.compose import resolve
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.frozen_config import claim_output, digest
 from framemill.platform.progress import progress, say
@@ -70,13 +71,17 @@ class TrainResult:
         )
 
 
-def train(config: TrainConfig) -> TrainResult:
+def train(config: TrainConfig | None = None, **keys: Any) -> TrainResult:
     """Trains the whole curriculum, or what is left of it, and exports the model.
+
+    Args:
+        config: the whole config; or None, with its keys as keyword arguments.
 
     Raises:
         RequestError: data, model and curriculum do not fit each other, or the output holds another run.
         FramemillError: the training failed more often than `max_failures` allows.
     """
+    config = resolve("train", TrainConfig, config, keys)
     if not storage.is_local(config.output):
         raise RequestError(f"output={config.output}: is a path that every worker sees, not an object store")
     # Workers run in another folder: what is relative here would be another place there.

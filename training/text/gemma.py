@@ -15,9 +15,8 @@ import numpy as np
 import torch
 
 from framemill.platform.errors import RequestError
-from framemill.training.model import diffusers_format
+from framemill.platform.network_folder import CONFIG, component_folder, read_json_object
 from framemill.training.text.base import TextEncoder
-from framemill.training.weights.network_files import component
 
 MODEL_TYPE = "gemma2"
 
@@ -56,18 +55,16 @@ class GemmaTextEncoder(TextEncoder):
         Raises:
             RequestError: there is none there, or one of another kind.
         """
-        folder = component(path, "text_encoder", "text_path")
+        folder = component_folder(path, "text_encoder", "text_path")
         tokenizer = folder if folder.name != "text_encoder" else folder.with_name("tokenizer")
         if not (tokenizer / "tokenizer_config.json").exists():
             raise RequestError(f"text_path={path}: {tokenizer} holds no tokenizer_config.json")
         self.folders = (folder,) if tokenizer == folder else (folder, tokenizer)
-        values = diffusers_format.read_json(folder / diffusers_format.CONFIG)
+        values = read_json_object(folder / CONFIG)
         if values.get("model_type") != MODEL_TYPE:
             raise RequestError(f"text_path={path}: is a {values.get('model_type')}, text={self.name} is a {MODEL_TYPE}")
         if not isinstance(values.get("hidden_size"), int):
-            raise RequestError(
-                f"{folder / diffusers_format.CONFIG}: hidden_size={values.get('hidden_size')}: is a whole number"
-            )
+            raise RequestError(f"{folder / CONFIG}: hidden_size={values.get('hidden_size')}: is a whole number")
         self.width = values["hidden_size"]
 
     @functools.cached_property

@@ -11,16 +11,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from framemill.platform import storage
+from framemill.platform.compose import resolve
 from framemill.platform.errors import RequestError
-from framemill.training.job_configs import ConvertConfig
-from framemill.training.model import LinearDiTConfig, diffusers_format
+from framemill.training.model import LinearDiTConfig
+from framemill.training.model.diffusers_format import save_transformer
 from framemill.training.weights import original
+from framemill.training.weights.config import ConvertConfig
 from framemill.training.weights.source import CONFIG_BESIDE, MODEL, TENSORS, find_weights
 
 
@@ -40,13 +43,17 @@ class ConvertResult:
         )
 
 
-def convert(config: ConvertConfig) -> ConvertResult:
-    """Writes the weights at `input` to `output` in another form.
+def convert(config: ConvertConfig | None = None, **keys: Any) -> ConvertResult:
+    """Writes the weights at `input` to `output` in another format.
+
+    Args:
+        config: the whole config; or None, with its keys as keyword arguments.
 
     Raises:
         RequestError: no form is at `input`, `output` is not free, tensors are missing, extra or misshapen, or the
             heads are others than those asked for.
     """
+    config = resolve("convert", ConvertConfig, config, keys)
     source, output = find_weights(config.input, "input"), Path(config.output)
     kind = config.to
     if kind == "auto":
@@ -60,7 +67,7 @@ def convert(config: ConvertConfig) -> ConvertResult:
     if config.heads not in (0, heads):
         raise RequestError(f"heads={config.heads}: {source.path} says that it has {heads}")
     if kind == "diffusers":
-        diffusers_format.save(output, shape, tensors)
+        save_transformer(output, shape, tensors)
     elif kind == "checkpoint":
         save_checkpoint(output, shape, tensors)
     else:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from framemill.platform.errors import RequestError
-from framemill.training.model import diffusers_format
 from framemill.training.model.config import LinearDiTConfig
+from framemill.training.model.diffusers_format import parse_config
 
 # Modules by their name in diffusers, outside the blocks and in a block.
 OUTSIDE = {
@@ -147,7 +147,7 @@ def read_shape(tensors: Mapping[str, Tensor], heads: int, source: str | PathLike
         "patch_size": (frames, rows, columns),
         "linear_attention_eps": 1e-8,  # as in their code; diffusers has 1e-15
     }
-    return diffusers_format.read_config(values, source)
+    return parse_config(values, source)
 
 
 def ratio_of(hidden: int, width: int) -> float:

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
-from framemill.training.model import LinearDiT, LinearDiTConfig, diffusers_format
+from framemill.platform.network_folder import CONFIG, check_tensors, files_digest, read_json_object, read_safetensors
+from framemill.training.model import LinearDiT, LinearDiTConfig
+from framemill.training.model.diffusers_format import parse_config, read_transformer_tensors
 from framemill.training.weights import original
-from framemill.training.weights.network_files import files_digest
 from framemill.training.weights.warm_start import warm_start
 
 MODEL, TENSORS = "model.json", "model.safetensors"
@@ -48,19 +49,17 @@ class WeightSource:
             theirs, config = load_pth(self.path)
             tensors = original.to_diffusers(theirs, self.path)
             if config is not None:
-                return diffusers_format.read_config(config, self.path), tensors
+                return parse_config(config, self.path), tensors
             if not any(name.endswith(".conv_temp.weight") for name in tensors):
                 return None, image_tensors(tensors)
             return original.read_shape(tensors, heads, self.path), tensors
         if self.kind == "checkpoint":
-            shape = diffusers_format.read_config(diffusers_format.read_json(self.path / MODEL), self.path / MODEL)
-            return shape, diffusers_format.read_safetensors(self.path / TENSORS)
-        values = diffusers_format.read_json(self.path / diffusers_format.CONFIG)
+            shape = parse_config(read_json_object(self.path / MODEL), self.path / MODEL)
+            return shape, read_safetensors(self.path / TENSORS)
+        values = read_json_object(self.path / CONFIG)
         if values.get("_class_name") == IMAGE_CLASS:
-            return None, image_tensors(diffusers_format.load_tensors(self.path))
-        return diffusers_format.read_config(values, self.path / diffusers_format.CONFIG), diffusers_format.load_tensors(
-            self.path
-        )
+            return None, image_tensors(read_transformer_tensors(self.path))
+        return parse_config(values, self.path / CONFIG), read_transformer_tensors(self.path)
 
     def read_video(self, heads: int = 0) -> tuple[LinearDiTConfig, dict[str, Tensor]]:
         """Config and tensors of a video model, every name and shape checked.
@@ -73,7 +72,7 @@ class WeightSource:
             raise RequestError(f"{self.path}: is an image model, which can only be trained on: train init={self.path}")
         with torch.device("meta"):
             expected = LinearDiT(shape).state_dict()
-        diffusers_format.check(expected, tensors, self.path)
+        check_tensors(expected, tensors, self.path)
         return shape, tensors
 
     def digest(self) -> str:
@@ -94,12 +93,12 @@ def find_weights(given: str, key: str) -> WeightSource:
     if (path / "latest").exists():
         folders.insert(0, path / "checkpoints" / (path / "latest").read_text().strip())
     for folder in folders:
-        for name, kind in ((MODEL, "checkpoint"), (diffusers_format.CONFIG, "diffusers")):
+        for name, kind in ((MODEL, "checkpoint"), (CONFIG, "diffusers")):
             if (folder / name).exists():
                 return WeightSource(folder, kind)
     raise RequestError(
         f"{key}={given}: may be a run directory, a checkpoint (with {MODEL}), a diffusers folder (with "
-        f"{diffusers_format.CONFIG}) or an original .pth"
+        f"{CONFIG}) or an original .pth"
     )
 
 

@@ -14,7 +14,7 @@ from os import PathLike
 import torch
 from torch import Tensor
 
-from framemill.training.model import diffusers_format
+from framemill.platform.network_folder import check_tensors
 from framemill.training.model.linear_dit import LinearDiT
 
 ENDS = ("patch_embedding", "proj_out")
@@ -45,7 +45,7 @@ def warm_start(model: LinearDiT, tensors: Mapping[str, Tensor], source: str | Pa
     ]
     started = {name: grow(name, tensor, own[name]) if name in own else tensor for name, tensor in tensors.items()}
     started |= {name: torch.zeros_like(own[name]) if name.endswith(TEMPORAL) else own[name] for name in new}
-    diffusers_format.check(own, started, source)
+    check_tensors(own, started, source)
     model.load_state_dict(started)
     return new
 

@@ -155,7 +155,7 @@ def test_wrong_folders(tiny_networks: dict[str, str], tmp_path: Path) -> None:
             codec.encode(drifting())
 
     refused("codec_path: is needed", "wan", "")
-    refused("codec_path=.*: holds neither config.json nor vae/config.json", "wan", tmp_path)
+    refused("codec_path=.*: must hold config.json or vae/config.json", "wan", tmp_path)
     refused("is a AutoencoderDC, codec=wan a AutoencoderKLWan", "wan", tiny_networks["dcae"])
     broken = tmp_path / "vae"
     shutil.copytree(Path(tiny_networks["wan"]) / "vae", broken)

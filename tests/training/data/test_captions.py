@@ -18,8 +18,8 @@ from framemill.training.curriculum import CurriculumConfig, StageConfig
 from framemill.training.data.captions import pick, texts_of
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.loader import Loader
-from framemill.training.encode.encode import encode
-from framemill.training.job_configs import EncodeConfig
+from framemill.training.encoding.config import EncodeConfig
+from framemill.training.encoding.encode import encode
 from framemill.training.text import get_text_encoder
 
 STAGE = StageConfig(resolution=48, frames=5, steps=100, batch_size=4, lr=1e-3)

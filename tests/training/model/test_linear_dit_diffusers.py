@@ -5,7 +5,7 @@ from diffusers import AutoencoderKLWan, SanaVideoPipeline, SanaVideoTransformer3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framemill.training.generate.sampling import load_scheduler, save_scheduler
+from framemill.training.generation.sampling import load_scheduler, save_scheduler
 from framemill.training.model import LinearDiT, LinearDiTConfig
 
 TOKENS = 7  # of text

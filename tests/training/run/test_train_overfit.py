@@ -16,13 +16,13 @@ import torch
 
 from framemill.platform.vision.reel import FPS, draw, random_scenes
 from framemill.platform.vision.video import encode_mp4, probe
+from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import StageConfig
-from framemill.training.data.buckets import Bucket
 from framemill.training.data.clip_reader import Target, read_clip
 from framemill.training.data.loader import Loader
 from framemill.training.data.planner import StagePlan
-from framemill.training.generate.sampling import flow_scheduler, sample, stream
+from framemill.training.generation.sampling import flow_scheduler, sample, stream
 from framemill.training.model import LinearDiT, LinearDiTConfig, rectified_flow
 from framemill.training.run.held_out_loss import Evaluation
 from framemill.training.text import get_text_encoder

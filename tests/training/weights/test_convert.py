@@ -9,8 +9,8 @@ from diffusers import SanaVideoTransformer3DModel
 from safetensors.torch import load_file, save_file
 
 from framemill.platform.errors import RequestError
-from framemill.training.job_configs import ConvertConfig
 from framemill.training.model import LinearDiT, LinearDiTConfig
+from framemill.training.weights.config import ConvertConfig
 from framemill.training.weights.convert import convert, save_checkpoint
 
 SHAPE = LinearDiTConfig(
@@ -99,7 +99,7 @@ def test_a_damaged_folder_is_refused_in_one_line(run: Path, tmp_path: Path) -> N
         refused(message, config, json.dumps({**values, key: value}).encode())
     refused("is a JSON list", config, b"[1]")
     refused("is not JSON", config, b"\xff{")
-    refused("has no weight_map", index, b'{"weight_map": ["a"]}')
+    refused("must hold a weight_map", index, b'{"weight_map": ["a"]}')
     whole = tensors.read_bytes()
     for size in (0, 20, len(whole) - 1):
         refused("is not a whole safetensors file", tensors, whole[:size])

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from framemill.platform.errors import RequestError
-from framemill.training.job_configs import ConvertConfig
 from framemill.training.model import LinearDiT, LinearDiTConfig
+from framemill.training.weights.config import ConvertConfig
 from framemill.training.weights.convert import convert
 from framemill.training.weights.original import ratio_of, read_shape, to_diffusers, to_original
 from framemill.training.weights.source import find_weights, start_from

@@ -28,11 +28,12 @@ from framemill.platform.vision.video import encode_mp4
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import CurriculumConfig, StageConfig
 from framemill.training.data.latent_dataset import LatentDataset
-from framemill.training.encode.encode import check_sizes, encode
-from framemill.training.generate.generate import generate, scheduler_of
-from framemill.training.generate.model_card import check_networks, read_card
-from framemill.training.generate.sampling import load_scheduler, sample
-from framemill.training.job_configs import EncodeConfig, GenerateConfig
+from framemill.training.encoding.config import EncodeConfig
+from framemill.training.encoding.encode import check_sizes, encode
+from framemill.training.generation.config import GenerateConfig
+from framemill.training.generation.generate import generate, scheduler_of
+from framemill.training.generation.model_card import check_networks, read_card
+from framemill.training.generation.sampling import load_scheduler, sample
 from framemill.training.model import LinearDiT
 from framemill.training.run import checkpoints
 from framemill.training.run.config import TrainConfig

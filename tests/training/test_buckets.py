@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framemill.platform.errors import RequestError
+from framemill.training.buckets import PUBLISHED, SIDE, Bucket, bucket_table, nearest_bucket
 from framemill.training.curriculum import CurriculumConfig, StageConfig, stage_buckets
-from framemill.training.data.buckets import PUBLISHED, SIDE, Bucket, bucket_table, nearest_bucket
 
 
 def stage(**values: float) -> StageConfig:

@@ -16,13 +16,13 @@ from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.vision.video import encode_mp4
+from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import CurriculumConfig, StageConfig
-from framemill.training.data.buckets import Bucket
 from framemill.training.data.clip_reader import Target, covering_size, read_clip, targets
-from framemill.training.encode import encode as encoding
-from framemill.training.encode.encode import encode
-from framemill.training.job_configs import EncodeConfig
+from framemill.training.encoding import encode as encoding
+from framemill.training.encoding.config import EncodeConfig
+from framemill.training.encoding.encode import encode
 from framemill.training.text import get_text_encoder
 
 SIZES = {"wide": (48, 96), "square": (64, 64), "tall": (96, 48), "short": (48, 96), "fast": (48, 96)}

@@ -20,11 +20,13 @@ import pyarrow as pa
 
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
+from framemill.platform.compose import resolve
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.frozen_config import claim_output, digest
+from framemill.platform.network_folder import files_digest
 from framemill.platform.pools import finish_all, has_gpus, map_tasks, raise_pending
 from framemill.platform.shard_writer import Sample, ShardInfo, write_shard
 from framemill.platform.vision.video import VideoError
@@ -33,10 +35,9 @@ from framemill.training.codecs import Codec, get_codec
 from framemill.training.curriculum import CurriculumConfig, stage_buckets
 from framemill.training.data.captions import text_member, texts_of
 from framemill.training.data.clip_reader import asked, read_clip, targets
-from framemill.training.job_configs import EncodeConfig
+from framemill.training.encoding.config import EncodeConfig
 from framemill.training.text import get_text_encoder
 from framemill.training.text.motion import with_motion
-from framemill.training.weights.network_files import files_digest
 
 CARRIED = ("json", "txt")
 LEDGERS = ("sources", "clips")
@@ -67,13 +68,17 @@ class ShardJob:
     token: LockToken
 
 
-def encode(config: EncodeConfig) -> EncodeResult:
-    """Encodes a dataset; where the output holds the result already, nothing is done.
+def encode(config: EncodeConfig | None = None, **keys: Any) -> EncodeResult:
+    """Encodes a dataset of video as latents and text embeddings; does nothing where the output is complete.
+
+    Args:
+        config: the whole config; or None, with its keys as keyword arguments.
 
     Raises:
         RequestError: no dataset at `input`, one without video or the score, or an output with another config's result.
         FramemillError: a clip cannot be read.
     """
+    config = resolve("encode", EncodeConfig, config, keys)
     source = Dataset.open(config.input)
     if len(source) and "mp4" not in source.extensions(0):
         raise RequestError(f"input={config.input}: its samples hold no mp4; give the dataset that curate made")

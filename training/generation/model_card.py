@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
+from framemill.platform.network_folder import component_folder, files_digest, read_json_object
 from framemill.training.codecs import get_codec
-from framemill.training.model.diffusers_format import load_config, read_json
+from framemill.training.model.diffusers_format import read_transformer_config
 from framemill.training.run.export import INFO, PIPELINE_VAES
 from framemill.training.text import get_text_encoder
-from framemill.training.weights.network_files import component, files_digest
 
 # What a published SANA-Video pipeline does not say of itself, by what it does (reference: its diffusers pipeline).
 NETWORKS = {network: codec for codec, network in PIPELINE_VAES.items()} | {"AutoencoderDC": "dcae"}
@@ -76,10 +76,10 @@ def read_card(folder: str, codec_path: str = "") -> ModelCard:
 
 
 def pipeline_card(folder: str, codec_path: str) -> ModelCard:
-    network = read_json(component(codec_path, "vae", "codec_path") / "config.json").get("_class_name")
+    network = read_json_object(component_folder(codec_path, "vae", "codec_path") / "config.json").get("_class_name")
     if network not in NETWORKS:
         raise RequestError(f"codec_path={codec_path}: _class_name={network}: may be {', '.join(NETWORKS)}")
-    size = load_config(storage.join(folder, "transformer")).sample_size
+    size = read_transformer_config(storage.join(folder, "transformer")).sample_size
     if size not in USUAL_SIZE:
         raise RequestError(f"{folder}: sample_size={size}: may be {', '.join(map(str, USUAL_SIZE))}")
     return ModelCard(NETWORKS[network], "gemma", FPS, USUAL_SIZE[size], codec_weights=None, text_weights=None)

@@ -20,21 +20,22 @@ import torch
 
 from framemill.platform import storage
 from framemill.platform.cluster import session, worker_count
+from framemill.platform.compose import resolve
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import claim_output
 from framemill.platform.pools import finish_all, has_gpus, map_tasks
 from framemill.platform.vision.video import encode_mp4
 from framemill.platform.writer_lock import LockToken, WriterLock
+from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import block_starts
-from framemill.training.data.buckets import Bucket
 from framemill.training.data.clip_reader import read_picture
-from framemill.training.generate.model_card import ModelCard, check_networks, find_export, network_path, read_card
-from framemill.training.generate.prompts import Video, plan, read_prompts
-from framemill.training.generate.sampling import Scheduler, load_scheduler, sample, stream
-from framemill.training.job_configs import GenerateConfig
+from framemill.training.generation.config import GenerateConfig
+from framemill.training.generation.model_card import ModelCard, check_networks, find_export, network_path, read_card
+from framemill.training.generation.prompts import Video, plan, read_prompts
+from framemill.training.generation.sampling import Scheduler, load_scheduler, sample, stream
 from framemill.training.model import LinearDiT
-from framemill.training.model.diffusers_format import load_config
+from framemill.training.model.diffusers_format import read_transformer_config
 from framemill.training.run.export import INFO
 from framemill.training.text import get_text_encoder
 from framemill.training.text.base import pad
@@ -63,13 +64,17 @@ class GenerateResult:
         return f"generate: {self.videos} videos of {self.bucket} at {self.fps:g} fps -> {self.output}"
 
 
-def generate(config: GenerateConfig) -> GenerateResult:
-    """Makes what is not there yet of the prompts' videos, and lists all of them in `videos.jsonl`.
+def generate(config: GenerateConfig | None = None, **keys: Any) -> GenerateResult:
+    """Generates the videos of the prompts that do not exist yet, and lists all of them in `videos.jsonl`.
+
+    Args:
+        config: the whole config; or None, with its keys as keyword arguments.
 
     Raises:
         RequestError: no model, no prompts, a picture that cannot be read, a size or blocks that the model cannot make,
             or an output that holds other videos.
     """
+    config = resolve("generate", GenerateConfig, config, keys)
     export = find_export(config.model)
     config = dataclasses.replace(
         config,
@@ -118,7 +123,7 @@ def size_of(config: GenerateConfig, card: ModelCard, export: str) -> Bucket:
         RequestError: codec or model cannot make it, or not in the blocks asked for.
     """
     own, codec = Bucket.parse(card.bucket), get_codec(card.codec, config.codec_path)
-    shape = load_config(storage.join(export, "transformer"))
+    shape = read_transformer_config(storage.join(export, "transformer"))
     bucket = Bucket(config.frames or own.frames, config.height or own.height, config.width or own.width)
     try:
         _, frames, rows, columns = codec.latent_shape(bucket.frames, bucket.height, bucket.width)

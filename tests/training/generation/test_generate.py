@@ -13,14 +13,14 @@ import torch
 
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.video import probe, read_video
+from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
-from framemill.training.data.buckets import Bucket
 from framemill.training.data.clip_reader import read_picture
-from framemill.training.generate import generate as generation
-from framemill.training.generate.generate import generate
-from framemill.training.generate.prompts import Prompt, plan, read_prompts
-from framemill.training.generate.sampling import save_scheduler
-from framemill.training.job_configs import GenerateConfig
+from framemill.training.generation import generate as generation
+from framemill.training.generation.config import GenerateConfig
+from framemill.training.generation.generate import generate
+from framemill.training.generation.prompts import Prompt, plan, read_prompts
+from framemill.training.generation.sampling import save_scheduler
 from framemill.training.model import LinearDiT, LinearDiTConfig
 
 PROMPTS = "A red circle on blue.\n\n  A green square: 3/4 view\nA red circle on blue.\n"

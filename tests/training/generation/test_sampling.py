@@ -15,7 +15,7 @@ from PIL import Image
 
 from framemill.platform.errors import RequestError
 from framemill.training.curriculum import block_starts
-from framemill.training.generate.sampling import flow_scheduler, load_scheduler, sample, save_scheduler, stream
+from framemill.training.generation.sampling import flow_scheduler, load_scheduler, sample, save_scheduler, stream
 from framemill.training.model import LinearDiT, LinearDiTConfig
 
 SHAPE = (1, 16, 3, 4, 4)
