@@ -66,9 +66,13 @@ def _measure(config: CurateConfig, sources: list[Source], token: LockToken) -> t
     filters = config.pass_filters
     collector = PartCollector(clips_schema(score_columns(filters), verdicts=False))
     todo = [source for source in sources if not collector.add(read_columns(config.output, source))]
-    screen = config.screen if config.screen.enabled else None
+    limits = config.screen if config.screen.enabled else None
     settings = MeasureSettings(
-        config.clip.min_seconds, config.clip.max_seconds, tuple(filters), trim_s=config.clip.trim_s, screen=screen
+        config.clip.min_seconds,
+        config.clip.max_seconds,
+        tuple(filters),
+        trim_s=config.clip.trim_s,
+        keyframe_prefilter=limits,
     )
     arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
     items = [source.to_json() for source in todo]

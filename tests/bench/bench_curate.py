@@ -80,7 +80,7 @@ def decode(path: str) -> float:
 
 
 def measure(path: str) -> list[MeasuredClip]:
-    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, screen=PrefilterConfig())
+    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, keyframe_prefilter=PrefilterConfig())
     return [item for item in measure_source(path, settings) if isinstance(item, MeasuredClip)]
 
 

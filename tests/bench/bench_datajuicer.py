@@ -94,7 +94,7 @@ def theirs(folder: Path, warm_up: str, paths: list[str]) -> dict:
 
 
 def ours(warm_up: str, paths: list[str]) -> dict:
-    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, screen=PrefilterConfig())
+    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, keyframe_prefilter=PrefilterConfig())
     started = time.perf_counter()
     list(measure_source(warm_up, settings))
     wall, cpu = time.perf_counter(), time.process_time()

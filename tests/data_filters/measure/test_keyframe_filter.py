@@ -9,7 +9,7 @@ import pytest
 from framemill.data_filters.filters.registry import FILTERS
 from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.data_filters.measure.decode_pass import measure_source
-from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter, spread
+from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter, spread_key_frames
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings
 from framemill.platform.vision.video import probe
 from tests.support.footage import again_and_again, moving, write
@@ -115,7 +115,7 @@ def test_no_real_clip_is_screened(shared_videos):
 
 def test_key_frames_are_spread_from_first_to_last():
     keys = list(range(1000))
-    chosen = spread(keys, 24)
+    chosen = spread_key_frames(keys, 24)
     assert chosen[0] == 0 and chosen[-1] == 999 and 12 < len(chosen) <= 24
     assert max(np.diff(chosen)) < 1000 / 8
-    assert spread(keys[:24], 24) == keys[:24]
+    assert spread_key_frames(keys[:24], 24) == keys[:24]
