@@ -10,6 +10,7 @@ import pyarrow as pa
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.parts import SOURCES_SCHEMA, clips_schema
+from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.versions import VERSIONS, with_version
 from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest
@@ -58,7 +59,7 @@ def sample_rows(clips: ClipTable, manifests: list[ShardManifest], scores: list[s
         {
             "key": clip["key"],
             **bucket_of(cuts[clip["key"]]),
-            **cuts[clip["key"]],
+            **cuts[clip["key"]].to_dict(),
             **{name: clip[name] for name in ("caption", "captions", *scores)},
         }
         for clip in clips
@@ -66,9 +67,9 @@ def sample_rows(clips: ClipTable, manifests: list[ShardManifest], scores: list[s
     ]
 
 
-def bucket_of(cut: Row) -> Row:
+def bucket_of(cut: Cut) -> Row:
     """A clip's aspect-ratio class and the whole seconds it lasts, together its bucket: "16:9/5s"."""
-    aspect, seconds = aspect_ratio(cut["width"], cut["height"]), int(cut["duration"] + SLACK_S)
+    aspect, seconds = aspect_ratio(cut.width, cut.height), int(cut.duration + SLACK_S)
     return {"bucket": f"{aspect}/{seconds}s", "aspect_ratio": aspect, "seconds": seconds}
 
 
