@@ -12,7 +12,7 @@ from typing import Any, overload
 from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.sources.listing import Source
-from framemill.platform.dataset_format import shard_name
+from framemill.platform.shard_writer import shard_name
 
 SPLIT = "train"
 """The split that all shards belong to, the beginning of their names."""
