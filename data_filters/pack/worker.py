@@ -16,10 +16,9 @@ from framemill.data_filters.sources.listing import Source, fetch_source
 from framemill.data_filters.sources.unchanged import require_unchanged, retry_source_errors
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess
-from framemill.platform.dataset_format import ShardInfo
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import RetryLater, call_with_retry
-from framemill.platform.shard_writer import Sample, write_shard
+from framemill.platform.shard_writer import Sample, ShardInfo, write_shard
 from framemill.platform.vision.probe import VideoError
 from framemill.platform.writer_lock import LockToken
 
