@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
 from framemill.data_filters.captions.base import Answer
@@ -14,6 +13,8 @@ from framemill.data_filters.captions.messages import CaptionBatch, CaptionClip, 
 from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.captions.worker import CaptionWorker
 from framemill.data_filters.config import CurateConfig
+from framemill.data_filters.ledger.clip_table import ClipRow
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.sources.listing import Source
 from framemill.platform import storage
 from framemill.platform.cluster import worker_count
@@ -22,7 +23,6 @@ from framemill.platform.pools import map_actors
 from framemill.platform.progress import progress, say
 from framemill.platform.writer_lock import LockToken
 
-Row = MutableMapping[str, Any]
 _BATCH = 32
 """Clips. A batch ends when its last clip does, so it is many times what a worker asks about at once."""
 _NAMED = 10
@@ -39,7 +39,7 @@ def check_captioners(config: CurateConfig) -> None:
         answers_folder(config.output, name, config.caption)
 
 
-def write_captions(config: CurateConfig, sources: Sequence[Source], clips: Sequence[Row], token: LockToken) -> None:
+def write_captions(config: CurateConfig, sources: Sequence[Source], clips: Sequence[ClipRow], token: LockToken) -> None:
     """Gives each kept clip its captions, or filters the clip by them; the other clips have none.
 
     Raises:
@@ -47,17 +47,17 @@ def write_captions(config: CurateConfig, sources: Sequence[Source], clips: Seque
         PendingError: a model did not answer about some clips; the others' answers are recorded.
     """
     answers: Answers = {}
-    kept = [clip for clip in clips if clip["state"] == "kept"]
+    kept = [clip for clip in clips if clip.state == "kept"]
     for name in _model_captioners(config):
         answers[name] = _ask_model(config, name, answers, sources, kept, token)
     rejected: Counter[str] = Counter()
     for clip in clips:
-        clip.update(caption=None, captions=[])
-        if clip["state"] == "kept":
+        clip.caption, clip.captions = None, []
+        if clip.state == "kept":
             rejected.update(settle_captions(clip, config.captions, answers, config.caption)[:1])
     if rejected:
         counts = ", ".join(f"{count} {problem}" for problem, count in sorted(rejected.items()))
-        without = sum((clip["reason"] or "").startswith("caption: ") for clip in kept)
+        without = sum(clip.reason is not None and clip.reason.cause is Cause.CAPTION for clip in kept)
         say(
             f"curate: the preferred caption of {rejected.total()} of {len(kept)} clips was rejected ({counts}); "
             f"{without} were filtered for it, the others took their next one"
@@ -69,7 +69,12 @@ def _model_captioners(config: CurateConfig) -> list[str]:
 
 
 def _ask_model(
-    config: CurateConfig, name: str, answers: Answers, sources: Sequence[Source], kept: Sequence[Row], token: LockToken
+    config: CurateConfig,
+    name: str,
+    answers: Answers,
+    sources: Sequence[Source],
+    kept: Sequence[ClipRow],
+    token: LockToken,
 ) -> dict[str, list[Answer]]:
     """Returns all that a model answers about the kept clips, by key; a clip that cannot be read becomes failed.
 
@@ -79,12 +84,10 @@ def _ask_model(
     folder = answers_folder(config.output, name, config.caption)
     storage.make_dirs(folder)
 
-    def unanswered(recorded: dict[str, list[Answer]]) -> list[Row]:
+    def unanswered(recorded: dict[str, list[Answer]]) -> list[ClipRow]:
         known = {**answers, name: recorded}
         return [
-            clip
-            for clip in kept
-            if clip["state"] == "kept" and to_ask(clip, config.captions, name, known, config.caption)
+            clip for clip in kept if clip.state == "kept" and to_ask(clip, config.captions, name, known, config.caption)
         ]
 
     recorded = _recorded_answers(config, name)
@@ -93,13 +96,13 @@ def _ask_model(
         return recorded
     failed, reasons = _ask_pool(config, name, folder, _clips_by_source(todo, sources, recorded), token)
     for clip in todo:
-        if clip["key"] in failed:
-            clip.update(state="failed", reason=failed[clip["key"]])
+        if clip.key in failed:
+            clip.reject("failed", Reason(Cause.UNREADABLE_FOR_CAPTION, detail=failed[clip.key]))
     recorded = _recorded_answers(config, name)
     # What counts is what is recorded, not what the workers reported.
     if pending := unanswered(recorded):
         names = "; ".join(
-            f"{clip['key']} of {clip['path']} ({reasons.get(clip['key'], 'not asked')})" for clip in pending[:_NAMED]
+            f"{clip.key} of {clip.path} ({reasons.get(clip.key, 'not asked')})" for clip in pending[:_NAMED]
         )
         more = f" and {len(pending) - _NAMED} more" if len(pending) > _NAMED else ""
         raise PendingError(
@@ -119,13 +122,13 @@ def _recorded_answers(config: CurateConfig, name: str) -> dict[str, list[Answer]
 
 
 def _clips_by_source(
-    clips: Sequence[Row], sources: Iterable[Source], recorded: dict[str, list[Answer]]
+    clips: Sequence[ClipRow], sources: Iterable[Source], recorded: dict[str, list[Answer]]
 ) -> list[tuple[Source, CaptionClip]]:
     by_path = {source.path: source for source in sources}
     return [
         (
-            by_path[clip["path"]],
-            CaptionClip(clip["key"], clip["start_s"], clip["frames"], recorded.get(clip["key"], [])),
+            by_path[clip.path],
+            CaptionClip(clip.key, clip.start_s, clip.frames, recorded.get(clip.key, [])),
         )
         for clip in clips
     ]

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipTable
-from framemill.data_filters.ledger.parts import SOURCES_SCHEMA, clips_schema
+from framemill.data_filters.ledger.schema import clips_schema
+from framemill.data_filters.ledger.source_row import SourceRow, sources_table
 from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.versions import VERSIONS, with_version
@@ -26,12 +27,16 @@ SLACK_S = 1e-3
 
 
 def commit(
-    config: CurateConfig, sources: list[Row], clips: ClipTable, plans: list[ShardPlan], manifests: list[ShardManifest]
+    config: CurateConfig,
+    sources: list[SourceRow],
+    clips: ClipTable,
+    plans: list[ShardPlan],
+    manifests: list[ShardManifest],
 ) -> CurateResult:
     """Writes the tables and, last, the index."""
     samples = sample_rows(clips, manifests, config.scores)
     summary = summarise(config.output, "", sources, clips)
-    held = {"sources": {source["path"] for source in sources}, "clips": {sample["key"] for sample in samples}}
+    held = {"sources": {source.path for source in sources}, "clips": {sample["key"] for sample in samples}}
     index = commit_dataset(
         config.output,
         kind="curate",
@@ -39,7 +44,7 @@ def commit(
         shards=[manifest.info for manifest in manifests if manifest.info.samples],
         samples=pa.Table.from_pylist(samples, samples_schema(config.scores)),
         ledger={
-            "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
+            "sources": sources_table(sources),
             "clips": clips.to_table(clips_schema(config.scores, config.vectors)),
         },
         totals=summary.totals(),

@@ -33,19 +33,10 @@ if TYPE_CHECKING:
 CLIP_PROPERTIES = ("width", "height", "fps")
 """Clip properties that `select.bands` may also use."""
 _RESERVED_COLUMNS = (
-    *(
-        "key",
-        "source_id",
-        "path",
-        "start_s",
-        "end_s",
-        "first_frame",
-        "frames",
-        "description",
-        "phashes",
-        *CLIP_PROPERTIES,
-    ),
-    *("sidecar_caption", "joined_caption", "state", "reason", "caption", "captions", "provenance", "unscored"),
+    *("key", "source_id", "path", "start_s", "end_s", "first_frame", "frames", "description", "phashes"),
+    *CLIP_PROPERTIES,
+    *("sidecar_caption", "joined_caption", "state", "caption", "captions", "provenance", "unscored"),
+    *("reason", "cause", "cause_score", "cause_bound", "cause_detail", "duplicate_of"),
     *("thumbnail", "embedding"),
     *("bucket", "aspect_ratio", "seconds", "duration", "in_s", "out_s", "shard", "members"),
 )
@@ -203,10 +194,10 @@ class CurateConfig:
 
         What the decode pass rejects needs no score of a network.
         """
-        from framemill.data_filters.select.bounds import banded, stage_rules
+        from framemill.data_filters.select.bounds import scores_with_bands, stage_rules
 
         by_networks = {column for spec in self.model_specs for column in spec.columns}
-        scores = banded(self.select)
+        scores = scores_with_bands(self.select)
         stages = [[score for score in scores if score not in by_networks]]
         stages += [[score for score in spec.columns if score in scores] for spec in done]
         return [stage_rules(self.select, names, self.join.columns) for names in stages]

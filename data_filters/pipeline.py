@@ -13,14 +13,18 @@ from framemill.data_filters.captioning import check_captioners, write_captions
 from framemill.data_filters.commit import commit
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.dedup.duplicates import mark_duplicates
+from framemill.data_filters.ledger.source_row import SourceRow
+from framemill.data_filters.ledger.tables import check_conservation
 from framemill.data_filters.models.plan import check_gpus, check_networks, with_digests
 from framemill.data_filters.pack.plan import plan_shards
 from framemill.data_filters.report import record_report, write_report
 from framemill.data_filters.report.figures import Figures
+from framemill.data_filters.report.page import ReportSettings
 from framemill.data_filters.report.summary import CurateResult
 from framemill.data_filters.select.best import keep_best
+from framemill.data_filters.select.bounds import Stage
 from framemill.data_filters.select.join import check_join, with_join_digest
-from framemill.data_filters.select.states import build_tables, check_conservation, finish_sources
+from framemill.data_filters.select.states import build_tables, finish_sources
 from framemill.data_filters.sources.disk_space import bytes_free, bytes_needed, check_disk
 from framemill.data_filters.sources.listing import Source, list_sources
 from framemill.data_filters.stages import measure_and_score, pack
@@ -29,11 +33,9 @@ from framemill.platform.compose import resolve
 from framemill.platform.dataset_commit import finish_commit
 from framemill.platform.dataset_format import committed_index, read_index
 from framemill.platform.errors import FramemillError
-from framemill.platform.frozen_config import claim_output, freeze, result_values
+from framemill.platform.frozen_config import claim_output, digest, freeze, result_values
 from framemill.platform.tracking import Tracker
 from framemill.platform.writer_lock import LockToken, WriterLock
-
-Row = dict[str, Any]
 
 
 def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
@@ -63,7 +65,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
         sources = [part.source for part in measured.parts]
         rules = config.rules_by_stage(config.model_specs)
         source_rows, clips = build_tables(measured, config.clip.min_seconds, rules)
-        source_rows = sorted([*source_rows, *excluded], key=lambda row: row["path"])
+        source_rows = sorted([*source_rows, *excluded], key=lambda row: row.path)
         _check_failures(source_rows, config.max_failed)
         mark_duplicates(config.dedup, clips)
         keep_best(config.select.best, clips)
@@ -72,10 +74,10 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
         write_captions(config, sources, clips, token)
         plans = plan_shards(clips, sources, config.pack, config.scores)
         manifests = pack(config, plans, clips, token)
-        finish_sources(source_rows, clips)
+        source_rows = finish_sources(source_rows, clips)
         check_conservation(source_rows, clips)
         token.check()
-        figures = write_report(config, measured.parts, source_rows, clips)
+        figures = write_report(report_settings(config, rules), measured.parts, source_rows, clips)
         result = commit(config, source_rows, clips, plans, manifests)
     _track(config, result, figures)
     return result
@@ -146,18 +148,31 @@ def check_space(config: CurateConfig, sources: Sequence[Source]) -> None:
         check_disk(config.output, need, bytes_free(config.output))
 
 
-def _check_failures(sources: Sequence[Row], max_failed: float) -> None:
+def _check_failures(sources: Sequence[SourceRow], max_failed: float) -> None:
     """Checks that no larger share of the sources failed than allowed.
 
     Raises:
         FramemillError: more failed.
     """
-    failed = [source for source in sources if source["state"] == "failed"]
+    failed = [source for source in sources if source.state == "failed"]
     if len(failed) > max_failed * len(sources):
         raise FramemillError(
             f"curate: {len(failed)} of {len(sources)} sources failed, more than max_failed={max_failed:g} allows; "
-            f"the first: {failed[0]['path']}: {failed[0]['reason']}"
+            f"the first: {failed[0].path}: {failed[0].reason}"
         )
+
+
+def report_settings(config: CurateConfig, rules: list[Stage]) -> ReportSettings:
+    """Returns what the report shows of the config."""
+    return ReportSettings(
+        config.output,
+        digest(config),
+        from_dataset.measured_dataset(config),
+        config.scores,
+        config.select.bands,
+        config.clip.min_seconds,
+        rules,
+    )
 
 
 def _track(config: CurateConfig, result: CurateResult, figures: Figures) -> None:

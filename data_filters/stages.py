@@ -12,8 +12,11 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.filters.motion_units import MOTION_COLUMNS
 from framemill.data_filters.filters.registry import score_columns
 from framemill.data_filters.from_dataset import find_sources
-from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources, PartCollector, with_column
-from framemill.data_filters.ledger.parts import PARTS, clips_schema, holds_others, read_columns
+from framemill.data_filters.ledger.clip_table import ClipTable, with_column
+from framemill.data_filters.ledger.measured import MeasuredSources, PartCollector
+from framemill.data_filters.ledger.parts import PARTS, holds_other_sources, read_part
+from framemill.data_filters.ledger.schema import clips_schema
+from framemill.data_filters.ledger.source_row import SourceRow, excluded_row
 from framemill.data_filters.measure.describe import with_movement
 from framemill.data_filters.measure.messages import MeasureSettings
 from framemill.data_filters.measure.worker import SourceWorker
@@ -37,12 +40,10 @@ from framemill.platform.frozen_config import load_frozen
 from framemill.platform.pools import PoolWorker, finish_all, map_actors
 from framemill.platform.writer_lock import LockToken
 
-Row = dict[str, Any]
-
 
 def measure_and_score(
     config: CurateConfig, sources: Sequence[Source], token: LockToken
-) -> tuple[MeasuredSources, list[Row]]:
+) -> tuple[MeasuredSources, list[SourceRow]]:
     """Returns all scores of the sources that are not excluded, and the ledger's rows of those that are.
 
     Raises:
@@ -53,10 +54,10 @@ def measure_and_score(
     return _score(config, join_scores(config.join, measured), token), excluded
 
 
-def _measure(config: CurateConfig, sources: list[Source], token: LockToken) -> tuple[MeasuredSources, list[Row]]:
+def _measure(config: CurateConfig, sources: list[Source], token: LockToken) -> tuple[MeasuredSources, list[SourceRow]]:
     """Runs the decode pass over the sources that have no part or changed since; returns what all parts hold."""
     # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
-    if holds_others(config.output, sources):
+    if holds_other_sources(config.output, sources):
         raise RequestError(
             f"input={config.input}: output={config.output} holds the measurements of other sources; "
             "choose another output"
@@ -64,8 +65,8 @@ def _measure(config: CurateConfig, sources: list[Source], token: LockToken) -> t
     storage.make_dirs(storage.join(config.output, PARTS))
     sources, excluded = exclude_sources(sources, config.drop)
     filters = config.pass_filters
-    collector = PartCollector(clips_schema(score_columns(filters), verdicts=False))
-    todo = [source for source in sources if not collector.add(read_columns(config.output, source))]
+    collector = PartCollector(clips_schema(score_columns(filters), states=False))
+    todo = [source for source in sources if not collector.add(read_part(config.output, source))]
     limits = config.screen if config.screen.enabled else None
     settings = MeasureSettings(
         config.clip.min_seconds,
@@ -78,8 +79,8 @@ def _measure(config: CurateConfig, sources: list[Source], token: LockToken) -> t
     items = [source.to_json() for source in todo]
     _run_pool("measuring", "videos", SourceWorker, arguments, items, worker_count(config.workers))
     for source in todo:
-        collector.add(read_columns(config.output, source))
-    return collector.measured(), excluded
+        collector.add(read_part(config.output, source))
+    return collector.measured(), [excluded_row(one.path, one.provenance, one.exclusion) for one in excluded]
 
 
 def _score(config: CurateConfig, measured: MeasuredSources, token: LockToken) -> MeasuredSources:
@@ -134,8 +135,8 @@ def pack(config: CurateConfig, plans: Sequence[ShardPlan], clips: ClipTable, tok
     manifests = [manifest for plan in plans if (manifest := read_manifest(config.output, plan)) is not None]
     failed = {key: reason for manifest in manifests for key, reason in manifest.failed.items()}
     for clip in clips:
-        if clip["key"] in failed:
-            clip["state"], clip["reason"] = "failed", failed[clip["key"]]
+        if reason := failed.get(clip.key):
+            clip.reject("failed", reason)
     return manifests
 
 
@@ -149,7 +150,7 @@ def _run_pool(
     label: str,
     unit: str,
     worker: type[PoolWorker],
-    arguments: Row,
+    arguments: dict[str, Any],
     items: Sequence[str],
     actors: int,
     gpus: float = 0.0,

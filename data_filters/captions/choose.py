@@ -9,6 +9,7 @@ from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.checks import caption_problem
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.captions.registry import CAPTIONERS
+from framemill.data_filters.ledger.reasons import Cause, Reason
 
 Row = MutableMapping[str, Any]
 Answers = dict[str, dict[str, list[Answer]]]
@@ -69,7 +70,7 @@ def settle_captions(clip: Row, captioners: list[str], answers: Answers, settings
         elif reason and not captions:
             rejected.append(reason)
     if rejected and (not captions or settings.rejected == "filter"):
-        clip.update(state="filtered", reason=f"caption: {rejected[0]}", caption=None, captions=[])
+        clip.update(state="filtered", reason=Reason(Cause.CAPTION, detail=rejected[0]), caption=None, captions=[])
     else:
         clip.update(caption=captions[0]["text"] if captions else "", captions=captions)
     return rejected

@@ -66,7 +66,7 @@ class CaptionResult:
     pending: dict[str, str]
     """Reason by key of the clips that got no answer and may get one later."""
     failed: dict[str, str]
-    """Reason by key of the clips whose frames cannot be read."""
+    """Error by key of the clips whose frames cannot be read."""
     gone: bool
     """Whether the model stopped answering, so that no further batch need be sent."""
 

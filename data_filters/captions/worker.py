@@ -11,7 +11,7 @@ from framemill.data_filters.captions.choose import accepted
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.captions.messages import CaptionBatch, CaptionClip, CaptionResult, SourceClips
 from framemill.data_filters.captions.registry import CAPTIONERS
-from framemill.data_filters.ledger.parts import log_event
+from framemill.data_filters.ledger.event_log import log_event
 from framemill.data_filters.sources.listing import fetch_source
 from framemill.data_filters.sources.unchanged import require_unchanged, retry_source_errors
 from framemill.platform import storage
@@ -122,7 +122,7 @@ class _BatchRun:
             jpegs: list[bytes] = call_with_retry(child, _READ_FRAMES, path, *wanted, timeout=timeout)
             return jpegs
         except (VideoError, ChildCrashed) as error:
-            self.failed[clip.key] = f"could not be read for its caption: {error}"
+            self.failed[clip.key] = str(error)
         except Exception as error:
             self.pending[clip.key] = pending_reason(error)
         return None

@@ -9,6 +9,7 @@ import numpy as np
 
 from framemill.data_filters.filters.clip_frames import ClipFrames, small_size
 from framemill.data_filters.filters.registry import SCORE_DECIMALS, Filter, load_filter
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.measure.describe import describe
 from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings, SourceFacts
@@ -39,11 +40,11 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
         info = probe(path)
     except VideoError as error:
         yield SourceFacts(source_id)
-        yield Ended(str(error))
+        yield Ended(Reason(Cause.UNREADABLE, detail=str(error)))
         return
     yield SourceFacts(source_id, info)
     if (limits := settings.keyframe_prefilter) and (rejection := keyframe_prefilter(path, info, limits)) is not None:
-        yield Ended(rejection, screened=True)
+        yield Ended(Reason(Cause.PREFILTERED, detail=rejection))
         return
     frame_rate = FrameRateMonitor(info.tick_s)
     filters = [load_filter(name) for name in settings.filters]
@@ -56,7 +57,7 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
             for clip in splitter.push(Frame(decoded.index, decoded.time_s, small)):
                 yield _measured_clip(clip, filters, info.fps)
     except VideoError as error:
-        reason = str(error)
+        reason = Reason(Cause.UNREADABLE, detail=str(error))
     for clip in splitter.finish():
         yield _measured_clip(clip, filters, info.fps)
     yield Ended(reason, fps_varies=frame_rate.is_variable)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from framemill.data_filters.measure.config import PrefilterConfig
 
+from framemill.data_filters.ledger.reasons import Reason
 from framemill.platform.vision.probe import VideoInfo
 
 
@@ -67,10 +68,9 @@ class MeasuredClip:
 
 @dataclass(frozen=True)
 class Ended:
-    """The last thing said of a source: why it was not read to its end, or None where it was."""
+    """The last message about a source."""
 
-    reason: str | None
-    screened: bool = False
-    """Whether that is because nothing in it could be kept, as the key-frame screen found; else it failed."""
+    reason: Reason | None
+    """Why the source failed or was rejected by the key-frame pre-filter; None where it was decoded to its end."""
     fps_varies: bool | None = None
     """Whether the steps between its frames differ; None where that is not known."""

@@ -12,8 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources, with_column
-from framemill.data_filters.ledger.parts import VECTOR, part_name, read_ipc
+from framemill.data_filters.ledger import format_v1
+from framemill.data_filters.ledger.clip_table import ClipTable, with_column
+from framemill.data_filters.ledger.measured import MeasuredSources
+from framemill.data_filters.ledger.parts import part_name, read_ipc
+from framemill.data_filters.ledger.reasons import REASON_TYPE, Reason, reason_structs, reasons_from_structs
+from framemill.data_filters.ledger.schema import VECTOR
 from framemill.data_filters.models.base import ModelSpec, ScorableClip, Scores
 from framemill.data_filters.sources.listing import Source
 from framemill.platform import storage
@@ -45,7 +49,7 @@ class ClipScores:
 
     key: str
     scores: Scores | None
-    unscored: str | None = None
+    unscored: Reason | None = None
     """Why the clip has no scores; None where it has."""
 
 
@@ -58,9 +62,9 @@ def score_work(sources: Iterable[Source], clips: ClipTable) -> list[ScoreWork]:
     """
     by_path: dict[str, list[ScorableClip]] = {}
     for clip in clips:
-        if clip["state"] == "kept":
-            scorable = ScorableClip(clip["key"], clip["start_s"], clip["frames"], clip["width"], clip["height"])
-            by_path.setdefault(clip["path"], []).append(scorable)
+        if clip.state == "kept":
+            scorable = ScorableClip(clip.key, clip.start_s, clip.frames, clip.width, clip.height)
+            by_path.setdefault(clip.path, []).append(scorable)
     return [ScoreWork(source, by_path[source.path]) for source in sources if source.path in by_path]
 
 
@@ -71,11 +75,13 @@ def scores_folder(output: str, spec: ModelSpec) -> str:
 
 def write_scores(output: str, spec: ModelSpec, source: Source, rows: Sequence[ClipScores]) -> None:
     """Commits what a scorer recorded of a source's clips."""
-    text = [("key", pa.string()), ("unscored", pa.string())]
+    fixed = [("key", pa.string()), ("unscored", REASON_TYPE)]
     numbers = [(name, pa.float64()) for name in spec.columns]
     vectors = [(name, VECTOR) for name in spec.vectors]
-    schema = pa.schema([*text, *numbers, *vectors])
-    columns = [{"key": row.key, "unscored": row.unscored, **_columns(row.scores)} for row in rows]
+    schema = pa.schema([*fixed, *numbers, *vectors])
+    columns = [
+        {"key": row.key, "unscored": row.unscored and row.unscored.to_dict(), **_columns(row.scores)} for row in rows
+    ]
     table = pa.Table.from_pylist(columns, schema.with_metadata({"framemill": source.to_json()}))
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema) as writer:
@@ -91,14 +97,21 @@ def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Clip
     table = read_ipc(storage.join(scores_folder(output, spec), part_name(work.source)))
     if table is None or Source.from_json(table.schema.metadata[b"framemill"].decode()).stamp != work.source.stamp:
         return None
+    # Format version 1 has sentences here.
+    old = pa.types.is_string(table["unscored"].type)
+    unscored = (
+        [format_v1.clip_reason("failed", text) for text in table["unscored"].to_pylist()]
+        if old
+        else reasons_from_structs(table["unscored"])
+    )
     rows = {}
-    for row in table.to_pylist():
+    for row, reason in zip(table.to_pylist(), unscored, strict=True):
         # As lists the embeddings of all clips would take eight times the memory on the driver.
         vectors: dict[str, Sequence[float] | np.ndarray] = {
             name: np.array(row[name], np.float32) for name in spec.vectors if row[name] is not None
         }
-        scores = Scores({name: row[name] for name in spec.columns}, vectors) if row["unscored"] is None else None
-        rows[row["key"]] = ClipScores(row["key"], scores, row["unscored"])
+        scores = Scores({name: row[name] for name in spec.columns}, vectors) if reason is None else None
+        rows[row["key"]] = ClipScores(row["key"], scores, reason)
     return rows if all(clip.key in rows for clip in work.clips) else None
 
 
@@ -119,8 +132,8 @@ def with_scores(measured: MeasuredSources, spec: ModelSpec, scored: dict[str, Cl
         table = with_column(table, name, pa.array([row.get(name) for row in columns], pa.float64()))
     for name in spec.vectors:
         table = with_column(table, name, pa.array([row.get(name) for row in columns], VECTOR))
-    unscored = pa.array([row.unscored if row else None for row in rows], pa.string())
-    before = table["unscored"] if "unscored" in table.column_names else pa.nulls(len(rows), pa.string())
+    unscored = reason_structs([row.unscored if row else None for row in rows])
+    before = table["unscored"] if "unscored" in table.column_names else pa.nulls(len(rows), REASON_TYPE)
     table = with_column(table, "unscored", pc.coalesce(before, unscored))
     return dataclasses.replace(measured, clips=table)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from framemill.data_filters.filters.registry import SCORE_DECIMALS
-from framemill.data_filters.ledger.parts import log_event
+from framemill.data_filters.ledger.event_log import log_event
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.models.base import ModelSpec, ScorableClip, Scores
 from framemill.data_filters.models.registry import load_scorer
 from framemill.data_filters.models.score_parts import ClipScores, ScoreWork, read_scores, write_scores
@@ -74,11 +75,11 @@ class ModelWorker(PoolWorker):
         try:
             views = call_with_retry(self.child, request.function, path, *request.arguments, timeout=self.timeout_s)
         except (VideoError, ChildCrashed) as error:
-            return ClipScores(clip.key, None, f"could not be read again: {error}")
+            return ClipScores(clip.key, None, Reason(Cause.UNREADABLE_FOR_SCORES, detail=str(error)))
         scores = self.scorer.score(views)
         values = [np.asarray(value) for value in (*scores.numbers.values(), *scores.vectors.values())]
         if not all(np.isfinite(value).all() for value in values):
-            return ClipScores(clip.key, None, f"{self.spec.scorer}: the network gave no number")
+            return ClipScores(clip.key, None, Reason(Cause.NOT_FINITE, self.spec.scorer))
         return ClipScores(clip.key, _rounded(scores))
 
 

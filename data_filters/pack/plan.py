@@ -178,21 +178,21 @@ def plan_clip(clip: ClipRow, uri: str, stamp: str, pack: PackConfig, scores: Seq
         pack: the keys `pack.*`.
         scores: columns of scores that the sample's .json has.
     """
-    fps = pack.fps or clip["fps"]
-    seconds = clip["end_s"] - clip["start_s"]
-    scaled = _scaled_size(clip["width"], clip["height"], pack.max_height)
-    provenance = dict(clip["provenance"])
+    fps = pack.fps or clip.fps
+    seconds = clip.end_s - clip.start_s
+    scaled = _scaled_size(clip.width, clip.height, pack.max_height)
+    provenance = dict(clip.provenance)
     external = provenance.pop("external")
     return ClipPlan(
-        key=clip["key"],
-        path=clip["path"],
+        key=clip.key,
+        path=clip.path,
         uri=uri,
         stamp=stamp,
-        start_s=clip["start_s"],
-        source_frames=clip["frames"],
+        start_s=clip.start_s,
+        source_frames=clip.frames,
         seconds=seconds,
-        source_size=[clip["width"], clip["height"]],
-        source_fps=clip["fps"],
+        source_size=[clip.width, clip.height],
+        source_fps=clip.fps,
         mode=pack.mode,
         keeps_rate=not pack.fps,
         max_height=pack.max_height,
@@ -202,14 +202,14 @@ def plan_clip(clip: ClipRow, uri: str, stamp: str, pack: PackConfig, scores: Seq
         frames=max(1, round(seconds * fps)),
         fps=fps,
         crf=pack.crf,
-        caption=clip["caption"],
+        caption=clip.caption,
         facts=SampleFacts(
-            captions=clip["captions"],
-            path=clip["path"],
-            source_id=clip["source_id"],
-            start_s=clip["start_s"],
-            end_s=clip["end_s"],
-            scores={name: clip[name] for name in scores},
+            captions=clip.captions,
+            path=clip.path,
+            source_id=clip.source_id,
+            start_s=clip.start_s,
+            end_s=clip.end_s,
+            scores={name: clip.score(name) for name in scores},
             provenance=provenance,
             external=json.loads(external) if external else None,
         ),
@@ -226,7 +226,7 @@ def plan_shards(
     by_path = {source.path: source for source in sources}
 
     def plan(row: int) -> ClipPlan:
-        source = by_path[clips[row]["path"]]
+        source = by_path[clips[row].path]
         return plan_clip(clips[row], source.uri, source.stamp, pack, scores)
 
     kept = [row for row, state in enumerate(clips.column("state")) if state == "kept"]

@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from framemill.data_filters.ledger.parts import log_event
+from framemill.data_filters.ledger import format_v1
+from framemill.data_filters.ledger.event_log import log_event
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import SPLIT, ClipPlan, ShardPlan
 from framemill.data_filters.sources.listing import Source, fetch_source
@@ -24,7 +26,6 @@ from framemill.platform.writer_lock import LockToken
 
 MANIFESTS = "work/shards"
 """Folder of the manifests in an output."""
-NOT_PACKED = "could not be packed"
 _CUT_CLIP = "framemill.data_filters.pack.cut:cut_clip"
 
 
@@ -33,7 +34,7 @@ class ShardManifest:
     """A finished shard: what became of each of its planned clips."""
 
     info: ShardInfo
-    failed: dict[str, str]
+    failed: dict[str, Reason]
     """Reason by key of the clips that could not be packed."""
     cuts: dict[str, Cut]
     """By key of the clips that were packed."""
@@ -41,7 +42,8 @@ class ShardManifest:
     def to_json(self) -> bytes:
         """Returns the manifest as the content of a file."""
         cuts = {key: cut.to_dict() for key, cut in self.cuts.items()}
-        values = {"info": json.loads(self.info.to_json()), "failed": self.failed, "cuts": cuts}
+        failed = {key: reason.to_dict() for key, reason in self.failed.items()}
+        values = {"info": json.loads(self.info.to_json()), "failed": failed, "cuts": cuts}
         return json.dumps(values, sort_keys=True).encode()
 
     @staticmethod
@@ -49,7 +51,12 @@ class ShardManifest:
         """Returns the manifest of `to_json`."""
         values = json.loads(data)
         info = ShardInfo.from_json(json.dumps(values["info"]).encode())
-        return ShardManifest(info, values["failed"], {key: Cut.from_dict(cut) for key, cut in values["cuts"].items()})
+        failed = {
+            # Format version 1 has sentences here.
+            key: format_v1.packing_reason(reason) if isinstance(reason, str) else Reason.from_dict(reason)
+            for key, reason in values["failed"].items()
+        }
+        return ShardManifest(info, failed, {key: Cut.from_dict(cut) for key, cut in values["cuts"].items()})
 
 
 def manifest_uri(output: str, plan: ShardPlan) -> str:
@@ -72,7 +79,7 @@ class _PackedClip:
     key: str
     cut: Cut | None = None
     """None where the clip could not be packed."""
-    failure: str = ""
+    failure: Reason | None = None
     """Why it could not."""
     reused: bool = False
     """Whether the clip's bytes are those of another shard."""
@@ -130,7 +137,7 @@ class ShardWorker(PoolWorker):
 
         info = write_shard(storage.join(self.output, "shards"), SPLIT, plan.index, samples(), plan.digest8)
         self.token.check()
-        failed = {clip.key: clip.failure for clip in packed if clip.cut is None}
+        failed = {clip.key: clip.failure for clip in packed if clip.failure is not None}
         cuts = {clip.key: clip.cut for clip in packed if clip.cut is not None}
         storage.write_atomic(manifest_uri(self.output, plan), ShardManifest(info, failed, cuts).to_json())
         taken = sum(clip.reused for clip in packed)
@@ -152,7 +159,7 @@ class ShardWorker(PoolWorker):
                         try:
                             mp4, cut = self._cut(path, clip)
                         except (VideoError, ChildCrashed) as error:
-                            yield _PackedClip(clip.key, failure=f"{NOT_PACKED}: {error}")
+                            yield _PackedClip(clip.key, failure=Reason(Cause.NOT_PACKED, detail=str(error)))
                             continue
                     # Checked before each clip too: a driver that is gone may have a successor packing this shard.
                     self.token.check()

@@ -7,7 +7,8 @@ import dataclasses
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.ledger.clip_table import MeasuredSources, with_column
+from framemill.data_filters.ledger.clip_table import with_column
+from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.data_filters.select.config import JoinConfig
 from framemill.platform import storage
 from framemill.platform.errors import RequestError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,44 +15,53 @@ from framemill.data_filters.sources.sidecars import SidecarError, provenance
 Row = dict[str, Any]
 
 
-def exclude_sources(sources: list[Source], rules: DropConfig) -> tuple[list[Source], list[Row]]:
-    """The sources that stay, and the ledger's rows of those that do not."""
+@dataclass(frozen=True)
+class Exclusion:
+    """The rule of `drop` that excludes a source."""
+
+    kind: str
+    """"path", "tag" or "licence"."""
+    glob: str
+    """The glob that fits; empty where the source has no tag or licence and the rule is an empty glob."""
+
+
+@dataclass(frozen=True)
+class ExcludedSource:
+    """A source that is not decoded."""
+
+    path: str
+    provenance: Row
+    exclusion: Exclusion
+
+
+def exclude_sources(sources: list[Source], rules: DropConfig) -> tuple[list[Source], list[ExcludedSource]]:
+    """The sources that no rule excludes, and the excluded ones."""
     if not (rules.paths or rules.tags or rules.licences):
         return sources, []
     kept: list[Source] = []
-    rows: list[Row] = []
+    excluded: list[ExcludedSource] = []
     for source in sources:
-        reason, provenance = exclusion_reason(source, rules)
-        if reason is None:
+        exclusion, provenance = read_exclusion(source, rules)
+        if exclusion is None:
             kept.append(source)
-            continue
-        rows.append(excluded_row(source.path, provenance, reason))
-    return kept, rows
+        else:
+            excluded.append(ExcludedSource(source.path, provenance, exclusion))
+    return kept, excluded
 
 
-def excluded_row(path: str, provenance: Row, reason: str) -> Row:
-    """The ledger's row of a source that is left out."""
-    return {
-        "path": path,
-        "source_id": None,
-        "provenance": provenance,
-        "state": "filtered",
-        "reason": reason,
-        "clips": 0,
-    }
+def read_exclusion(source: Source, rules: DropConfig) -> tuple[Exclusion | None, Row]:
+    """The rule that excludes a source, or None, and the source's provenance from its sidecars.
 
-
-def exclusion_reason(source: Source, rules: DropConfig) -> tuple[str | None, Row]:
-    """Why a source is left out, or None; and its provenance. A sidecar that cannot be read is no ground to drop it:
-    measuring says what is wrong with it."""
+    A sidecar that cannot be parsed excludes nothing: measuring the source reports the error.
+    """
     found: Row | None = None
     with contextlib.suppress(SidecarError, ArchiveError):
         found = read_sidecars(source.uri)[1]
-    return fits(source.path, found, rules), found or provenance()
+    return find_exclusion(source.path, found, rules), found or provenance()
 
 
-def fits(path: str, provenance: Row | None, rules: DropConfig) -> str | None:
-    """Why a source of that path and provenance (None: unknown) is left out, or None."""
+def find_exclusion(path: str, provenance: Row | None, rules: DropConfig) -> Exclusion | None:
+    """The first rule that excludes a source of this path and provenance (None: unknown), or None."""
     named = [("path", rules.paths, [path])]
     if provenance is not None:
         named.append(("tag", rules.tags, provenance["tags"]))
@@ -59,5 +69,5 @@ def fits(path: str, provenance: Row | None, rules: DropConfig) -> str | None:
     for what, globs, values in named:
         for glob in globs:
             if any(fnmatchcase(value, glob) for value in values):
-                return f"dropped by {what} {glob}" if glob else f"dropped for want of a {what}"
+                return Exclusion(what, glob)
     return None

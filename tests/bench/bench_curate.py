@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
@@ -97,7 +98,8 @@ def pack(path: str, clips: list[MeasuredClip], mode: str) -> tuple[float, float]
             "captions": [],
             "provenance": provenance(),
         }
-        mp4, cut = cut_clip(path, plan_clip({**facts, **named}, path, "", PackConfig(mode=mode), []))
+        row = ClipTable.of([{**facts, **named}])[0]
+        mp4, cut = cut_clip(path, plan_clip(row, path, "", PackConfig(mode=mode), []))
         seconds, size = seconds + cut.duration, size + len(mp4) / 1e6
     return seconds, size
 

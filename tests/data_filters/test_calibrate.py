@@ -6,7 +6,8 @@ import numpy as np
 
 from framemill.data_filters.calibrate import drops_of, plot, score_quantiles, table_lines
 from framemill.data_filters.pipeline import curate
-from framemill.data_filters.select.states import all_checks, build_tables
+from framemill.data_filters.select.checks import all_checks
+from framemill.data_filters.select.states import build_tables
 from framemill.platform.dataset import read_ledger
 from tests.conf.test_select_presets import footage as drawn
 from tests.support.curation_output import PACK, dataset_bytes, finished_entries, read_journal, sources_measured
@@ -17,8 +18,8 @@ def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
     config = configure("-", "-", "select=stage_480p")
     stages = config.rules_by_stage([])
     clips = build_tables(measured, 2.0, stages)[1]
-    parts = {part.source.path: part for part in measured.parts}
-    drops = drops_of(list(all_checks(parts, clips, 2.0, stages)), clips)
+    provenances = {part.source.path: part.provenance for part in measured.parts}
+    drops = drops_of(list(all_checks(provenances, clips, 2.0, stages)), clips)
     rows = list(clips)
     ways = {
         row["reason"]: {

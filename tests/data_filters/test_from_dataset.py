@@ -138,13 +138,13 @@ def test_sources_that_were_left_out_there_are_not_made_up(footage, configure, tm
 
 def test_the_ledger_gives_back_what_the_parts_hold(configure, whole, tmp_path):
     """Against the parts themselves: the same sources, reasons and clips, but for the clips of duplicates."""
-    from framemill.data_filters.from_dataset import part_beside
+    from framemill.data_filters.ledger.parts import read_any_part
 
     held, dropped = read_measured(inherit_config(configure("", tmp_path / "new", f"from={whole}")))
     assert dropped == [] and len(held.parts) == 13
     for part in held.parts:
-        true, clips = part_beside(str(whole), part.source.path)
-        assert part == Part(part.source, true.source_id, true.reason, true.provenance, [], true.screened, true.facts)
+        true, clips = read_any_part(str(whole), part.source.path)
+        assert part == Part(part.source, true.source_id, true.reason, true.provenance, true.facts)
         own = held.clips.filter(pc.equal(held.clips["path"], part.source.path))
         assert own.to_pylist() == ([] if part.source.path == "deep/two-scenes.mp4" else clips.to_pylist())
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from framemill.data_filters.ledger.parts import PARTS, holds_others
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.parts import PARTS, holds_other_sources
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.pack.plan import ClipPlan, ShardPlan, plan_clip
 from framemill.data_filters.pack.worker import MANIFESTS, ShardWorker
@@ -61,25 +62,20 @@ def test_the_verdict_sees_what_it_is_there_for() -> None:
 def clips_of(path: Path, seconds: float, count: int) -> list[ClipPlan]:
     """Plans of clips one after another, to be encoded again."""
     stamp = list_sources(str(path))[0].stamp
-    row = {"path": path.name, "source_id": "0" * 64, "width": 854, "height": 480, "fps": 16.0, "caption": ""}
-    return [
-        plan_clip(
-            {
-                **row,
-                "key": f"clip-{i}",
-                "start_s": i * seconds,
-                "end_s": (i + 1) * seconds,
-                "frames": round(16 * seconds),
-                "captions": [],
-                "provenance": provenance(),
-            },
-            str(path),
-            stamp,
-            PackConfig(mode="exact"),
-            [],
-        )
+    source = {"path": path.name, "source_id": "0" * 64, "width": 854, "height": 480, "fps": 16.0, "caption": ""}
+    rows = [
+        {
+            **source,
+            "key": f"clip-{i}",
+            "start_s": i * seconds,
+            "end_s": (i + 1) * seconds,
+            "frames": round(16 * seconds),
+            "captions": [],
+            "provenance": provenance(),
+        }
         for i in range(count)
     ]
+    return [plan_clip(clip, str(path), stamp, PackConfig(mode="exact"), []) for clip in ClipTable.of(rows)]
 
 
 @pytest.fixture
@@ -137,7 +133,7 @@ def test_a_file_left_half_written_does_not_bar_the_next_run(
     output = tmp_path / "out"
     (output / PARTS).mkdir(parents=True)
     (output / PARTS / f"{TEMPORARY}1-ab").write_bytes(b"half")
-    assert not holds_others(str(output), list_sources(str(footage)))
+    assert not holds_other_sources(str(output), list_sources(str(footage)))
     other = tmp_path / "other"
     other.mkdir()
     (other / f"{TEMPORARY}1-ab").write_bytes(b"half")

@@ -73,10 +73,10 @@ def test_a_clip_without_a_good_answer_takes_its_next_caption_or_is_filtered() ->
     clip, rejected = settled([REFUSED] * 3, "By hand.")
     assert clip["caption"] == "By hand." and rejected == ["refusal"]
     clip, _ = settled([REFUSED] * 3, "By hand.", rejected="filter")
-    assert (clip["state"], clip["reason"], clip["captions"]) == ("filtered", "caption: refusal", [])
+    assert (clip["state"], str(clip["reason"]), clip["captions"]) == ("filtered", "caption: refusal", [])
     clip = {"key": "k", "state": "kept", "reason": None}
     settle_captions(clip, ["endpoint"], {"endpoint": {"k": [Answer("k", "Tiny.", "stop")]}}, CaptionConfig())
-    assert (clip["state"], clip["reason"]) == ("filtered", "caption: too short"), "nothing is left to take"
+    assert (clip["state"], str(clip["reason"])) == ("filtered", "caption: too short"), "nothing is left to take"
     clip, rejected = settled([], "Ein Hund l\u00e4uft \u00fcber die Wiese und bellt den Mond an.", check_sidecars=True)
     assert clip["caption"] == "A red picture." and rejected == ["not English"]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter, spread_key_frames
@@ -41,7 +42,7 @@ def test_a_still_is_screened(tmp_path, codec):
     options = {"qmin": "4", "qmax": "4"} if codec == "mjpeg" else {"g": str(FPS)}
     path = write(tmp_path / "a.mkv", still(), codec=codec, pixel_format=pixels, options=options)
     assert verdict(path) == "a still picture: nothing changes between key frames"
-    assert measured(path, PrefilterConfig()) == ([], Ended(verdict(path), screened=True))
+    assert measured(path, PrefilterConfig()) == ([], Ended(Reason(Cause.PREFILTERED, detail=verdict(path))))
     clips, ended = measured(path, None)
     assert ended.reason is None and all(clip.scores["motion"] < 0.05 for clip in clips), "the pass would keep nothing"
 
@@ -104,7 +105,7 @@ def test_a_damaged_still_fails_with_its_reason(tmp_path, kind):
     path.write_bytes(whole[: ends.get(kind, len(whole))])
     clips, ended = measured(path, PrefilterConfig())
     clips_without, ended_without = measured(path, None)
-    assert ended == ended_without and ended.reason and not ended.screened
+    assert ended == ended_without and ended.reason and ended.reason.cause is Cause.UNREADABLE
     assert len(clips) == len(clips_without)
 
 

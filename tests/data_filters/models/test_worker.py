@@ -274,7 +274,7 @@ def test_a_clip_that_cannot_be_read_again_failed_and_the_others_stand(tmp_path, 
     spec = spec_of(network)
     assert worker(output, spec)({"item": work.to_json()})["pending"] == ""
     rows = read_scores(output, spec, work)
-    assert rows["beyond"].unscored == "could not be read again: only 20 of its 40 frames are there"
+    assert str(rows["beyond"].unscored) == "could not be read again: only 20 of its 40 frames are there"
     assert rows["beyond"].scores is None and rows["clip"].unscored is None
     assert rows["clip"].scores.numbers["motion"] > 0
 
