@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
 from framemill.data_filters.captions.base import Answer
-from framemill.data_filters.captions.choose import Answers, settle_captions, to_ask
+from framemill.data_filters.captions.choose import Answers, assign_captions, needs_answer
 from framemill.data_filters.captions.messages import CaptionBatch, CaptionClip, CaptionResult, SourceClips
 from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.captions.worker import CaptionWorker
@@ -46,7 +46,7 @@ def write_captions(config: CurateConfig, sources: Sequence[Source], clips: Seque
         RequestError: a model answers no such request.
         PendingError: a model did not answer about some clips; the others' answers are recorded.
     """
-    answers: Answers = {}
+    answers: dict[str, dict[str, list[Answer]]] = {}
     kept = [clip for clip in clips if clip.state == "kept"]
     for name in _model_captioners(config):
         answers[name] = _ask_model(config, name, answers, sources, kept, token)
@@ -54,7 +54,7 @@ def write_captions(config: CurateConfig, sources: Sequence[Source], clips: Seque
     for clip in clips:
         clip.caption, clip.captions = None, []
         if clip.state == "kept":
-            rejected.update(settle_captions(clip, config.captions, answers, config.caption)[:1])
+            rejected.update(assign_captions(clip, config.captions, answers, config.caption)[:1])
     if rejected:
         counts = ", ".join(f"{count} {problem}" for problem, count in sorted(rejected.items()))
         without = sum(clip.reason is not None and clip.reason.cause is Cause.CAPTION for clip in kept)
@@ -87,7 +87,9 @@ def _ask_model(
     def unanswered(recorded: dict[str, list[Answer]]) -> list[ClipRow]:
         known = {**answers, name: recorded}
         return [
-            clip for clip in kept if clip.state == "kept" and to_ask(clip, config.captions, name, known, config.caption)
+            clip
+            for clip in kept
+            if clip.state == "kept" and needs_answer(clip, config.captions, name, known, config.caption)
         ]
 
     recorded = _recorded_answers(config, name)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
 from framemill.data_filters.captions.checks import caption_problem
-from framemill.data_filters.captions.choose import caption_of
+from framemill.data_filters.captions.choose import caption_choice
 from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
@@ -164,7 +164,7 @@ def caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: Row | 
             if not given:
                 yield f"{name}: was not asked"
         else:
-            text, wrong = caption_of(clip, name, answers, config.caption)
+            text, wrong = caption_choice(clip, name, answers, config.caption)
             yield f"{name}: {text or (f'rejected ({wrong})' if wrong else 'says nothing')}"
     for place, one in enumerate(sample["captions"] if sample else []):
         chosen = "the caption" if place == 0 else "beside it"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from framemill.data_filters.ledger.clip_table import ClipRow
 
 
-def joined_text(clip: Mapping[str, Any]) -> str | None:
+def joined_text(clip: ClipRow) -> str | None:
     """Returns the text that `join.caption` has for the clip or its source."""
-    return clip.get("joined_caption")
+    return clip.text("joined_caption")
 
 
-def sidecar_text(clip: Mapping[str, Any]) -> str | None:
+def sidecar_text(clip: ClipRow) -> str | None:
     """Returns the text of the source's sidecar file, which is that of all its clips."""
-    return clip["sidecar_caption"]
+    return clip.sidecar_caption
 
 
-def descriptor_text(clip: Mapping[str, Any]) -> str | None:
+def descriptor_text(clip: ClipRow) -> str | None:
     """Returns one sentence made from the clip's scores and colours (measure/describe.py)."""
-    return clip["description"]
+    return clip.description

@@ -7,7 +7,7 @@ import contextlib
 
 from framemill.data_filters.captions.answer_store import AnswerFile
 from framemill.data_filters.captions.base import CaptionModel
-from framemill.data_filters.captions.choose import accepted
+from framemill.data_filters.captions.choose import first_accepted
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.captions.messages import CaptionBatch, CaptionClip, CaptionResult, SourceClips
 from framemill.data_filters.captions.registry import CAPTIONERS
@@ -132,7 +132,7 @@ class _BatchRun:
         # A worker restarted by Ray gets its batch again, and finds what it recorded.
         answers = [*clip.answers, *(answer for answer in self.file.answers if answer.key == clip.key)]
         try:
-            while len(answers) < self.settings.answers and accepted(answers, self.settings)[0] is None:
+            while len(answers) < self.settings.answers and first_accepted(answers, self.settings).text is None:
                 answers.append(await self.worker.model.ask(clip.key, frames, nth=len(answers)))
                 self.unanswered = 0
                 # A driver that is gone may have a successor that asks: what it finds recorded must not change.
