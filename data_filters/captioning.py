@@ -15,7 +15,7 @@ from framemill.data_filters.captions.worker import CaptionWorker
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipRow
 from framemill.data_filters.ledger.reasons import Cause, Reason
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.cluster import worker_count
 from framemill.platform.errors import PendingError

@@ -23,7 +23,8 @@ from framemill.data_filters.select.join import join_scores
 from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.config import DropConfig
 from framemill.data_filters.sources.exclude import find_exclusion
-from framemill.data_filters.sources.listing import Source, list_sources
+from framemill.data_filters.sources.listing import list_sources
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.compose import compose
 from framemill.platform.dataset_format import read_index

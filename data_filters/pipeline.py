@@ -26,7 +26,8 @@ from framemill.data_filters.select.bounds import Stage
 from framemill.data_filters.select.join import check_join, with_join_digest
 from framemill.data_filters.select.states import build_tables, finish_sources
 from framemill.data_filters.sources.disk_space import bytes_free, bytes_needed, check_disk
-from framemill.data_filters.sources.listing import Source, list_sources
+from framemill.data_filters.sources.listing import list_sources
+from framemill.data_filters.sources.source import Source
 from framemill.data_filters.stages import measure_and_score, pack
 from framemill.platform import cluster
 from framemill.platform.compose import resolve

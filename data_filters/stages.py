@@ -30,7 +30,7 @@ from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest, ShardWo
 from framemill.data_filters.select.join import join_scores
 from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.exclude import exclude_sources
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.cluster import worker_count
 from framemill.platform.dataset_commit import allow_pending

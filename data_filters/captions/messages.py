@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from framemill.data_filters.captions.base import Answer
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.captions.messages import CaptionBatch, CaptionClip, CaptionResult, SourceClips
 from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.ledger.event_log import log_event
-from framemill.data_filters.sources.listing import fetch_source
+from framemill.data_filters.sources.source import fetch_source
 from framemill.data_filters.sources.unchanged import require_unchanged, retry_source_errors
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess

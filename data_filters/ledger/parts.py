@@ -15,7 +15,7 @@ from framemill.data_filters.ledger import format_v1
 from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.ledger.schema import clips_schema
 from framemill.data_filters.ledger.source_row import FileFacts
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 
 PARTS = "work/parts"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from framemill.data_filters.measure.messages import MeasuredClip
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 
 _COLUMNS = ("start_s", "end_s", "first_frame", "frames", "width", "height", "fps", "description", "phashes")
 

@@ -13,9 +13,9 @@ from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.ledger.source_row import FileFacts
 from framemill.data_filters.measure.clip_rows import clip_rows
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings, SourceFacts
-from framemill.data_filters.sources.archives import ArchiveError
-from framemill.data_filters.sources.listing import Source, fetch_source, read_sidecars
+from framemill.data_filters.sources.archive_errors import ArchiveError
 from framemill.data_filters.sources.sidecars import SidecarError, provenance
+from framemill.data_filters.sources.source import Source, fetch_source, read_sidecars
 from framemill.data_filters.sources.unchanged import require_unchanged
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker

@@ -19,7 +19,7 @@ from framemill.data_filters.ledger.parts import part_name, read_ipc
 from framemill.data_filters.ledger.reasons import REASON_TYPE, Reason, reason_structs, reasons_from_structs
 from framemill.data_filters.ledger.schema import VECTOR
 from framemill.data_filters.models.base import ModelSpec, ScorableClip, Scores
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 
 SCORES = "work/scores"

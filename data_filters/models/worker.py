@@ -10,7 +10,7 @@ from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.models.base import ModelSpec, ScorableClip, Scores
 from framemill.data_filters.models.registry import load_scorer
 from framemill.data_filters.models.score_parts import ClipScores, ScoreWork, read_scores, write_scores
-from framemill.data_filters.sources.listing import fetch_source
+from framemill.data_filters.sources.source import fetch_source
 from framemill.data_filters.sources.unchanged import require_unchanged, retry_source_errors
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker

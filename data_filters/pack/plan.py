@@ -11,7 +11,7 @@ from typing import Any, overload
 
 from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
 from framemill.data_filters.pack.config import PackConfig
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform.shard_writer import shard_name
 
 SPLIT = "train"

@@ -14,7 +14,7 @@ from framemill.data_filters.ledger.event_log import log_event
 from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import SPLIT, ClipPlan, ShardPlan
-from framemill.data_filters.sources.listing import Source, fetch_source
+from framemill.data_filters.sources.source import Source, fetch_source
 from framemill.data_filters.sources.unchanged import require_unchanged, retry_source_errors
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess

@@ -14,7 +14,7 @@ from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
 from framemill.data_filters.ledger.parts import read_thumbnails
 from framemill.data_filters.report.drop_steps import KEPT, DropStep, DropSteps
 from framemill.data_filters.report.figures import Figures
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 
 SHEET_CLIPS = 60
 """Clips on one sheet."""

@@ -38,12 +38,11 @@ def build_tables(
     for part in parts:
         path = part.source.path
         original = originals.get(part.source_id or "", path)
+        state = "filtered" if part.prefiltered else "failed" if part.reason else "ok"
+        reason, count = part.reason, counts.get(path, 0)
         if original != path:
             duplicates.append(path)
             state, reason, count = "duplicate", Reason(Cause.SAME_CONTENT, other=original), 0
-        else:
-            state = "filtered" if part.prefiltered else "failed" if part.reason else "ok"
-            reason, count = part.reason, counts.get(path, 0)
         sources.append(SourceRow(path, part.source_id, state, reason, count, part.provenance, part.facts))
     table = measured.clips
     if any(path in counts for path in duplicates):

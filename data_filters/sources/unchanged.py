@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from framemill.data_filters.sources.archives import ArchiveError
-from framemill.data_filters.sources.listing import Source, is_gone, stamp_of
+from framemill.data_filters.sources.archive_errors import ArchiveError
+from framemill.data_filters.sources.listing import source_stamp
+from framemill.data_filters.sources.source import Source, is_gone
 from framemill.platform.retry import GONE, RetryLater, retry_storage_errors
 
 
@@ -16,7 +17,7 @@ def require_unchanged(source: Source) -> None:
     Raises:
         RetryLater: the file is gone, or the file or a sidecar changed.
     """
-    stamp = stamp_of(source.uri)
+    stamp = source_stamp(source.uri)
     if stamp != source.stamp:
         raise RetryLater(GONE if is_gone(stamp) else "it changed after it was listed")
 

@@ -17,7 +17,7 @@ from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.captions.frames import clip_jpegs, evenly
 from framemill.data_filters.captions.messages import CaptionBatch, CaptionClip, CaptionResult, SourceClips
 from framemill.data_filters.captions.worker import CaptionWorker
-from framemill.data_filters.sources.listing import Source, stamp_of
+from framemill.data_filters.sources.source import Source, source_stamp
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.video import read_video
 from framemill.platform.writer_lock import WriterLock
@@ -37,7 +37,7 @@ class Bench:
     def __init__(self, folder: Path, video: Path, clips: int = 2) -> None:
         self.output, self.folder, self.video = str(folder), str(folder / "answers"), video
         Path(self.folder).mkdir(parents=True)
-        source = Source(video.name, str(video), stamp_of(str(video)))
+        source = Source(video.name, str(video), source_stamp(str(video)))
         parts = [CaptionClip(f"clip-{number}", number / 4, 4, []) for number in range(clips)]
         self.batch = CaptionBatch("1.jsonl", [SourceClips(source, parts)])
 
@@ -129,7 +129,7 @@ def test_a_changed_or_broken_source_is_told_apart(bench: Bench, footage) -> None
     words = str(footage / "words.mp4")
     first, second = bench.batch.sources[0].clips
     changed = dataclasses.replace(bench.batch.sources[0].source, stamp="other")
-    broken = Source("words.mp4", words, stamp_of(words))
+    broken = Source("words.mp4", words, source_stamp(words))
     bench.batch = CaptionBatch("1.jsonl", [SourceClips(changed, [first]), SourceClips(broken, [second])])
     result = bench.result(settings("http://127.0.0.1:9/v1"))
     assert result.pending == {"clip-0": "it changed after it was listed"}

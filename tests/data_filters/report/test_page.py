@@ -23,8 +23,8 @@ from framemill.data_filters.report.figures import Figures, applied_limits, curat
 from framemill.data_filters.report.page import write_report
 from framemill.data_filters.report.sheets import SHEET_CLIPS, THUMBNAIL_BYTES, contact_sheets
 from framemill.data_filters.select.states import build_tables
-from framemill.data_filters.sources.listing import Source
 from framemill.data_filters.sources.sidecars import provenance
+from framemill.data_filters.sources.source import Source
 from framemill.platform.dataset import read_ledger
 from framemill.platform.frozen_config import freeze
 from framemill.platform.tracking import import_mlflow
