@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.checks import caption_problem
@@ -89,7 +89,7 @@ def assign_captions(clip: ClipRow, captioners: Sequence[str], answers: Answers, 
     Returns:
         The problems of the captions that were rejected before one was accepted.
     """
-    captions = []
+    captions: list[dict[str, Any]] = []
     problems: list[str] = []
     for name in captioners:
         text, problem = caption_choice(clip, name, answers, settings)

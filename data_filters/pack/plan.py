@@ -202,7 +202,7 @@ def plan_clip(clip: ClipRow, uri: str, stamp: str, pack: PackConfig, scores: Seq
         frames=max(1, round(seconds * fps)),
         fps=fps,
         crf=pack.crf,
-        caption=clip.caption,
+        caption=clip.caption or "",
         facts=SampleFacts(
             captions=clip.captions,
             path=clip.path,
