@@ -14,6 +14,9 @@ from framemill.platform.config import ClusterConfig
 
 MINIMUM_OBJECT_STORE = 80 << 20
 OBJECT_STORE = 512 << 20
+START_ATTEMPTS = 4
+"""Ray gives its own processes 30 s to start, and no setting for it (`raylet_start_wait_time_s` in
+ray/_private/node.py); a busy machine takes longer."""
 
 
 def worker_count(workers: int) -> int:
@@ -46,18 +49,7 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
         ray.init(address=cluster.address, log_to_driver=True, logging_level=logging.WARNING)
     else:
         # As many slots as workers were asked for: a laptop may run four on two cores.
-        cores = max(worker_count(workers), worker_count(0))
-        # Without a dashboard Ray Train's own watchers cannot ask for states, and say so every second as a warning.
-        with _fixed_ray_address():
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE,
-                logging_level=logging.WARNING,
-                logging_config=ray.LoggingConfig(log_level="ERROR"),
-                log_to_driver=True,
-            )
+        _start_local_ray(max(worker_count(workers), worker_count(0)))
     # Ray's native handler took the signal over; the command line's own ends a job cleanly.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
@@ -66,6 +58,30 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _start_local_ray(cores: int) -> None:
+    """Starts Ray in this process; again where the machine was too busy for its processes to start in time."""
+    import ray
+
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            # Without a dashboard Ray Train's own watchers cannot ask for states, and say so every second as a warning.
+            with _fixed_ray_address():
+                ray.init(
+                    address="local",
+                    num_cpus=cores,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE,
+                    logging_level=logging.WARNING,
+                    logging_config=ray.LoggingConfig(log_level="ERROR"),
+                    log_to_driver=True,
+                )
+            return
+        except Exception as error:
+            if "timed out during startup" not in str(error) or attempt == START_ATTEMPTS:
+                raise
+            ray.shutdown()
 
 
 @contextlib.contextmanager

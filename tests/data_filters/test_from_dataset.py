@@ -43,9 +43,9 @@ def reselect(configure, whole, output, *words):
     ("words", "cuts"),
     [
         ((), 0),
-        (("select=strict", "captions=[descriptor]"), 0),
-        (("drop.paths=[deep/copy*]", "drop.tags=[disc]"), 0),
-        (("limit=6", LOOSE), 0),
+        pytest.param(("select=strict", "captions=[descriptor]"), 0, marks=pytest.mark.slow),
+        pytest.param(("drop.paths=[deep/copy*]", "drop.tags=[disc]"), 0, marks=pytest.mark.slow),
+        pytest.param(("limit=6", LOOSE), 0, marks=pytest.mark.slow),
         (
             (
                 "select.bands.technical.min_quantile=0.3",
