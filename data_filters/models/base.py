@@ -13,7 +13,7 @@ from framemill.platform.frozen_config import result_values
 if TYPE_CHECKING:
     import numpy as np
 
-    from framemill.data_filters.models.views import Views
+    from framemill.data_filters.models.sampled_frames import SampledFrames
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FrameRequest:
     """The call that reads the frames of a clip, made in a worker's child process."""
 
     function: str
-    """"module:name" of a function that returns `Views`."""
+    """"module:name" of a function that returns `SampledFrames`."""
     arguments: tuple[Any, ...]
     """Its arguments after the first, which is the path of the video file."""
 
@@ -60,7 +60,7 @@ class Scorer(Protocol):
     def frame_request(self, clip: ScorableClip) -> FrameRequest:
         """Returns how to read the frames of a clip that the network needs."""
 
-    def score(self, views: Views) -> Scores:
+    def score(self, sampled: SampledFrames) -> Scores:
         """Returns the scores of the clip whose frames these are."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from framemill.data_filters.models.base import ModelSpec
 from framemill.data_filters.models.config import ModelsConfig, TextOverlayConfig
 from framemill.data_filters.models.registry import load_scorer
-from framemill.data_filters.models.views import black_views
+from framemill.data_filters.models.sampled_frames import black_frames
 from framemill.platform import storage
 from framemill.platform.errors import FramemillError, RequestError
 
@@ -27,7 +27,7 @@ def check_networks(specs: Sequence[ModelSpec]) -> None:
     for spec in specs:
         try:
             scorer = load_scorer(replace(spec, device="cpu"))
-            scorer.score(black_views(scorer))
+            scorer.score(black_frames(scorer))
         except FramemillError as error:
             raise RequestError(f"{spec.scorer}.{_key_at_fault(spec.section, str(error))}={error}") from error
 

@@ -73,10 +73,10 @@ class ModelWorker(PoolWorker):
     def _score_clip(self, path: str, clip: ScorableClip) -> ClipScores:
         request = self.scorer.frame_request(clip)
         try:
-            views = call_with_retry(self.child, request.function, path, *request.arguments, timeout=self.timeout_s)
+            sampled = call_with_retry(self.child, request.function, path, *request.arguments, timeout=self.timeout_s)
         except (VideoError, ChildCrashed) as error:
             return ClipScores(clip.key, None, Reason(Cause.UNREADABLE_FOR_SCORES, detail=str(error)))
-        scores = self.scorer.score(views)
+        scores = self.scorer.score(sampled)
         values = [np.asarray(value) for value in (*scores.numbers.values(), *scores.vectors.values())]
         if not all(np.isfinite(value).all() for value in values):
             return ClipScores(clip.key, None, Reason(Cause.NOT_FINITE, self.spec.scorer))

@@ -17,10 +17,10 @@ from PIL import Image
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.models.base import ModelSpec, ScorableClip
 from framemill.data_filters.models.config import AestheticConfig, ClassifierConfig, DoverConfig, TextOverlayConfig
-from framemill.data_filters.models.dover import dover_views, fragments
+from framemill.data_filters.models.dover import fragments, read_views
 from framemill.data_filters.models.registry import load_scorer, model_spec
+from framemill.data_filters.models.sampled_frames import SampledFrames
 from framemill.data_filters.models.score_parts import ScoreWork, read_scores
-from framemill.data_filters.models.views import Views
 from framemill.data_filters.models.worker import ModelWorker
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.source import Source, source_stamp
@@ -46,8 +46,8 @@ from tests.support.image_networks import (
 BATCHES = (1, 2, 8)
 
 
-def views_of(pictures: np.ndarray) -> Views:
-    return Views(np.arange(len(pictures), dtype=float), pictures)
+def sampled_frames(pictures: np.ndarray) -> SampledFrames:
+    return SampledFrames(np.arange(len(pictures), dtype=float), pictures)
 
 
 def noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_aesthetic_is_open_clips_and_laions(clip_files, tmp_path, kind, size):
         scorer = load_scorer(
             aesthetic_spec(clip_files, next(tmp_path.glob("head.*")), batch),
         )
-        scores = scorer.score(views_of(pictures))
+        scores = scorer.score(sampled_frames(pictures))
         assert scores.numbers == {"aesthetic": pytest.approx(wanted, abs=1e-5)}
         np.testing.assert_allclose(scores.vectors["embedding"], middle, atol=1e-5)
     assert np.linalg.norm(scores.vectors["embedding"]) == pytest.approx(1)
@@ -117,7 +117,7 @@ def test_a_classifier_gives_the_probability_of_its_class(tmp_path, name, activat
     keys = ClassifierConfig(str(file), side=16, mean=mean, std=std, index=2, activation=activation)
     for batch in BATCHES:
         scorer = load_scorer(model_spec(name, keys, "cpu", batch))
-        found = scorer.score(views_of(pictures)).numbers
+        found = scorer.score(sampled_frames(pictures)).numbers
         assert found == {name: pytest.approx((wanted.mean() if name == "watermark" else wanted.max()).item(), abs=1e-5)}
 
 
@@ -193,9 +193,9 @@ def test_dover_sees_and_scores_as_upstream(tmp_path, frames, size, count):
     spec = model_spec("dover", DoverConfig(str(dover(tmp_path / "dover.onnx", count))), "cpu", 8)
     scorer = load_scorer(spec)
     request = scorer.frame_request(ScorableClip("clip", 0.0, frames, size[1], size[0]))
-    views = dover_views(str(tmp_path / "clip.mp4"), *request.arguments)
+    views = read_views(str(tmp_path / "clip.mp4"), *request.arguments)
     wanted = torch.cat(upstream_views(video, count or 3)).permute(0, 2, 3, 4, 1).reshape(-1, 224, 224, 3).numpy()
-    found = (views.pictures - np.float32([123.675, 116.28, 103.53])) / np.float32([58.395, 57.12, 57.375])
+    found = (views.frames - np.float32([123.675, 116.28, 103.53])) / np.float32([58.395, 57.12, 57.375])
     # The bilinear sums of two libraries may fall on either side of a half.
     assert np.abs(found - wanted).max() < 1.01 / 57.12 and np.mean(np.abs(found - wanted) > 1e-4) < 1e-3
     scores = scorer.score(views).numbers
@@ -216,9 +216,9 @@ def test_a_small_picture_is_enlarged_for_dover(tmp_path):
     (tmp_path / "small.mp4").write_bytes(shot(Scene("red", "blue")))
     video = read_video(str(tmp_path / "small.mp4"))
     assert min(video.shape[1:3]) < 224
-    views = dover_views(str(tmp_path / "small.mp4"), 0.0, len(video), 3)
-    assert views.pictures.shape == (32 * 4, 224, 224, 3)
-    np.testing.assert_allclose(views.pictures[0].mean((0, 1)), video[0].mean((0, 1)), atol=2)
+    views = read_views(str(tmp_path / "small.mp4"), 0.0, len(video), 3)
+    assert views.frames.shape == (32 * 4, 224, 224, 3)
+    np.testing.assert_allclose(views.frames[0].mean((0, 1)), video[0].mean((0, 1)), atol=2)
 
 
 # ------------------------------------------------------------------------------------------------------------ text
@@ -245,13 +245,13 @@ def text_overlay():
 def test_text_is_measured_and_nothing_else_is(text_overlay, height, width):
     plain = noise(3, height, width) // 2
     written, share = subtitled(plain)
-    assert text_overlay.score(views_of(plain)).numbers == {"text_overlay": 0.0}
-    found = text_overlay.score(views_of(written)).numbers["text_overlay"]
+    assert text_overlay.score(sampled_frames(plain)).numbers == {"text_overlay": 0.0}
+    found = text_overlay.score(sampled_frames(written)).numbers["text_overlay"]
     assert share / 2 < found < 2 * share
-    half = text_overlay.score(views_of(np.concatenate([written[:2], plain[:2]]))).numbers["text_overlay"]
-    two = text_overlay.score(views_of(written[:2])).numbers["text_overlay"]
+    half = text_overlay.score(sampled_frames(np.concatenate([written[:2], plain[:2]]))).numbers["text_overlay"]
+    two = text_overlay.score(sampled_frames(written[:2])).numbers["text_overlay"]
     assert half == pytest.approx(two / 2), "the mean over frames"
-    assert text_overlay.score(views_of(written)).numbers["text_overlay"] == found
+    assert text_overlay.score(sampled_frames(written)).numbers["text_overlay"] == found
 
 
 # -------------------------------------------------------------------------------------------- one worker, whole job

@@ -17,8 +17,8 @@ from framemill.data_filters.filters.clip_frames import ClipFrames
 from framemill.data_filters.models.base import ModelSpec, ScorableClip
 from framemill.data_filters.models.config import MotionConfig
 from framemill.data_filters.models.registry import load_scorer, model_spec
+from framemill.data_filters.models.sampled_frames import SampledFrames, frames_every, read_frames_every
 from framemill.data_filters.models.score_parts import ScoreWork, read_scores
-from framemill.data_filters.models.views import Views, every, view_clip
 from framemill.data_filters.models.worker import ModelWorker
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.listing import list_sources
@@ -217,11 +217,11 @@ def test_raft_scores_as_torch_run_by_hand_upright_or_turned(tmp_path, output, wi
     assert worker(output, spec)({"item": work.to_json()}) == {"name": "pan.mp4", "value": "", "pending": ""}
     row = read_scores(output, spec, work)["clip"].scores.numbers
 
-    views = view_clip(str(tmp_path / "pan.mp4"), 0.0, 5, 0.5, UNITS[height > width])
-    assert views.pictures.shape == (3, *UNITS[height > width][::-1], 3) and list(views.times) == [0.0, 0.5, 1.0]
+    views = read_frames_every(str(tmp_path / "pan.mp4"), 0.0, 5, 0.5, UNITS[height > width])
+    assert views.frames.shape == (3, *UNITS[height > width][::-1], 3) and list(views.times) == [0.0, 0.5, 1.0]
     network = raft_small(weights=None).eval()
     network.load_state_dict(torch.load(file, weights_only=True))
-    batch = torch.from_numpy(views.pictures).permute(0, 3, 1, 2).float() / 255 * 2 - 1
+    batch = torch.from_numpy(views.frames).permute(0, 3, 1, 2).float() / 255 * 2 - 1
     turned = batch.transpose(2, 3) if height > width else batch
     with torch.inference_mode():
         flow = network(turned[:-1].contiguous(), turned[1:].contiguous())[-1].numpy()
@@ -232,7 +232,7 @@ def test_raft_scores_as_torch_run_by_hand_upright_or_turned(tmp_path, output, wi
 
 def test_batches_of_one_and_of_many_agree(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (4, 320, 576, 3), np.uint8)
-    views = Views(np.array([0, 0.5, 1.0, 1.6]), pictures)
+    views = SampledFrames(np.array([0, 0.5, 1.0, 1.6]), pictures)
     file = random_raft(tmp_path / "raft.pth")
     one, many = (load_scorer(spec_of(file, "raft", batch)).score(views).numbers for batch in (1, 3))
     assert one == pytest.approx(many, abs=1e-4)
@@ -242,9 +242,9 @@ def test_a_gap_other_than_half_a_second_is_scaled(network):
     """A quarter of a second between the same pictures is twice the speed."""
     pictures = np.random.default_rng(0).integers(0, 256, (2, 576, 320, 3), np.uint8)
     scorer = load_scorer(spec_of(network))
-    slow, fast = (scorer.score(Views(np.array([0.0, gap]), pictures)).numbers for gap in (0.5, 0.25))
+    slow, fast = (scorer.score(SampledFrames(np.array([0.0, gap]), pictures)).numbers for gap in (0.5, 0.25))
     assert fast == pytest.approx({name: 2 * value for name, value in slow.items()})
-    assert scorer.score(Views(np.array([0.0]), pictures[:1])).numbers == dict.fromkeys(slow, 0.0)
+    assert scorer.score(SampledFrames(np.array([0.0]), pictures[:1])).numbers == dict.fromkeys(slow, 0.0)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -256,15 +256,15 @@ def test_a_network_sees_the_frames_that_the_filters_see(seed):
     if len(chosen) < 2 and len(times) > 1:
         chosen = [0, len(times) - 1]
     pictures = [DecodedFrame(i, float(time_s), None, (2, 2)) for i, time_s in enumerate(times)]
-    assert [one.index for one in every(pictures, 0.5)] == chosen
+    assert [one.index for one in frames_every(pictures, 0.5)] == chosen
 
 
 def test_a_clip_in_the_middle_is_found_again(tmp_path):
     (tmp_path / "scenes.mp4").write_bytes(shot(Scene("red", "blue"), Scene("green", "grey"), Scene("blue", "red")))
-    views = view_clip(str(tmp_path / "scenes.mp4"), 5.0, 40, 0.5, (320, 180))
+    views = read_frames_every(str(tmp_path / "scenes.mp4"), 5.0, 40, 0.5, (320, 180))
     assert list(views.times) == [5.0, 5.5, 6.0, 6.5, 7.0]
     whole = read_video(str(tmp_path / "scenes.mp4"))
-    assert np.abs(views.pictures.astype(int) - whole[80:120:8]).max() <= 1
+    assert np.abs(views.frames.astype(int) - whole[80:120:8]).max() <= 1
 
 
 def test_a_clip_that_cannot_be_read_again_failed_and_the_others_stand(tmp_path, output, network):
