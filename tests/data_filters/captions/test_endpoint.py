@@ -14,7 +14,7 @@ from framemill.data_filters.captions import endpoint
 from framemill.data_filters.captions.answer_store import AnswerFile, read_answers
 from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.config import CaptionConfig
-from framemill.data_filters.captions.frames import clip_jpegs, evenly
+from framemill.data_filters.captions.frames import clip_jpegs, spread_indices
 from framemill.data_filters.captions.messages import CaptionBatch, CaptionClip, CaptionResult, SourceClips
 from framemill.data_filters.captions.worker import CaptionWorker
 from framemill.data_filters.sources.source import Source, source_stamp
@@ -164,12 +164,12 @@ def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
 
 
 def test_frames_are_the_middles_of_equal_stretches(footage) -> None:
-    assert evenly(10, 2) == [2, 7] and evenly(8, 8) == list(range(8)) and evenly(2, 5) == [0, 1]
+    assert spread_indices(10, 2) == [2, 7] and spread_indices(8, 8) == list(range(8)) and spread_indices(2, 5) == [0, 1]
     path = str(footage / "shot 0 \u00e9.mp4")
     jpegs = clip_jpegs(path, 1.0, 20, 4, 160)
     whole = read_video(path)
     assert len(jpegs) == 4
-    for number, jpeg in zip(evenly(20, 4), jpegs, strict=True):
+    for number, jpeg in zip(spread_indices(20, 4), jpegs, strict=True):
         with av.open(io.BytesIO(jpeg)) as container:
             shown = next(container.decode(video=0)).to_ndarray(format="rgb24")
         assert shown.shape == (90, 160, 3)
@@ -183,6 +183,6 @@ def test_waits_grow_and_are_the_servers_where_it_names_one() -> None:
     assert all(2 ** (n - 1) / 2 <= wait <= 2 ** (n - 1) for n, wait in enumerate(waits[:6], 1)) and max(waits) <= 60
     assert endpoint.backoff_s(1.0, "other", 3) != waits[2]
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
-    assert 25 < endpoint.asked_wait_s(date) <= 30 and endpoint.asked_wait_s("7") == 7
-    assert endpoint.asked_wait_s("soon") == endpoint.asked_wait_s("nan") == endpoint.asked_wait_s("-4") == 0
-    assert endpoint.asked_wait_s("1e9") == endpoint.LONGEST_ASKED_WAIT_S
+    assert 25 < endpoint.retry_after_s(date) <= 30 and endpoint.retry_after_s("7") == 7
+    assert endpoint.retry_after_s("soon") == endpoint.retry_after_s("nan") == endpoint.retry_after_s("-4") == 0
+    assert endpoint.retry_after_s("1e9") == endpoint.MAX_RETRY_AFTER_S

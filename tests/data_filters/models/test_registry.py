@@ -368,7 +368,7 @@ def test_wrong_requests_are_one_line_and_status_2(films, clip_files, tmp_path, c
         (["select.bands.nonsense.max=1"], r"nothing measures nonsense; must be one of motion"),
         (["select.bands.embedding.max=1"], r"nothing measures embedding; must be one of motion"),
         ([clip[1]], r"aesthetic\.head=: "),
-        ([*clip, f"aesthetic.head={wide}"], r"aesthetic\.head=.*32 numbers; framemill-tiny gives 24"),
+        ([*clip, f"aesthetic.head={wide}"], r"aesthetic\.head=.*framemill-tiny, 24 numbers; it takes 32"),
         ([*clip, f"aesthetic.head={tmp_path / 'half.pth'}"], r"aesthetic\.head=.*no aesthetic head"),
         ([clip[1], "aesthetic.network=ViT-X", f"aesthetic.head={narrow}"], r"aesthetic\.network=ViT-X: "),
         ([clip[0], f"aesthetic.weights={wide}", f"aesthetic.head={narrow}"], r"does not hold the weights"),
