@@ -35,7 +35,7 @@ from framemill.platform.dataset_commit import finish_commit
 from framemill.platform.dataset_format import committed_index, read_index
 from framemill.platform.errors import FramemillError
 from framemill.platform.frozen_config import claim_output, digest, freeze, result_values
-from framemill.platform.tracking import Tracker
+from framemill.platform.tracking import Tracker, prepare_tracking
 from framemill.platform.writer_lock import LockToken, WriterLock
 
 
@@ -96,6 +96,7 @@ def open_output(config: CurateConfig) -> Iterator[LockToken]:
     """
     free = ("sources",) if committed_index(config.output) else ("sources", "selection")
     claim_output(config, config.output, free)
+    prepare_tracking(config.tracking, config.output)
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         finish_commit(config.output)
         # A commit that was finished just now may be of another selection.

@@ -39,7 +39,7 @@ def run(config: LoopConfig) -> int:
     from framemill.eval.pipeline import evaluate
     from framemill.jobs.loop_report import Result, log_samples, report
     from framemill.platform.cluster import session
-    from framemill.platform.tracking import ensure_schema, tracking_uri
+    from framemill.platform.tracking import prepare_tracking, tracking_uri
     from framemill.training.encoding.encode import encode
     from framemill.training.generation.generate import generate
     from framemill.training.run.train import train
@@ -47,7 +47,7 @@ def run(config: LoopConfig) -> int:
     claim_output(config, config.output)
     uri = tracking_uri(config.tracking, config.output)
     config.curate.tracking.uri = config.train.tracking.uri = config.evaluate.tracking.uri = uri
-    ensure_schema(uri)
+    prepare_tracking(config.tracking, config.output)
     with session(config.cluster, config.workers):
         curated = curate(config.curate)
         say(curated.line())

@@ -52,7 +52,7 @@ class ChildProcess:
         self._pipe: Connection | None = None
         self._lifeline: int | None = None
 
-    def call(self, function: str, *arguments: Any, timeout: float) -> Any:
+    def call(self, function: str, *arguments: Any, timeout: float | None) -> Any:
         """The result of `function` ("module:name").
 
         Where it returns an iterator, its items are sent one by one and come back as a list; `timeout` is then the
@@ -110,7 +110,10 @@ class ChildProcess:
         lifeline, self._lifeline = os.pipe()
         program = PROGRAM.format(path=sys.path, work=theirs.fileno(), lifeline=lifeline)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno(), lifeline]
+            [sys.executable, "-c", program],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno(), lifeline],
+            start_new_session=True,  # Ctrl-C in a terminal is for the parent, which then ends the child
         )
         theirs.close()
         os.close(lifeline)

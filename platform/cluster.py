@@ -53,7 +53,6 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
     # Ray's native handler took the signal over; the command line's own ends a job cleanly.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-    _silence_ray_data()
     try:
         yield
     finally:
@@ -105,13 +104,3 @@ def _fixed_ray_address() -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
-
-
-def _silence_ray_data() -> None:
-    """Ray Data's own bars and logs off: the jobs show progress in terms of their own work."""
-    from ray.data import DataContext
-
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)

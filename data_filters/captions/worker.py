@@ -48,7 +48,8 @@ class CaptionWorker(PoolWorker):
         self.model: CaptionModel = CAPTIONERS.load(captioner)(settings)
         self.child = ChildProcess()
 
-    def name(self, item: str) -> str:
+    @staticmethod
+    def name(item: str) -> str:
         """Returns the name of the batch."""
         return CaptionBatch.from_json(item).name
 

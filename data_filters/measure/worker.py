@@ -32,7 +32,8 @@ class SourceWorker(PoolWorker):
         self.output, self.token, self.settings, self.timeout_s = output, token, settings, timeout_s
         self.child = ChildProcess()
 
-    def name(self, item: str) -> str:
+    @staticmethod
+    def name(item: str) -> str:
         """Returns the source's path."""
         return Source.from_json(item).path
 

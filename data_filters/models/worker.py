@@ -38,7 +38,8 @@ class ModelWorker(PoolWorker):
         self.scorer = load_scorer(spec)
         self.child = ChildProcess()
 
-    def name(self, item: str) -> str:
+    @staticmethod
+    def name(item: str) -> str:
         """Returns the path of the item's source."""
         return ScoreWork.from_json(item).source.path
 

@@ -102,7 +102,8 @@ class ShardWorker(PoolWorker):
         self.child = ChildProcess()
         self._hashes: dict[str, str] = {}
 
-    def name(self, item: str) -> str:
+    @staticmethod
+    def name(item: str) -> str:
         """Returns the shard's name."""
         return ShardPlan.from_json(item).name
 

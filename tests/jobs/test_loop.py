@@ -10,7 +10,7 @@ import pytest
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
-from framemill.platform.tracking import mlflow_client
+from framemill.platform.mlflow_store import mlflow_client
 from framemill.platform.vision.reel import render_reel
 from tests.support.console import run_job
 

@@ -27,7 +27,7 @@ from framemill.data_filters.sources.sidecars import provenance
 from framemill.data_filters.sources.source import Source
 from framemill.platform.dataset import read_ledger
 from framemill.platform.frozen_config import freeze
-from framemill.platform.tracking import import_mlflow
+from framemill.platform.mlflow_store import import_mlflow
 from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.browser import find_browser
 

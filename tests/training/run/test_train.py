@@ -20,7 +20,8 @@ from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.compose import compose
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.tracking import mlflow_client, tracking_uri
+from framemill.platform.mlflow_store import mlflow_client
+from framemill.platform.tracking import tracking_uri
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.loader import Loader
 from framemill.training.model import LinearDiT, rectified_flow
