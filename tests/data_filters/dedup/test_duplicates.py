@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from framemill.data_filters.dedup import duplicates
 from framemill.data_filters.dedup.config import DedupConfig
-from framemill.data_filters.dedup.near import CROWD, distance
+from framemill.data_filters.dedup.near import MAX_BUCKET_COMPARISONS, distance
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.reasons import Reason
 from framemill.data_filters.ledger.tables import check_conservation, read_sources
@@ -94,7 +94,7 @@ def test_clips_of_one_source_and_blank_ones_are_left_alone():
 
 
 def test_a_crowd_of_copies_leaves_one():
-    crowd = [clip(f"k{n:04d}", turned(hashes(1), n % 5, seed=n)) for n in range(5 * CROWD)]
+    crowd = [clip(f"k{n:04d}", turned(hashes(1), n % 5, seed=n)) for n in range(5 * MAX_BUCKET_COMPARISONS)]
     found = find_duplicates(DedupConfig(), crowd)
     assert len(found) == len(crowd) - 1 and {one.other for one in found.values()} == {"k0000"}
 
