@@ -24,6 +24,7 @@ from framemill.platform.writer_lock import WriterLock
 from tests.support.curation_output import Configure, find_journal_problems, find_problems, read_journal
 from tests.support.kill_plan import Kill, draw_footage
 from tests.support.killed_run import KilledRun
+from tests.support.pool_items import do_item
 
 CLIPS = 8
 WORDS = ["pack.samples_per_shard=1", "pack.mode=exact"]
@@ -97,7 +98,7 @@ def test_an_orphan_begins_no_shard(packing: tuple[Path, ShardPlan]) -> None:
     output, plan = packing
     orphan = orphan_of(output)
     with WriterLock(str(output)), pytest.raises(FramemillError, match="replaced"):
-        orphan({"item": plan.to_json()})
+        do_item(orphan, plan.to_json())
     assert not list((output / "shards").iterdir()) and not read_journal(output)
 
 
@@ -108,7 +109,7 @@ def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing: tu
 
     def work() -> None:
         try:
-            orphan({"item": plan.to_json()})
+            do_item(orphan, plan.to_json())
         except BaseException as error:
             ended.append(error)
 
@@ -123,7 +124,7 @@ def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing: tu
         assert len(ended) == 1 and isinstance(ended[0], FramemillError)
         assert not list((output / "shards").iterdir()) and not list((output / MANIFESTS).iterdir())
         shorter = dataclasses.replace(plan, clips=plan.clips[:1])
-        assert ShardWorker(str(output), successor.token(), 60.0)({"item": shorter.to_json()})["pending"] == ""
+        assert do_item(ShardWorker(str(output), successor.token(), 60.0), shorter.to_json()).pending == ""
 
 
 def test_a_file_left_half_written_does_not_bar_the_next_run(

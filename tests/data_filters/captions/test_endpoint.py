@@ -19,9 +19,11 @@ from framemill.data_filters.captions.messages import CaptionBatch, CaptionClip, 
 from framemill.data_filters.captions.worker import CaptionWorker
 from framemill.data_filters.sources.source import Source, source_stamp
 from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.pools import ItemResult
 from framemill.platform.vision.video import read_video
 from framemill.platform.writer_lock import WriterLock
 from tests.support.caption_server import MODEL, caption_server
+from tests.support.pool_items import do_item
 
 MISFORTUNES = ["429", "500", "hang", "no json", "no choice", "null", "drop", "endless", "drip"]
 
@@ -41,13 +43,13 @@ class Bench:
         parts = [CaptionClip(f"clip-{number}", number / 4, 4, []) for number in range(clips)]
         self.batch = CaptionBatch("1.jsonl", [SourceClips(source, parts)])
 
-    def ask(self, config: CaptionConfig, slots: int = 4) -> dict:
+    def ask(self, config: CaptionConfig, slots: int = 4) -> ItemResult[str]:
         with WriterLock(self.output) as lock:
             worker = CaptionWorker(self.folder, lock.token(), "endpoint", config, slots, 60.0)
-            return worker({"item": self.batch.to_json()})
+            return do_item(worker, self.batch.to_json())
 
     def result(self, config: CaptionConfig, slots: int = 4) -> CaptionResult:
-        return CaptionResult.from_json(self.ask(config, slots)["value"])
+        return CaptionResult.from_json(self.ask(config, slots).value)
 
     def answers(self) -> dict[str, list[Answer]]:
         return read_answers(self.folder)
@@ -142,7 +144,7 @@ def test_a_worker_that_outlives_its_driver_records_nothing(bench: Bench) -> None
     with WriterLock(bench.output), caption_server() as server:
         worker = CaptionWorker(bench.folder, old, "endpoint", settings(server.url), 1, 60.0)
         with pytest.raises(FramemillError, match="replaced"):
-            worker({"item": bench.batch.to_json()})
+            do_item(worker, bench.batch.to_json())
     assert bench.answers() == {}
 
 

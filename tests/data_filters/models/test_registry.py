@@ -42,6 +42,7 @@ from tests.support.image_networks import (
     saved_clip,
     tiny_clip,
 )
+from tests.support.pool_items import do_item
 
 BATCHES = (1, 2, 8)
 
@@ -271,7 +272,7 @@ def test_a_clips_scores_are_the_same_alone_and_among_others(clip_files, tmp_path
     for clip in clips:
         assert worker.score(ScoreWork(source, [clip])) == [both[clip.key]]
     assert both["a"].scores.numbers != both["b"].scores.numbers
-    assert worker({"item": ScoreWork(source, clips).to_json()})["pending"] == ""
+    assert do_item(worker, ScoreWork(source, clips).to_json()).pending == ""
     read = read_scores(output, spec, ScoreWork(source, clips))
     for key, row in both.items():
         aesthetic, embedding = row.scores.numbers["aesthetic"], row.scores.vectors["embedding"]

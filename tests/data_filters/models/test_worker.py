@@ -27,6 +27,7 @@ from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
 from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.pools import ItemResult
 from framemill.platform.status import status_lines
 from framemill.platform.vision.read import DecodedFrame
 from framemill.platform.vision.reel import Scene
@@ -36,6 +37,7 @@ from tests.support.console import kill_job_when
 from tests.support.curation_output import read_journal, shard_bytes
 from tests.support.flow_files import closed_form, closed_form_flow, random_raft
 from tests.support.footage import shot
+from tests.support.pool_items import do_item
 
 UNITS = {True: (320, 576), False: (576, 320)}
 
@@ -214,7 +216,7 @@ def test_raft_scores_as_torch_run_by_hand_upright_or_turned(tmp_path, output, wi
     file = random_raft(tmp_path / "raft.pth")
     spec = spec_of(file, "raft")
     work = work_on(tmp_path / "pan.mp4", frames=5, width=width, height=height)
-    assert worker(output, spec)({"item": work.to_json()}) == {"name": "pan.mp4", "value": "", "pending": ""}
+    assert do_item(worker(output, spec), work.to_json()) == ItemResult("pan.mp4", "")
     row = read_scores(output, spec, work)["clip"].scores.numbers
 
     views = read_frames_every(str(tmp_path / "pan.mp4"), 0.0, 5, 0.5, UNITS[height > width])
@@ -273,7 +275,7 @@ def test_a_clip_that_cannot_be_read_again_failed_and_the_others_stand(tmp_path, 
     beyond = dataclasses.replace(work.clips[0], key="beyond", start_s=1.25)
     work = ScoreWork(work.source, [beyond, *work.clips])
     spec = spec_of(network)
-    assert worker(output, spec)({"item": work.to_json()})["pending"] == ""
+    assert do_item(worker(output, spec), work.to_json()).pending == ""
     rows = read_scores(output, spec, work)
     assert str(rows["beyond"].unscored) == "could not be read again: only 20 of its 40 frames are there"
     assert rows["beyond"].scores is None and rows["clip"].unscored is None
@@ -283,20 +285,20 @@ def test_a_clip_that_cannot_be_read_again_failed_and_the_others_stand(tmp_path, 
 def test_a_hang_a_change_and_a_loss_wait(tmp_path, output, network):
     os.mkfifo(tmp_path / "pipe.mp4")
     spec = spec_of(network)
-    assert "time limit" in worker(output, spec, 2.0)({"item": work_on(tmp_path / "pipe.mp4").to_json()})["pending"]
+    assert "time limit" in do_item(worker(output, spec, 2.0), work_on(tmp_path / "pipe.mp4").to_json()).pending
     (tmp_path / "one.mp4").write_bytes(shot(Scene("red", "blue")))
     work = work_on(tmp_path / "one.mp4")
     os.utime(tmp_path / "one.mp4", (1, 1))
-    assert "changed" in worker(output, spec)({"item": work.to_json()})["pending"]
+    assert "changed" in do_item(worker(output, spec), work.to_json()).pending
     (tmp_path / "one.mp4").unlink()
-    assert "no longer there" in worker(output, spec)({"item": work.to_json()})["pending"]
+    assert "no longer there" in do_item(worker(output, spec), work.to_json()).pending
     assert read_scores(output, spec, work) is None, "what may succeed later is not written down"
 
 
 def test_scores_of_a_changed_source_or_of_fewer_clips_are_none(tmp_path, output, network):
     (tmp_path / "one.mp4").write_bytes(shot(Scene("red", "blue")))
     work, spec = work_on(tmp_path / "one.mp4"), spec_of(network)
-    assert worker(output, spec)({"item": work.to_json()})["pending"] == ""
+    assert do_item(worker(output, spec), work.to_json()).pending == ""
     assert read_scores(output, spec, work) is not None
     assert read_scores(output, spec, ScoreWork(Source("one.mp4", work.source.uri, "other"), work.clips)) is None
     more = [*work.clips, dataclasses.replace(work.clips[0], key="new")]
@@ -309,6 +311,6 @@ def test_a_worker_that_outlives_its_driver_cannot_write(footage, output, network
     work, spec = ScoreWork(source, work_on(footage / "static.mp4").clips), spec_of(network)
     orphan, successor = worker(output, spec), worker(output, spec)
     with pytest.raises(FramemillError, match="replaced"):
-        orphan({"item": work.to_json()})
+        do_item(orphan, work.to_json())
     assert read_scores(output, spec, work) is None
-    assert successor({"item": work.to_json()})["pending"] == ""
+    assert do_item(successor, work.to_json()).pending == ""
