@@ -49,7 +49,8 @@ class CurateConfig:
 
     input: str = key(
         "",
-        "videos: a folder, glob, text file of paths, video or zip of videos, as path or URI (required unless from=)",
+        "footage: folder, glob, text file of paths, video, zip or WebDataset tar of videos, or a URI of one; required "
+        "unless from is given",
         result=False,
     )
     output: str = key(help="folder or URI of the dataset to write", result=False)

@@ -13,7 +13,7 @@ import pytest
 from framemill.data_filters.captions.answer_store import read_answers
 from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.pipeline import curate
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError, RequestError
 from tests.support.caption_server import MODEL, Server, caption_server
@@ -73,7 +73,7 @@ def test_captions_are_kept_with_their_weights(scenes, configure, tmp_path, ray_s
         order = f"captions=[{','.join(ORDER)}]"
         curate(configure(scenes, tmp_path / "out", order, *words(server)))
         asked = server.stats()["asked"]
-        assert audit_dataset(str(tmp_path / "out")) == []
+        assert audit(str(tmp_path / "out")).problems == []
         curate(configure(scenes, tmp_path / "out", order, *words(server)))
         assert server.stats()["asked"] == asked, "nothing is asked again"
         assert server.stats()["most"] <= 2

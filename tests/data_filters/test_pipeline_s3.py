@@ -13,10 +13,10 @@ from framemill.data_filters.measure.worker import SourceWorker
 from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.source import read_sidecars, source_stamp
 from framemill.jobs.cli import main
+from framemill.jobs.status import status
 from framemill.platform import storage
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset, read_ledger
-from framemill.platform.status import status_lines
 from framemill.platform.writer_lock import WriterLock
 from tests.support.console import kill_job_when
 from tests.support.footage import moving, write
@@ -70,7 +70,7 @@ def test_from_a_bucket_to_a_bucket(clips, local, bucket, s3, tmp_path, capsys):
     assert f"-> {output}" in capsys.readouterr().out
     asked = s3.read_text().splitlines()[before:]
     assert contents(output) == contents(local)
-    assert audit_dataset(output) == [] and "complete" in status_lines(output)[0]
+    assert audit(output).problems == [] and "complete" in status(output)[0]
     assert sorted(row["path"] for row in read_ledger(output, "sources").to_pylist()) == sorted((*NAMES, "broken.mp4"))
     dataset = Dataset.open(output)
     for row in range(len(dataset)):
@@ -100,9 +100,9 @@ def test_killed_half_way_it_goes_on_in_the_bucket(clips, local, bucket, tmp_path
     output = f"{bucket}/dataset"
     job = ["curate", *words(clips, output, tmp_path)]
     kill_job_when(job, lambda: len(storage.list_dir(f"{output}/work/parts")) >= 2)
-    assert "measured" in status_lines(output)[0] and not storage.exists(f"{output}/index.json")
+    assert "measured" in status(output)[0] and not storage.exists(f"{output}/index.json")
     assert main(["curate", *words(clips, output, tmp_path)]) == 0
-    assert contents(output) == contents(local) and audit_dataset(output) == []
+    assert contents(output) == contents(local) and audit(output).problems == []
 
 
 def test_a_source_removed_meanwhile_waits(clips, bucket, tmp_path):

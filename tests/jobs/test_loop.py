@@ -75,7 +75,7 @@ def test_the_same_command_again_does_nothing_anew(
 
 def test_audit_sees_one_changed_byte_of_a_shard(finished: tuple[Path, str]) -> None:
     dataset = finished[0] / "out" / "dataset"
-    assert audit(str(dataset)) == []
+    assert audit(str(dataset)).problems == []
     shard = sorted((dataset / "shards").glob("*.tar"))[0]
     content = shard.read_bytes()
     shard.write_bytes(content[:700] + bytes([content[700] ^ 1]) + content[701:])

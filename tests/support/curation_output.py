@@ -93,7 +93,7 @@ def find_problems(output: Path, undisturbed: Path) -> list[str]:
     Also what the audit finds, temporary files left behind, and work that was done twice.
     """
     ours, theirs = committed_bytes(output), committed_bytes(undisturbed)
-    problems = audit(str(output))
+    problems = audit(str(output)).problems
     problems += [f"{name}: in only one of the two" for name in sorted(ours.keys() ^ theirs.keys())]
     problems += [f"{name}: differs" for name in sorted(ours.keys() & theirs.keys()) if ours[name] != theirs[name]]
     problems += [f"{file}: left behind" for file in sorted(output.rglob(f"{TEMPORARY}*"))]

@@ -25,7 +25,7 @@ from framemill.data_filters.models.worker import ModelWorker
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.source import Source, source_stamp
 from framemill.jobs.cli import main
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.compose import compose
 from framemill.platform.dataset import read_ledger
 from framemill.platform.vision.reel import Scene, draw
@@ -329,7 +329,7 @@ def test_the_ledger_has_the_scores_and_the_embeddings(made):
         assert all(isinstance(row[name], float) for name in COLUMNS)
         assert len(row["embedding"]) == 256 and np.linalg.norm(row["embedding"]) == pytest.approx(1, abs=1e-5)
     assert "dover" not in clips["plain.mp4"], "what has no weights is off"
-    assert audit_dataset(str(made)) == []
+    assert audit(str(made)).problems == []
 
 
 def test_nothing_is_scored_twice_and_other_bands_select_anew(made, films, words, configure):

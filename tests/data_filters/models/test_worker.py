@@ -24,11 +24,11 @@ from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.source import Source, source_stamp
 from framemill.jobs.cli import main
-from framemill.platform.audit import audit_dataset
+from framemill.jobs.status import status
+from framemill.platform.audit import audit
 from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.pools import ItemResult
-from framemill.platform.status import status_lines
 from framemill.platform.vision.read import DecodedFrame
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, read_video
@@ -88,7 +88,7 @@ def test_the_columns_are_the_networks(made, footage):
         np.testing.assert_allclose(found, true_motion(footage / row["path"], row), atol=2e-4)
     assert {row["state"] for row in scored} == {"kept", "filtered"}
     assert all((row["state"] == "kept") == (6.4 <= row["motion"] <= 200) for row in scored)
-    assert audit_dataset(str(made)) == []
+    assert audit(str(made)).problems == []
 
 
 def test_only_what_the_pass_left_is_scored(made):
@@ -124,7 +124,7 @@ def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, netwo
     job = ["curate", f"input={footage}", f"output={output}", *words]
     kill_job_when(job, lambda: sum(line["event"] == "done" for line in journal(output)) >= 2)
     assert not (output / "index.json").exists()
-    assert any(line.startswith("scored by motion-") for line in status_lines(str(output)))
+    assert any(line.startswith("scored by motion-") for line in status(str(output)))
     curate(configure(footage, output, *words))
     assert shard_bytes(output) == shard_bytes(made)
     done = [line["scored"] for line in journal(output) if line["event"] == "done"]
@@ -150,7 +150,7 @@ def test_wrong_requests_are_one_line_and_status_2(footage, network, tmp_path, ca
         (["motion.backend=onnx", f"motion.weights={tmp_path / 'absent'}"], "motion.weights=.*no such file"),
         (["motion.backend=onnx", f"motion.weights={network}", f"motion.sha256={'0' * 64}"], "its sha256 is"),
         (["motion.backend=onnx", f"motion.weights={words}"], "is no ONNX model"),
-        (["motion.backend=raft", f"motion.weights={network}"], "is no state dict"),
+        (["motion.backend=raft", f"motion.weights={network}"], "must be a state dict"),
         (["motion.backend=onnx", f"motion.weights={narrow}"], r"does not take pictures \(1, 3, 320, 576\)"),
         (["motion.backend=onnx"], "needs a file"),
         (["motion.backend=dis", f"motion.weights={network}"], "takes none"),

@@ -19,7 +19,7 @@ from framemill.data_filters.pack.cut import cut_clip
 from framemill.data_filters.pack.plan import ClipPlan, plan_clip
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.sidecars import provenance
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
 from framemill.platform.vision.reel import Scene, draw
 from framemill.platform.vision.video import VideoError, read_video
@@ -148,7 +148,7 @@ def copied(
 def test_copied_shards_are_the_same_for_any_number_of_workers(copied: Path) -> None:
     for name in ("index.json", "samples.parquet", *(f"shards/{one.name}" for one in (copied / "out/shards").iterdir())):
         assert (copied / "out" / name).read_bytes() == (copied / "one" / name).read_bytes()
-    assert audit_dataset(str(copied / "out")) == []
+    assert audit(str(copied / "out")).problems == []
 
 
 def test_in_and_out_points_give_the_frames_of_the_source(copied: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.source import fetch_source, read_sidecars, source_stamp
 from framemill.data_filters.sources.zip_archive import table_names
 from framemill.platform import storage
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset, read_ledger
 from tests.support.footage import moving, write
 
@@ -105,7 +105,7 @@ def test_curated_whole(zips, configure, tmp_path, ray_session):
     output = tmp_path / "out"
     curate(configure(zips, output, "workers=2", "captions=[sidecar,descriptor]"))
     rows = {row["path"]: row for row in read_ledger(str(output), "sources").to_pylist()}
-    assert len(rows) == 12 and audit_dataset(str(output)) == []
+    assert len(rows) == 12 and audit(str(output)).problems == []
     for name in ("evil.zip/../out.mp4", "evil.zip//abs.mp4", "evil.zip/C:/c.mp4", "evil.zip/..\\back.mp4"):
         assert (rows[name]["state"], rows[name]["reason"]) == ("failed", "its name leads out of the archive")
     assert rows["cut.zip"]["state"] == "failed" and "not a readable zip" in rows["cut.zip"]["reason"]

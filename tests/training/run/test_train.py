@@ -244,7 +244,7 @@ def test_what_a_run_leaves(whole: Path) -> None:
     found = checkpoints(str(whole))
     assert [checkpoint.name for checkpoint in found] == ["high-000015", "high-000020", "high-000022"]
     assert (whole / "latest").read_text().strip() == "high-000022"
-    assert audit(str(whole)) == []
+    assert audit(str(whole)).problems == []
     info = json.loads((whole / "export" / "framemill.json").read_text())
     assert (info["codec"], info["text"], info["step"], info["bucket"]) == ("dct", "hashed", STEPS, "17x64x112")
     assert info["block_frames"] == 2
