@@ -11,7 +11,7 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.schema import clips_schema
 from framemill.data_filters.ledger.source_row import SourceRow, sources_table
-from framemill.data_filters.models.registry import vector_columns
+from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.versions import VERSIONS, with_version
 from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest
@@ -45,7 +45,7 @@ def commit(
         samples=pa.Table.from_pylist(samples, samples_schema(config.scores)),
         ledger={
             "sources": sources_table(sources),
-            "clips": clips.to_table(clips_schema(config.scores, vector_columns(config))),
+            "clips": clips.to_table(clips_schema(config.scores, config.vectors)),
         },
         totals=summary.totals(),
         extra_files=lambda index: {
@@ -64,7 +64,7 @@ def sample_rows(clips: ClipTable, manifests: list[ShardManifest], scores: list[s
         {
             "key": clip["key"],
             **bucket_of(cuts[clip["key"]]),
-            **cuts[clip["key"]],
+            **cuts[clip["key"]].to_dict(),
             **{name: clip[name] for name in ("caption", "captions", *scores)},
         }
         for clip in clips
@@ -72,9 +72,9 @@ def sample_rows(clips: ClipTable, manifests: list[ShardManifest], scores: list[s
     ]
 
 
-def bucket_of(cut: Row) -> Row:
+def bucket_of(cut: Cut) -> Row:
     """A clip's aspect-ratio class and the whole seconds it lasts, together its bucket: "16:9/5s"."""
-    aspect, seconds = aspect_ratio(cut["width"], cut["height"]), int(cut["duration"] + SLACK_S)
+    aspect, seconds = aspect_ratio(cut.width, cut.height), int(cut.duration + SLACK_S)
     return {"bucket": f"{aspect}/{seconds}s", "aspect_ratio": aspect, "seconds": seconds}
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.captions import MODELS
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
-from framemill.data_filters.captions.checks import problem
-from framemill.data_filters.captions.choose import caption_of
+from framemill.data_filters.captions.checks import caption_problem
+from framemill.data_filters.captions.choose import caption_choice
+from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
 from framemill.data_filters.ledger.reasons import OF_ONE_SCORE, Cause
@@ -149,7 +149,7 @@ def caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: Row | 
         return
     answers: dict[str, dict[str, list[Any]]] = {}
     for name in config.captions:
-        if name in MODELS:
+        if CAPTIONERS[name].model:
             try:
                 folders = [answers_folder(place, name, config.caption) for place in (config.from_, path) if place]
             except RequestError as error:
@@ -159,12 +159,12 @@ def caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: Row | 
             answers[name] = {clip.key: given}
             for number, answer in enumerate(given, 1):
                 settings = config.caption
-                wrong = problem(answer.text, answer.finish, settings.min_words, settings.max_words)
+                wrong = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
                 yield f"{name} answer {number}, {f'rejected ({wrong})' if wrong else 'good'}: {answer.text}"
             if not given:
                 yield f"{name}: was not asked"
         else:
-            text, wrong = caption_of(clip, name, answers, config.caption)
+            text, wrong = caption_choice(clip, name, answers, config.caption)
             yield f"{name}: {text or (f'rejected ({wrong})' if wrong else 'says nothing')}"
     for place, one in enumerate(sample["captions"] if sample else []):
         chosen = "the caption" if place == 0 else "beside it"

@@ -6,7 +6,6 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.data_filters.ledger.parts import Part
-from framemill.data_filters.models.registry import rules_by_stage
 from framemill.data_filters.select.best import keep_best
 from framemill.data_filters.select.config import BestConfig
 from framemill.data_filters.select.states import build_tables
@@ -38,7 +37,7 @@ def footage(count: int) -> MeasuredSources:
 
 def kept(measured: MeasuredSources, preset: str) -> dict[str, dict]:
     config = compose("curate", CurateConfig, ["input=-", "output=-", f"select={preset}"])
-    clips = build_tables(measured, 2.0, rules_by_stage(config, []))[1]
+    clips = build_tables(measured, 2.0, config.rules_by_stage([]))[1]
     keep_best(config.select.best, clips)
     return {clip["key"]: dict(clip) for clip in clips if clip["state"] == "kept"}
 

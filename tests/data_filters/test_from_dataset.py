@@ -109,8 +109,8 @@ def test_a_shard_that_decayed_is_not_taken_from(footage, configure, whole, tmp_p
 
 def test_what_was_measured_cannot_be_asked_anew(configure, whole, tmp_path):
     for word, line in (
-        ("clip.max_seconds=5", "clip.max_seconds: is as it was"),
-        ("filters=[motion]", "filters: is as it was"),
+        ("clip.max_seconds=5", "clip.max_seconds: must be left out"),
+        ("filters=[motion]", "filters: must be left out"),
         ("from=" + str(tmp_path / "nowhere"), "no dataset here"),
         ("output=" + str(whole), "is the dataset of from="),
     ):

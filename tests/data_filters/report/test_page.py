@@ -17,7 +17,6 @@ from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.data_filters.ledger.parts import Part, read_thumbnails, write_part
 from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.ledger.source_row import SourceRow
-from framemill.data_filters.models.registry import model_specs, rules_by_stage
 from framemill.data_filters.pipeline import report_settings
 from framemill.data_filters.report.drop_steps import KEPT, DropStep, drop_steps
 from framemill.data_filters.report.figures import Figures, applied_limits, curation_figures
@@ -274,7 +273,7 @@ def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure):
     parts = [Part(Source(path, "", ""), path, None, provenance()) for path in ("a.mp4", "b.mp4")]
     bands = ["select.bands.motion={min_quantile: 0.2}", "select.sets.b={paths: [b.mp4], bands: {motion: {max: 90}}}"]
     config = configure("-", "-", "select=all", *bands)
-    stages = rules_by_stage(config, model_specs(config))
+    stages = config.rules_by_stage(config.model_specs)
     clips = build_tables(MeasuredSources.of(parts, rows), config.clip.min_seconds, stages)[1]
     provenances = {part.source.path: part.provenance for part in parts}
     assert applied_limits(provenances, clips, config.clip.min_seconds, stages) == {

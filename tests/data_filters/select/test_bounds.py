@@ -105,9 +105,9 @@ def test_a_quantile_is_of_the_clips_of_its_set_that_the_stages_before_left():
     ("word", "told"),
     [
         ("select.bands.motion={min_quantile: 2}", r"min_quantile=2\.0: must be from 0 to 1"),
-        ("select.bands.nothing={min: 1}", r"^select\.bands\.nothing: nothing measures nothing; it may be motion"),
+        ("select.bands.nothing={min: 1}", r"^select\.bands\.nothing: nothing measures nothing; must be one of motion"),
         ("select.sets.a={paths: ['*'], bands: {odd: {min: 1}}}", r"^select\.sets\.a\.bands\.odd"),
-        ("select.sets.a={bands: {motion: {min: 1}}}", r"^select\.sets\.a: takes no source"),
+        ("select.sets.a={bands: {motion: {min: 1}}}", r"^select\.sets\.a: must have paths or tags"),
         ("select.best.clips=3; select.best.by=odd", r"^select\.best\.by: nothing measures odd"),
         ("select.sets.a={path: ['*']}", "path"),
     ],
