@@ -54,7 +54,7 @@ def test_the_readme_runs(
 
 
 def test_the_pages_commands_are_understood() -> None:
-    pages = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))]
+    pages = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))]
     commands_of_pages = [words for page in pages for words in commands(page)]
     assert len(commands_of_pages) >= 5
     for _, name, *words in commands_of_pages:

@@ -146,7 +146,7 @@ def test_wrong_requests_are_one_line_and_status_2(footage, network, tmp_path, ca
         (["motion.backend=onnx", f"motion.weights={tmp_path / 'absent'}"], "motion.weights=.*no such file"),
         (["motion.backend=onnx", f"motion.weights={network}", f"motion.sha256={'0' * 64}"], "its sha256 is"),
         (["motion.backend=onnx", f"motion.weights={words}"], "is no ONNX model"),
-        (["motion.backend=raft", f"motion.weights={network}"], "is no state dict"),
+        (["motion.backend=raft", f"motion.weights={network}"], "must be a state dict"),
         (["motion.backend=onnx", f"motion.weights={narrow}"], r"does not take pictures \(1, 3, 320, 576\)"),
         (["motion.backend=onnx"], "needs a file"),
         (["motion.backend=dis", f"motion.weights={network}"], "takes none"),
