@@ -162,7 +162,7 @@ def test_the_better_of_two_alike_is_kept_after_the_copies_are_gone():
 
 
 def test_keys_and_lazy_imports(configure):
-    for word, line in (("dedup.near=65", "from 0 to 64"), ("dedup.semantic=0", "above 0")):
+    for word, line in (("dedup.near=65", "from 0 to 64"), ("dedup.semantic=0", "more than 0")):
         with pytest.raises(RequestError, match=line):
             configure("in", "out", word)
     assert configure("in", "out", "dedup.near=null", "dedup.semantic=0.9").dedup == DedupConfig(None, 0.9)
