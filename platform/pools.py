@@ -138,7 +138,7 @@ def map_actors(
     lost_starts = 0
 
     def start_actor() -> None:
-        actor = actor_class.remote(worker, shared)
+        actor: Any = actor_class.remote(worker, shared)
         running[actor.start.remote()] = (actor, None)
 
     def give_item(actor: Any) -> None:
@@ -202,7 +202,7 @@ def map_tasks(
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_LOST_WORKER_RETRIES)(run_item)
+    task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_LOST_WORKER_RETRIES)(run_item)
     running: dict[Any, str] = {}
 
     def next_result() -> ItemResult[R]:

@@ -111,8 +111,10 @@ def main() -> None:
         lengths = {path: seconds_of(path) for path in given}
         paths, length = [path for path in given if lengths[path]], sum(lengths.values())
         peer, own = theirs(folder / "peer", warm_up, paths), ours(warm_up, paths)
-    told = ", ".join(f"{name} {number}" for name, number in peer["versions"].items())
-    print(f"{told}; PyAV {version('av')}, OpenCV {version('opencv-python-headless')}, Python {sys.version.split()[0]}")
+    versions = ", ".join(f"{name} {number}" for name, number in peer["versions"].items())
+    print(
+        f"{versions}; PyAV {version('av')}, OpenCV {version('opencv-python-headless')}, Python {sys.version.split()[0]}"
+    )
     print(f"{len(paths)} files, {length:.1f} s of video; left out, as they break off: {len(given) - len(paths)}")
     for name, run in (("Data-Juicer, motion alone", peer), (f"ours, everything, {own['clips']} clips", own)):
         print(

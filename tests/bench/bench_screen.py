@@ -52,8 +52,8 @@ def main() -> None:
             whole, _ = cpu_seconds(lambda path=path: list(measure_source(path, SETTINGS)))
             info = probe(path)
             took, reason = cpu_seconds(lambda path=path, info=info: keyframe_prefilter(path, info, ScreenConfig()))
-            told = f"decoding {plain:6.3f} s, the pass {whole:6.3f} s, screening {took:6.3f} s"
-            print(f"{name:<20} {told} = 1/{plain / took:.0f} and 1/{whole / took:.0f}  {reason}")
+            costs = f"decoding {plain:6.3f} s, the pass {whole:6.3f} s, screening {took:6.3f} s"
+            print(f"{name:<20} {costs} = 1/{plain / took:.0f} and 1/{whole / took:.0f}  {reason}")
 
 
 if __name__ == "__main__":

@@ -77,8 +77,8 @@ def main() -> None:
         runs = {workers: curate(footage, Path(scratch) / str(workers), workers) for workers in (1, 2)}
         indexes = {(Path(scratch) / str(workers) / "index.json").read_bytes() for workers in runs}
     for workers, spans in runs.items():
-        told = "  ".join(f"{name} {seconds:7.2f} s" for name, seconds in spans.items())
-        print(f"workers={workers}  {told}")
+        times = "  ".join(f"{name} {seconds:7.2f} s" for name, seconds in spans.items())
+        print(f"workers={workers}  {times}")
     ratios = "  ".join(f"{name} {seconds / runs[2][name]:.2f}" for name, seconds in runs[1].items())
     print(f"ratio      {ratios}  (the index is {'the same' if len(indexes) == 1 else 'ANOTHER'})")
 

@@ -44,13 +44,10 @@ class Footage:
         path = os.path.join(folder, "footage.mp4")
         with open(path, "wb") as file:
             file.write(encode_mp4(self.frames, self.fps, crf=self.crf))
-        told = measure_source(path, MeasureSettings(0.5, 30.0, ()))
-        clips = [item for item in told if isinstance(item, MeasuredClip)]
+        items = measure_source(path, MeasureSettings(0.5, 30.0, ()))
+        clips = [item for item in items if isinstance(item, MeasuredClip)]
         assert len(clips) == 1, f"{self.name}: {len(clips)} clips"
         return clips[0]
-
-
-# ------------------------------------------------------------------------------------------------------ footage
 
 
 def shown(picture: np.ndarray, path: Iterator[tuple[float, float, float]]) -> Frames:
@@ -95,9 +92,6 @@ def look_alikes(seed: int) -> list[Footage]:
         Footage(f"another-way-{seed}", list(draw(scene(seed, "up"), seed + 7000)), REEL_FPS),
         Footage(f"another-texture-{seed}", list(draw(scene(seed), seed + 8000)), REEL_FPS),
     ]
-
-
-# ------------------------------------------------------------------------------------------------------- copies
 
 
 def resized(frames: Frames, scale: float) -> Frames:
