@@ -46,7 +46,7 @@ def vivid(picture: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
-LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"plain": lambda picture: picture, "dark": dark, "vivid": vivid}
+_LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"plain": lambda picture: picture, "dark": dark, "vivid": vivid}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def draw(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[np.ndarr
     else:
         corner = (centre[0] - radius, centre[1] - radius)
         cv2.rectangle(canvas, corner, (centre[0] + radius, centre[1] + radius), COLOURS[scene.colour], -1)
-    picture = LOOKS[scene.look](np.clip(canvas, 0, 255).astype(np.uint8))
+    picture = _LOOKS[scene.look](np.clip(canvas, 0, 255).astype(np.uint8))
     dx, dy = (axis * SPEEDS.get(scene.pace, 0) for axis in DIRECTIONS[scene.direction])
     frames = round(seconds * FPS)
     for frame in range(frames):

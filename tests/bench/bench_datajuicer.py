@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from framemill.data_filters.filters.registry import FILTERS
-from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
 from framemill.data_filters.sources.file_names import VIDEO_SUFFIXES
@@ -94,7 +94,7 @@ def theirs(folder: Path, warm_up: str, paths: list[str]) -> dict:
 
 
 def ours(warm_up: str, paths: list[str]) -> dict:
-    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, screen=ScreenConfig())
+    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, keyframe_prefilter=PrefilterConfig())
     started = time.perf_counter()
     list(measure_source(warm_up, settings))
     wall, cpu = time.perf_counter(), time.process_time()

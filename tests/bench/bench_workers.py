@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framemill.data_filters.ledger.parts import JOURNAL
+from framemill.data_filters.ledger.event_log import EVENT_LOG
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
 
@@ -57,7 +57,7 @@ def curate(footage: Path, output: Path, workers: int) -> dict[str, float]:
     subprocess.run(
         [sys.executable, "-m", "framemill.jobs.cli", "curate", *words], check=True, stdout=subprocess.DEVNULL
     )
-    entries = [json.loads(line) for line in (output / JOURNAL).read_text().splitlines()]
+    entries = [json.loads(line) for line in (output / EVENT_LOG).read_text().splitlines()]
     times = {unit: [entry["time"] for entry in entries if unit in entry] for unit in ("path", "shard")}
     begun, ended = times["path"][0], times["shard"][-1]
     return {

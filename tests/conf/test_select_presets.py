@@ -3,9 +3,9 @@
 import numpy as np
 
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.data_filters.ledger.parts import Part
-from framemill.data_filters.models.registry import rules_by_stage
 from framemill.data_filters.select.best import keep_best
 from framemill.data_filters.select.config import BestConfig
 from framemill.data_filters.select.states import build_tables
@@ -18,7 +18,7 @@ SIZES = ((320, 180), (854, 480), (1280, 720), (1080, 1920))
 def footage(count: int) -> MeasuredSources:
     """Sources of one clip, drawn with scores spread over what real footage has."""
     draw = np.random.default_rng(0)
-    parts = []
+    parts, rows = [], []
     for i in range(count):
         width, height = SIZES[i % len(SIZES)]
         scores = {
@@ -30,13 +30,14 @@ def footage(count: int) -> MeasuredSources:
         }
         facts = {"key": f"k{i:05d}", "path": f"p{i:05d}", "start_s": 0.0, "end_s": 4.0}
         row = {**facts, "width": width, "height": height, **{name: float(x) for name, x in scores.items()}}
-        parts.append(Part(Source(row["path"], "", ""), row["key"], None, {"tags": [], "licence": None}, [row]))
-    return MeasuredSources.of(parts)
+        rows.append(row)
+        parts.append(Part(Source(row["path"], "", ""), row["key"], None, {"tags": [], "licence": None}))
+    return MeasuredSources.of(parts, rows)
 
 
 def kept(measured: MeasuredSources, preset: str) -> dict[str, dict]:
     config = compose("curate", CurateConfig, ["input=-", "output=-", f"select={preset}"])
-    clips = build_tables(measured, 2.0, rules_by_stage(config, []))[1]
+    clips = build_tables(measured, 2.0, config.rules_by_stage([]))[1]
     keep_best(config.select.best, clips)
     return {clip["key"]: dict(clip) for clip in clips if clip["state"] == "kept"}
 
@@ -74,7 +75,7 @@ def test_the_best_are_balanced_over_classes():
         f"{name}-{i:03d}" for name, count in (("cartoon", 4), ("cinematic", 10), ("plain", 10)) for i in range(count)
     ]
     assert left == expected
-    assert {clip["reason"] for clip in clips if clip["state"] != "kept"} == {"not among the best 24 by technical"}
+    assert {str(clip.reason) for clip in clips if clip["state"] != "kept"} == {"not among the best 24 by technical"}
 
 
 def test_with_one_class_the_best_are_the_highest_and_of_equals_the_first_keys():

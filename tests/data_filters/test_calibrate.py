@@ -5,9 +5,9 @@ import json
 import numpy as np
 
 from framemill.data_filters.calibrate import drops_of, plot, score_quantiles, table_lines
-from framemill.data_filters.models.registry import rules_by_stage
 from framemill.data_filters.pipeline import curate
-from framemill.data_filters.select.states import all_checks, build_tables
+from framemill.data_filters.select.checks import all_checks
+from framemill.data_filters.select.states import build_tables
 from framemill.platform.dataset import read_ledger
 from tests.conf.test_select_presets import footage as drawn
 from tests.support.curation_output import PACK, dataset_bytes, finished_entries, read_journal, sources_measured
@@ -16,10 +16,10 @@ from tests.support.curation_output import PACK, dataset_bytes, finished_entries,
 def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
     measured = drawn(500)
     config = configure("-", "-", "select=stage_480p")
-    stages = rules_by_stage(config, [])
+    stages = config.rules_by_stage([])
     clips = build_tables(measured, 2.0, stages)[1]
-    parts = {part.source.path: part for part in measured.parts}
-    drops = drops_of(list(all_checks(parts, clips, 2.0, stages)), clips)
+    provenances = {part.source.path: part.provenance for part in measured.parts}
+    drops = drops_of(list(all_checks(provenances, clips, 2.0, stages)), clips)
     rows = list(clips)
     ways = {
         row["reason"]: {
@@ -74,5 +74,5 @@ def test_a_score_that_is_always_the_same_is_drawn(configure):
     measured = drawn(8)
     config = configure("-", "-", "select.bands.fps={min: 1}")
     table = measured.clips.append_column("fps", [[24.0] * 8])
-    clips = build_tables(measured.__class__(measured.parts, table), 2.0, rules_by_stage(config, []))[1]
+    clips = build_tables(measured.__class__(measured.parts, table), 2.0, config.rules_by_stage([]))[1]
     assert plot([], clips, ["fps", "motion"]).startswith(b"\x89PNG")

@@ -109,8 +109,8 @@ def test_a_shard_that_decayed_is_not_taken_from(footage, configure, whole, tmp_p
 
 def test_what_was_measured_cannot_be_asked_anew(configure, whole, tmp_path):
     for word, line in (
-        ("clip.max_seconds=5", "clip.max_seconds: is as it was"),
-        ("filters=[motion]", "filters: is as it was"),
+        ("clip.max_seconds=5", "clip.max_seconds: must be left out"),
+        ("filters=[motion]", "filters: must be left out"),
         ("from=" + str(tmp_path / "nowhere"), "no dataset here"),
         ("output=" + str(whole), "is the dataset of from="),
     ):
@@ -138,13 +138,13 @@ def test_sources_that_were_left_out_there_are_not_made_up(footage, configure, tm
 
 def test_the_ledger_gives_back_what_the_parts_hold(configure, whole, tmp_path):
     """Against the parts themselves: the same sources, reasons and clips, but for the clips of duplicates."""
-    from framemill.data_filters.from_dataset import part_beside
+    from framemill.data_filters.ledger.parts import read_any_part
 
     held, dropped = read_measured(inherit_config(configure("", tmp_path / "new", f"from={whole}")))
     assert dropped == [] and len(held.parts) == 13
     for part in held.parts:
-        true, clips = part_beside(str(whole), part.source.path)
-        assert part == Part(part.source, true.source_id, true.reason, true.provenance, [], true.screened, true.facts)
+        true, clips = read_any_part(str(whole), part.source.path)
+        assert part == Part(part.source, true.source_id, true.reason, true.provenance, true.facts)
         own = held.clips.filter(pc.equal(held.clips["path"], part.source.path))
         assert own.to_pylist() == ([] if part.source.path == "deep/two-scenes.mp4" else clips.to_pylist())
 

@@ -20,6 +20,7 @@ from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.writer_lock import WriterLock
 from tests.support.console import kill_job_when
 from tests.support.footage import moving, write
+from tests.support.pool_items import do_item
 
 NAMES = ("a.mp4", "b c.mp4", "deep/d \u00e9.mp4", "deep/two.mp4")
 WORDS = ("clip.min_seconds=1", "clip.max_seconds=2.5", "pack.samples_per_shard=2", "pack.mode=exact")
@@ -111,9 +112,9 @@ def test_a_source_removed_meanwhile_waits(clips, bucket, tmp_path):
     storage.write_atomic(changed.uri, storage.read_bytes(good.uri))
     with WriterLock(f"{bucket}/out") as lock:
         worker = SourceWorker(f"{bucket}/out", lock.token(), MeasureSettings(1.0, 10.0, ("motion",)), 60.0)
-        assert worker({"work": gone.to_json()})["waits"] == "it is no longer there"
-        assert worker({"work": changed.to_json()})["waits"] == "it changed while it was read"
-        assert worker({"work": good.to_json()})["waits"] == ""
+        assert do_item(worker, gone.to_json()).pending == "it is no longer there"
+        assert do_item(worker, changed.to_json()).pending == "it changed after it was listed"
+        assert do_item(worker, good.to_json()).pending == ""
     assert len(storage.list_dir(f"{bucket}/out/work/parts")) == 1
 
 

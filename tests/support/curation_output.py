@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger.parts import JOURNAL
+from framemill.data_filters.ledger.event_log import EVENT_LOG
 from framemill.platform.audit import audit
 from framemill.platform.dataset import read_ledger
 from framemill.platform.storage import TEMPORARY
@@ -24,7 +24,7 @@ about is named by `path` (a source that is measured), `scored` (a source) or `sh
 
 def read_journal(output: Path) -> list[Entry]:
     """All lines of an output's journal, oldest first; none where there is no journal yet."""
-    file = output / JOURNAL
+    file = output / EVENT_LOG
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 

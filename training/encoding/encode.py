@@ -228,7 +228,9 @@ def commit(config: EncodeConfig, source: Dataset, shards: list[ShardInfo], netwo
         config_digest=digest(config),
         shards=shards,
         samples=table,
+        # The ledger is copied as it is, so the version is that of the input.
         ledger={name: read_ledger(config.input, name) for name in LEDGERS},
+        format_version=source.index["format_version"],
         totals={
             "samples": len(source),
             "latents": counts.total(),

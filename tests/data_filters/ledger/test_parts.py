@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import av
 import numpy as np
 import pytest
 
-from framemill.data_filters.ledger.parts import FACT_FIELDS, fact_columns
+from framemill.data_filters.ledger.schema import FILE_FIELDS
+from framemill.data_filters.ledger.source_row import FileFacts
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import MeasureSettings
 from tests.support.footage import moving, write
@@ -14,7 +17,8 @@ from tests.support.footage import moving, write
 
 def facts(path) -> dict:
     items = list(measure_source(str(path), MeasureSettings(0.0, 10.0, ())))
-    return fact_columns(items[0].video, items[-1].fps_varies)
+    found = FileFacts.of(items[0].video, items[-1].fps_varies)
+    return asdict(found) if found else {}
 
 
 def with_sound(path, transfer: int = 2):
@@ -93,7 +97,7 @@ def test_real_files(shared_videos):
     for name, (codec, pixel_format) in known.items():
         found = facts(shared_videos / name)
         assert (found["codec"], found["pixel_format"]) == (codec, pixel_format)
-        assert set(found) == {field for field, _ in FACT_FIELDS}
+        assert set(found) == {field for field, _ in FILE_FIELDS}
     turned = facts(shared_videos / "rotated_90.mov")
     with av.open(str(shared_videos / "rotated_90.mov")) as container:
         stored = (container.streams.video[0].width, container.streams.video[0].height)

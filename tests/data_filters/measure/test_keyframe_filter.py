@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from framemill.data_filters.filters.registry import FILTERS
-from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.ledger.reasons import Cause, Reason
+from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.data_filters.measure.decode_pass import measure_source
-from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter, spread
+from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter, spread_key_frames
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings
 from framemill.platform.vision.video import probe
 from tests.support.footage import again_and_again, moving, write
@@ -19,10 +20,10 @@ EACH_SECOND = {"g": str(FPS), "keyint_min": str(FPS), "sc_threshold": "0"}
 
 
 def verdict(path: Path) -> str | None:
-    return keyframe_prefilter(str(path), probe(str(path)), ScreenConfig())
+    return keyframe_prefilter(str(path), probe(str(path)), PrefilterConfig())
 
 
-def measured(path: Path, config: ScreenConfig | None) -> tuple[list[MeasuredClip], Ended]:
+def measured(path: Path, config: PrefilterConfig | None) -> tuple[list[MeasuredClip], Ended]:
     items = list(measure_source(str(path), MeasureSettings(2.0, 10.0, tuple(FILTERS), keyframe_prefilter=config)))
     return [item for item in items if isinstance(item, MeasuredClip)], items[-1]
 
@@ -41,7 +42,7 @@ def test_a_still_is_screened(tmp_path, codec):
     options = {"qmin": "4", "qmax": "4"} if codec == "mjpeg" else {"g": str(FPS)}
     path = write(tmp_path / "a.mkv", still(), codec=codec, pixel_format=pixels, options=options)
     assert verdict(path) == "a still picture: nothing changes between key frames"
-    assert measured(path, ScreenConfig()) == ([], Ended(verdict(path), screened=True))
+    assert measured(path, PrefilterConfig()) == ([], Ended(Reason(Cause.PREFILTERED, detail=verdict(path))))
     clips, ended = measured(path, None)
     assert ended.reason is None and all(clip.scores["motion"] < 0.05 for clip in clips), "the pass would keep nothing"
 
@@ -55,7 +56,7 @@ def test_blank_pictures_are_screened(tmp_path, level):
 def test_a_tiny_picture_is_screened_whatever_it_shows(tmp_path):
     path = write(tmp_path / "a.mkv", moving(1, size=(48, 24)), codec="ffv1", pixel_format="bgr0")
     assert verdict(path) == "its shorter side is below 32 pixels"
-    assert keyframe_prefilter(str(path), probe(str(path)), ScreenConfig(min_side=24)) is None
+    assert keyframe_prefilter(str(path), probe(str(path)), PrefilterConfig(min_side=24)) is None
 
 
 def test_too_little_is_seen_of_a_short_still(tmp_path):
@@ -102,9 +103,9 @@ def test_a_damaged_still_fails_with_its_reason(tmp_path, kind):
         whole[at + 8 : at + size] = bytes(size - 8)
     ends = {"cut short": len(whole) * 2 // 3, "last byte": len(whole) - 1, "no frames": whole.index(b"mdat") + 60}
     path.write_bytes(whole[: ends.get(kind, len(whole))])
-    clips, ended = measured(path, ScreenConfig())
+    clips, ended = measured(path, PrefilterConfig())
     clips_without, ended_without = measured(path, None)
-    assert ended == ended_without and ended.reason and not ended.screened
+    assert ended == ended_without and ended.reason and ended.reason.cause is Cause.UNREADABLE
     assert len(clips) == len(clips_without)
 
 
@@ -115,7 +116,7 @@ def test_no_real_clip_is_screened(shared_videos):
 
 def test_key_frames_are_spread_from_first_to_last():
     keys = list(range(1000))
-    chosen = spread(keys, 24)
+    chosen = spread_key_frames(keys, 24)
     assert chosen[0] == 0 and chosen[-1] == 999 and 12 < len(chosen) <= 24
     assert max(np.diff(chosen)) < 1000 / 8
-    assert spread(keys[:24], 24) == keys[:24]
+    assert spread_key_frames(keys[:24], 24) == keys[:24]

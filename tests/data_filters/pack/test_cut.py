@@ -13,6 +13,7 @@ import pytest
 import webdataset
 from av.video.frame import PictureType, VideoFrame
 
+from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.pack.cut import cut_clip
 from framemill.data_filters.pack.plan import ClipPlan, plan_clip
@@ -63,7 +64,7 @@ def clip_of(first: int, frames: int, width: int = 320, height: int = 180, **keys
         "captions": [],
         "provenance": provenance(),
     }
-    return plan_clip(row, "made.mp4", "", PackConfig(**keys), [])
+    return plan_clip(ClipTable.of([row])[0], "made.mp4", "", PackConfig(**keys), [])
 
 
 def read_cut(mp4: bytes, in_s: float, out_s: float, scratch: Path) -> np.ndarray:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from framemill.data_filters.ledger.source_row import excluded_row
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.config import DropConfig
 from framemill.data_filters.sources.exclude import exclude_sources
@@ -30,10 +31,11 @@ def test_what_is_left_out_and_why(tmp_path, rules, left_out):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "a.json").write_text(json.dumps({"tags": ["news", "advert"]}))
     (tmp_path / "b.json").write_text(json.dumps({"license": "CC-BY-NC-4.0"}))
-    kept, rows = exclude_sources(list_sources(str(tmp_path)), rules)
-    assert {row["path"]: row["reason"] for row in rows} == left_out
+    kept, excluded = exclude_sources(list_sources(str(tmp_path)), rules)
+    rows = [excluded_row(source.path, source.provenance, source.exclusion) for source in excluded]
+    assert {row.path: str(row.reason) for row in rows} == left_out
     assert {source.path for source in kept} == {"a.mp4", "b.mp4", "deep/c.mp4"} - set(left_out)
-    assert all(row["state"] == "filtered" and row["clips"] == 0 for row in rows)
+    assert all(row.state == "filtered" and row.clips == 0 for row in rows)
 
 
 def test_a_sidecar_that_cannot_be_read_drops_nothing(tmp_path):

@@ -12,8 +12,6 @@ import pytest
 
 from framemill.data_filters.captions.answer_store import read_answers
 from framemill.data_filters.captions.base import Answer
-from framemill.data_filters.captions.choose import settle_captions, to_ask
-from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.pipeline import curate
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset, read_ledger
@@ -22,7 +20,6 @@ from tests.support.caption_server import MODEL, Server, caption_server
 from tests.support.console import kill_job_when
 
 KILLS = int(os.environ.get("FRAMEMILL_TEST_KILLS", "2"))
-FINE = "The dog runs over the grass while the sun is low behind it."
 REFUSED = "I'm sorry, but I can't describe that."
 ORDER = ["endpoint", "sidecar", "descriptor"]
 
@@ -52,45 +49,6 @@ def answers_of(output: Path) -> dict[str, list[Answer]]:
     return read_answers(str(folder))
 
 
-def settled(answers: list[str], sidecar: str | None = None, **keys: object) -> tuple[dict, list[str]]:
-    clip = {"key": "k", "state": "kept", "reason": None, "sidecar_caption": sidecar, "description": "A red picture."}
-    settings = CaptionConfig(min_words=5, **keys)
-    said = {"endpoint": {"k": [Answer("k", text, "stop") for text in answers]}}
-    return clip, settle_captions(clip, ORDER, said, settings)
-
-
-def test_the_first_captioner_that_has_one_gives_the_main_caption() -> None:
-    clip, _ = settled([REFUSED, FINE + " \n"], "By hand.")
-    assert clip["caption"] == FINE and clip["state"] == "kept"
-    assert [(one["source"], one["weight"]) for one in clip["captions"]] == [
-        *(("endpoint", 95), ("sidecar", 5), ("descriptor", 0))
-    ]
-    assert settled([], "By hand.")[0]["caption"] == "By hand."
-    assert settled([])[0]["caption"] == "A red picture."
-
-
-def test_a_clip_without_a_good_answer_takes_its_next_caption_or_is_filtered() -> None:
-    clip, rejected = settled([REFUSED] * 3, "By hand.")
-    assert clip["caption"] == "By hand." and rejected == ["refusal"]
-    clip, _ = settled([REFUSED] * 3, "By hand.", rejected="filter")
-    assert (clip["state"], clip["reason"], clip["captions"]) == ("filtered", "caption: refusal", [])
-    clip = {"key": "k", "state": "kept", "reason": None}
-    settle_captions(clip, ["endpoint"], {"endpoint": {"k": [Answer("k", "Tiny.", "stop")]}}, CaptionConfig())
-    assert (clip["state"], clip["reason"]) == ("filtered", "caption: too short"), "nothing is left to take"
-    clip, rejected = settled([], "Ein Hund l\u00e4uft \u00fcber die Wiese und bellt den Mond an.", check_sidecars=True)
-    assert clip["caption"] == "A red picture." and rejected == ["not English"]
-
-
-def test_a_model_without_weight_is_asked_where_nothing_else_is_there() -> None:
-    order = ["sidecar", "endpoint"]
-    clip = {"key": "k", "sidecar_caption": "By hand.", "description": ""}
-    assert to_ask(clip, order, "endpoint", {}, CaptionConfig())
-    assert not to_ask(clip, order, "endpoint", {}, CaptionConfig(weights={"endpoint": 0}))
-    assert to_ask({**clip, "sidecar_caption": None}, order, "endpoint", {}, CaptionConfig(weights={}))
-    refused = {"endpoint": {"k": [Answer("k", REFUSED, "stop")] * 3}}
-    assert not to_ask(clip, order, "endpoint", refused, CaptionConfig()), "three refusals are an answer"
-
-
 def test_wrong_keys_are_refused(scenes, configure, tmp_path) -> None:
     with caption_server() as server:
         for word, told in (
@@ -98,7 +56,7 @@ def test_wrong_keys_are_refused(scenes, configure, tmp_path) -> None:
             ("caption.served_model=", r"^caption\.served_model"),
             ("caption.weights.nobody=3", r"^caption\.weights\.nobody"),
             ("caption.min_words=500", r"^caption\.min_words"),
-            ("captions=[endpoint,endpoint]", "twice"),
+            ("captions=[endpoint,endpoint]", "each captioner once"),
             ("captions=[vlm]", r"^caption\.vlm"),
         ):
             with pytest.raises(RequestError, match=told):
