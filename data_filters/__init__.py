@@ -1,9 +1,22 @@
-"""Curation: video in, measured and selected clips out as a dataset."""
+"""Curation: video in, measured and selected clips out as a dataset.
 
-# `curate` is a function and the module that holds it. The module loads nothing heavy, and importing it here first is
-# what leaves the function under the name.
-from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.pipeline import curate
-from framemill.data_filters.report.summary import CurateResult
+Names are imported when first used, so that reading a config does not load PyAV or Arrow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from framemill.data_filters.config import CurateConfig
+    from framemill.data_filters.pipeline import curate
+    from framemill.data_filters.report.summary import CurateResult
 
 __all__ = ["CurateConfig", "CurateResult", "curate"]
+
+_HOMES = {"CurateConfig": "config", "CurateResult": "report.summary", "curate": "pipeline"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,8 +17,9 @@ from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.worker import NOT_PACKED
 from framemill.data_filters.select.states import NO_CLIP, NOT_JOINED, UNMEASURED, build_tables
 from framemill.data_filters.sources.config import DropConfig
-from framemill.data_filters.sources.exclude import excluded_row, fits
-from framemill.data_filters.sources.listing import Source, list_sources
+from framemill.data_filters.sources.exclude import excluded_row, exclusion_reason
+from framemill.data_filters.sources.listing import list_sources
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.compose import compose
 from framemill.platform.dataset import read_ledger
@@ -73,7 +74,7 @@ def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[Row]]:
     dropped: list[Row] = []
     unmeasured: list[str] = []
     for row in rows:
-        reason = fits(row["path"], None if has_broken_sidecar(row) else row["provenance"], config.drop)
+        reason = exclusion_reason(row["path"], None if has_broken_sidecar(row) else row["provenance"], config.drop)
         if reason is not None:
             dropped.append(excluded_row(row["path"], row["provenance"], reason))
         elif row["state"] == "filtered" and row["source_id"] is None:

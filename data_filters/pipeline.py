@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from framemill.data_filters.pack.plan import ShardPlan
     from framemill.data_filters.report.figures import Figures
     from framemill.data_filters.report.summary import CurateResult
-    from framemill.data_filters.sources.listing import Source
+    from framemill.data_filters.sources.source import Source
 
 Row = dict[str, Any]
 

@@ -18,7 +18,7 @@ from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.reuse import find_reusable_clips
 from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest, ShardWorker, read_manifest
 from framemill.data_filters.sources.exclude import exclude_sources
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.cluster import worker_count
 from framemill.platform.dataset_commit import allow_pending

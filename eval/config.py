@@ -1,4 +1,4 @@
-"""What `evaluate` and `score` are asked."""
+"""Configs of the jobs `evaluate` and `score`."""
 
 from __future__ import annotations
 
@@ -7,51 +7,66 @@ from typing import List
 
 from omegaconf import MISSING
 
+from framemill.eval.dimensions.registry import DIMENSIONS
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
 
 SUITES = ("custom", "vbench")
+"""Suites that `evaluate` can plan."""
 
 
 @dataclass
 class EvaluateConfig:
-    videos: str = key(MISSING, "folder (path or URI) of the videos to score", result=False)
-    output: str = key(MISSING, "folder for the result", result=False)
+    """Keys of `framemill evaluate`."""
+
+    videos: str = key(MISSING, "folder of the videos to score, as a path or fsspec URI", result=False)
+    output: str = key(MISSING, "folder for the scores and the report", result=False)
     suite: str = key(
         "custom",
-        "custom: any folder, prompts from videos.jsonl or else the file names; vbench: $prompt-$index.mp4 for the "
-        "prompts of prompts_json",
+        "rule that assigns prompts to files; custom: any folder, with prompts from videos.jsonl or from the file "
+        "names; vbench: files named $prompt-$index.mp4 for the prompts in prompts_json",
         choices=SUITES,
     )
-    prompts_json: str = key("", "the official VBench_full_info.json; suite=vbench needs it", result=False)
-    samples: int = key(5, "suite=vbench: videos expected for each prompt")
-    dimensions: List[str] = key(list, "dimensions to measure; empty: every one of the suite that can be measured here")
-    timeout_s: float = key(300.0, "seconds one video may take before it is left for the next run", result=False)
-    max_failed: float = key(1.0, "share of unreadable videos (0..1) above which the job fails", result=False)
-    workers: int = key(0, "videos measured at a time; 0: one for each core", result=False)
+    prompts_json: str = key("", "path of the official VBench_full_info.json; required by suite=vbench", result=False)
+    samples: int = key(5, "number of videos that suite=vbench expects for each prompt (the benchmark uses 5)")
+    dimensions: List[str] = key(
+        list, "names of the dimensions to measure; empty: every implemented dimension of the suite"
+    )
+    timeout_s: float = key(
+        300.0, "seconds that one video may take; slower videos stay pending for the next run", result=False
+    )
+    max_failed: float = key(
+        1.0, "largest share of unreadable videos, 0 to 1; the job fails when more are unreadable", result=False
+    )
+    workers: int = key(0, "number of videos measured in parallel; 0: one per CPU core", result=False)
     tracking: TrackingConfig = key(TrackingConfig, "MLflow", result=False)
-    cluster: ClusterConfig = key(ClusterConfig, "Ray", result=False)
+    cluster: ClusterConfig = key(ClusterConfig, "Ray cluster", result=False)
 
     def validate(self) -> None:
-        """Raises RequestError for the first key that makes no sense."""
-        from framemill.eval.dimensions.catalogue import CATALOGUE, obstacle
+        """Checks the keys against each other and against the dimensions that can be measured.
 
+        Raises:
+            RequestError: a key has a value that it must not have; the message names the first such key.
+        """
         if self.suite == "vbench" and not self.prompts_json:
-            raise RequestError("prompts_json is empty: suite=vbench needs the path of VBench_full_info.json")
+            raise RequestError("prompts_json: must be the path of VBench_full_info.json when suite=vbench")
         if self.samples < 1:
-            raise RequestError(f"samples={self.samples}: it may be 1 or more (the benchmark takes 5)")
+            raise RequestError(f"samples={self.samples}: must be 1 or more (the benchmark uses 5)")
         if not self.timeout_s > 0:
-            raise RequestError(f"timeout_s={self.timeout_s}: it may be any number of seconds above 0")
+            raise RequestError(f"timeout_s={self.timeout_s}: must be more than 0 seconds")
         if not 0 <= self.max_failed <= 1:
-            raise RequestError(f"max_failed={self.max_failed}: it may be a share from 0 to 1")
+            raise RequestError(f"max_failed={self.max_failed}: must be between 0 and 1")
         for name in self.dimensions:
-            if name not in CATALOGUE:
-                raise RequestError(f"dimensions: {name} is unknown; it may be {', '.join(CATALOGUE)}")
-            if obstacle(name):
-                raise RequestError(f"dimensions: {name} cannot be measured here: {obstacle(name)}")
+            if name not in DIMENSIONS:
+                raise RequestError(f"dimensions={name}: must be one of {', '.join(DIMENSIONS)}")
+            if not DIMENSIONS[name].measurable:
+                measurable = ", ".join(other for other in DIMENSIONS if DIMENSIONS[other].measurable)
+                raise RequestError(f"dimensions={name}: {DIMENSIONS[name].obstacle}; must be one of {measurable}")
 
 
 @dataclass
 class ScoreConfig:
-    results: str = key(MISSING, "a VBench result file: {dimension: [score, ...]}")
-    suite: str = key("vbench", "whose totals", choices=("vbench", "vbench_i2v"))
+    """Keys of `framemill score`."""
+
+    results: str = key(MISSING, "path or fsspec URI of a result file in VBench's schema, {dimension: [score, ...]}")
+    suite: str = key("vbench", "benchmark whose totals are computed", choices=("vbench", "vbench_i2v"))

@@ -1,57 +1,21 @@
-"""One video, decoded once, put before every dimension that wants it. Runs in a child process that may be lost."""
+"""Measurement of one video: it is decoded once, in a child process, and measured by every dimension that needs it."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from framemill.eval.dimensions import CannotMeasure, Clip, dimension_class
-from framemill.eval.suites import Video
+from framemill.eval.dimensions.base import CannotMeasure, DecodedVideo
+from framemill.eval.dimensions.registry import load_dimension
+from framemill.eval.records import DimensionRecord
+from framemill.eval.suites import PlannedVideo
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.retry import call_with_retry, retry_storage_errors
 
-# VBench scores whole clips of under five seconds, so a video is held in memory; one that does not fit is refused.
-MAX_CLIP_BYTES = 2 << 30
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one dimension said of one video. `result` is there when state is "ok", `reason` when it is "failed"."""
-
-    video: str
-    prompt: str
-    sha256: str
-    dimension: str
-    version: int
-    state: str
-    reason: str = ""
-    result: dict[str, Any] | None = None
-
-
-def measure_file(uri: str, name: str, prompt: str, dimensions: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Records of the video at `uri`, as dictionaries in the order of `dimensions`: failed ones where it is broken."""
-    from framemill.platform.vision.video import VideoError
-
-    with storage.local_copy(uri) as path:
-        sha256 = storage.sha256_file(path)
-        clip: Clip | None
-        try:
-            clip, unreadable = _decode(path, prompt), ""
-        except VideoError as error:
-            clip, unreadable = None, str(error)
-    records = []
-    for wanted in dimensions:
-        dimension = dimension_class(wanted)()
-        identity = (name, prompt, sha256, wanted, dimension.version)
-        try:
-            if clip is None:
-                raise CannotMeasure(unreadable)
-            records.append(Record(*identity, "ok", result=dimension.measure(clip)))
-        except CannotMeasure as error:
-            records.append(Record(*identity, "failed", reason=str(error)))
-    return [asdict(record) for record in records]
+MAX_VIDEO_BYTES = 2 << 30
+"""Largest size of a decoded video. VBench scores whole videos of under five seconds, so they are decoded into memory.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,11 +23,11 @@ class VideoItem:
     """One video to measure: an item of work for `measure_item`."""
 
     uri: str
-    video: Video
+    video: PlannedVideo
     timeout_s: float
 
 
-def measure_item(item: VideoItem) -> list[Record]:
+def measure_item(item: VideoItem) -> list[DimensionRecord]:
     """Returns the records of a video, measured in this worker's child process.
 
     A file that crashes the decoder in every attempt gets failed records.
@@ -71,31 +35,64 @@ def measure_item(item: VideoItem) -> list[Record]:
     Raises:
         RetryLater: a timeout, storage that does not answer, or a child process that was killed by the system.
     """
-    name, prompt, dimensions = item.video.name, item.video.prompt, item.video.dimensions
     try:
         function = "framemill.eval.measure:measure_file"
-        records = call_with_retry(_child(), function, item.uri, name, prompt, dimensions, timeout=item.timeout_s)
+        records: list[DimensionRecord] = call_with_retry(
+            _child(), function, item.uri, item.video, timeout=item.timeout_s
+        )
+        return records
     except ChildCrashed as error:
-        reason = f"the decoder crashed: {error}"
         with retry_storage_errors():
             sha256 = storage.sha256_file(item.uri)
-        return [Record(name, prompt, sha256, d, dimension_class(d).version, "failed", reason) for d in dimensions]
-    return [Record(**record) for record in records]
+        return _failed_records(item.video, sha256, f"the decoder crashed: {error}")
+
+
+def measure_file(uri: str, video: PlannedVideo) -> list[DimensionRecord]:
+    """Returns the records of a video in the order of its dimensions; failed ones if it cannot be read."""
+    from framemill.platform.vision.video import VideoError
+
+    with storage.local_copy(uri) as path:
+        sha256 = storage.sha256_file(path)
+        try:
+            decoded = _decode(path, video.prompt)
+        except VideoError as error:
+            return _failed_records(video, sha256, str(error))
+    records = []
+    for name in video.dimensions:
+        dimension = load_dimension(name)
+        try:
+            result = dimension.measure(decoded)
+            record = DimensionRecord(
+                video.name, video.prompt, sha256, name, dimension.version, state="ok", result=result
+            )
+        except CannotMeasure as error:
+            record = _failed_record(video, sha256, name, str(error))
+        records.append(record)
+    return records
+
+
+def _failed_records(video: PlannedVideo, sha256: str, reason: str) -> list[DimensionRecord]:
+    return [_failed_record(video, sha256, name, reason) for name in video.dimensions]
+
+
+def _failed_record(video: PlannedVideo, sha256: str, name: str, reason: str) -> DimensionRecord:
+    version = load_dimension(name).version
+    return DimensionRecord(video.name, video.prompt, sha256, name, version, state="failed", reason=reason)
 
 
 @functools.cache
 def _child() -> ChildProcess:
-    """This worker's child, kept from one video to the next."""
+    """Returns this worker's child process, which is kept from one video to the next."""
     return ChildProcess()
 
 
-def _decode(path: str, prompt: str) -> Clip:
+def _decode(path: str, prompt: str) -> DecodedVideo:
     from framemill.platform.vision.video import VideoError, probe, read_video
 
     info = probe(path)
-    if info.frames and info.frames * info.width * info.height * 3 > MAX_CLIP_BYTES:
+    if info.frames and info.frames * info.width * info.height * 3 > MAX_VIDEO_BYTES:
         raise VideoError(
-            f"{info.frames} frames of {info.width}x{info.height} are more than {MAX_CLIP_BYTES >> 30} GiB: "
-            "VBench is for clips of under five seconds"
+            f"{info.frames} frames of {info.width}x{info.height} are more than {MAX_VIDEO_BYTES >> 30} GiB: "
+            "VBench is for videos of under five seconds"
         )
-    return Clip(read_video(path), info.fps, prompt)
+    return DecodedVideo(read_video(path), info.fps, prompt)

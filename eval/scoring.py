@@ -1,12 +1,13 @@
-"""The official totals of VBench and VBench-I2V, from scores of single dimensions.
+"""Official totals of VBench and VBench-I2V, computed from the scores of single dimensions.
 
-A raw score is first stretched from the range its dimension is known to take to 0..1, then averaged with its weight
-into a group, and the groups into a total. Ranges, weights and groups are those of `scripts/constant.py` and
-`scripts/cal_final_score.py` in Vchitect/VBench (revision 45e79ec); they reproduce the published leaderboard rows.
+Each raw score is normalised: the range of values that its dimension takes in practice is mapped to 0..1. Normalised
+scores are averaged with weights into groups, and the groups into a total. Ranges, weights and groups are those of
+`scripts/constant.py` and `scripts/cal_final_score.py` in Vchitect/VBench (revision 45e79ec); they reproduce the
+published leaderboard rows.
 
-Two deliberate differences from the upstream script: a missing dimension raises, where upstream counts it as 0 without
-a word, and a score outside 0..1 raises (it is most often a percentage). As upstream, a normalised score is not
-clamped, so a dimension far below its range pulls its group below 0.
+There are two deliberate differences from the upstream script: a missing dimension raises, where upstream silently
+counts it as 0, and a raw score outside 0..1 raises, since it is most often a percentage. As upstream, a normalised
+score is not clamped, so a dimension far below its range can make the mean of its group negative.
 """
 
 from __future__ import annotations
@@ -17,36 +18,41 @@ from dataclasses import dataclass
 
 
 class ScoringError(ValueError):
-    """The scores given do not make a total. `dimensions` names the ones at fault."""
+    """Scores from which no total can be computed."""
 
     def __init__(self, message: str, dimensions: Iterable[str]) -> None:
         super().__init__(message)
         self.dimensions = tuple(dimensions)
+        """Names of the dimensions that are wrong."""
 
 
 class MissingDimensions(ScoringError):
-    """A total needs dimensions that were not given."""
+    """Scores that lack dimensions which the total needs."""
 
 
 class UnknownDimensions(ScoringError):
-    """Names that are no dimension of the suite, or one dimension under two spellings."""
+    """Scores with a name that is no dimension of the suite, or with two spellings of one dimension."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """Dimensions averaged together; those not in `weights` weigh 1."""
+class DimensionGroup:
+    """Dimensions that are averaged together."""
 
     dimensions: tuple[str, ...]
     weights: Mapping[str, float]
+    """Weights by dimension; a dimension that is not listed has weight 1."""
 
     def mean(self, scores: Mapping[str, float]) -> float:
-        """Weighted mean of the normalised scores of this group's dimensions."""
+        """Returns the weighted mean of the normalised scores of the group.
+
+        Args:
+            scores: raw scores by dimension.
+        """
         weights = [self.weights.get(name, 1.0) for name in self.dimensions]
         values = [normalise(name, scores[name]) for name in self.dimensions]
         return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
 
 
-# Raw scores of a dimension lie in this range in practice; those not listed use 0..1.
 RANGES: Mapping[str, tuple[float, float]] = {
     "subject_consistency": (0.1462, 1.0),
     "background_consistency": (0.2615, 1.0),
@@ -59,9 +65,9 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "i2v_subject": (0.1462, 1.0),
     "i2v_background": (0.2615, 1.0),
 }
+"""Lowest and highest raw score that a dimension takes in practice; 0..1 for a dimension that is not listed."""
 
-# Moving is neither good nor bad by itself, so dynamic_degree counts half.
-VBENCH_QUALITY = Group(
+VBENCH_QUALITY = DimensionGroup(
     (
         "subject_consistency",
         "background_consistency",
@@ -73,7 +79,8 @@ VBENCH_QUALITY = Group(
     ),
     {"dynamic_degree": 0.5},
 )
-VBENCH_SEMANTIC = Group(
+"""Quality dimensions of VBench. dynamic_degree has half weight, since motion alone is neither good nor bad."""
+VBENCH_SEMANTIC = DimensionGroup(
     (
         "object_class",
         "multiple_objects",
@@ -87,8 +94,10 @@ VBENCH_SEMANTIC = Group(
     ),
     {},
 )
-I2V = Group(("camera_motion", "i2v_subject", "i2v_background"), {"camera_motion": 0.1})
-I2V_QUALITY = Group(
+"""Semantic dimensions of VBench."""
+I2V = DimensionGroup(("camera_motion", "i2v_subject", "i2v_background"), {"camera_motion": 0.1})
+"""Dimensions of VBench-I2V that compare the video with its image and camera prompt."""
+I2V_QUALITY = DimensionGroup(
     (
         "subject_consistency",
         "background_consistency",
@@ -99,67 +108,85 @@ I2V_QUALITY = Group(
     ),
     {"dynamic_degree": 0.5},
 )
-# VBench-I2V measures flicker too, but its total leaves it out.
+"""Quality dimensions of VBench-I2V."""
 I2V_OUTSIDE_TOTAL = ("temporal_flickering",)
-
-# How the I2V leaderboard writes the names of its three own dimensions.
+"""Dimensions that VBench-I2V measures but leaves out of its total."""
 LEADERBOARD_NAMES = {
     "video_text_camera_motion": "camera_motion",
     "video_image_subject_consistency": "i2v_subject",
     "video_image_background_consistency": "i2v_background",
 }
+"""Names in result files of the three dimensions that the I2V leaderboard names differently."""
 
 
 def dimension_name(label: str) -> str:
-    """The name a result file uses for a leaderboard label: `Subject Consistency` -> `subject_consistency`."""
+    """Returns the name in result files for a leaderboard label: `Subject Consistency` -> `subject_consistency`."""
     name = label.strip().lower().replace(" ", "_").replace("-", "_")
     return LEADERBOARD_NAMES.get(name, name)
 
 
 def normalise(dimension: str, score: float) -> float:
-    """A raw score stretched from its dimension's range to 0..1, not clamped."""
+    """Returns a raw score with the range of its dimension mapped to 0..1, not clamped."""
     low, high = RANGES.get(dimension, (0.0, 1.0))
     return (score - low) / (high - low)
 
 
 def vbench_totals(scores: Mapping[str, float]) -> dict[str, float]:
-    """Totals of the 16 text-to-video dimensions.
+    """Returns the official totals of VBench: {"quality", "semantic", "total"}, each in 0..1.
 
-    `scores` maps a dimension, as written in result files or on the leaderboard, to its raw score in 0..1. Returns
-    {"quality", "semantic", "total"}, each in 0..1, with total = (4 quality + semantic) / 5. Raises MissingDimensions,
-    UnknownDimensions, or ScoringError for a score that is no number in 0..1.
+    total = (4 quality + semantic) / 5.
+
+    Args:
+        scores: raw scores in 0..1 of all 16 dimensions, named as in result files or on the leaderboard.
+
+    Raises:
+        MissingDimensions: a dimension has no score.
+        UnknownDimensions: a name is no dimension of VBench, or two names are the same dimension.
+        ScoringError: a score is not a number in 0..1.
     """
-    known = _checked(scores, VBENCH_QUALITY.dimensions + VBENCH_SEMANTIC.dimensions)
-    quality, semantic = VBENCH_QUALITY.mean(known), VBENCH_SEMANTIC.mean(known)
+    checked = _check_scores(scores, VBENCH_QUALITY.dimensions + VBENCH_SEMANTIC.dimensions)
+    quality, semantic = VBENCH_QUALITY.mean(checked), VBENCH_SEMANTIC.mean(checked)
     return {"quality": quality, "semantic": semantic, "total": (4 * quality + semantic) / 5}
 
 
 def vbench_i2v_totals(scores: Mapping[str, float]) -> dict[str, float]:
-    """Totals of the nine image-to-video dimensions that count; temporal_flickering may be given and does not.
+    """Returns the official totals of VBench-I2V: {"i2v", "quality", "total"}, each in 0..1.
 
-    As vbench_totals, with {"i2v", "quality", "total"} and total = (i2v + quality) / 2.
+    total = (i2v + quality) / 2.
+
+    Args:
+        scores: raw scores in 0..1 of the nine dimensions in the total, named as in result files or on the
+            leaderboard. temporal_flickering is accepted too and has no effect.
+
+    Raises:
+        MissingDimensions: a dimension has no score.
+        UnknownDimensions: a name is no dimension of VBench-I2V, or two names are the same dimension.
+        ScoringError: a score is not a number in 0..1.
     """
-    known = _checked(scores, I2V.dimensions + I2V_QUALITY.dimensions, outside=I2V_OUTSIDE_TOTAL)
-    i2v, quality = I2V.mean(known), I2V_QUALITY.mean(known)
+    checked = _check_scores(scores, I2V.dimensions + I2V_QUALITY.dimensions, optional=I2V_OUTSIDE_TOTAL)
+    i2v, quality = I2V.mean(checked), I2V_QUALITY.mean(checked)
     return {"i2v": i2v, "quality": quality, "total": (i2v + quality) / 2}
 
 
 TOTALS = {"vbench": vbench_totals, "vbench_i2v": vbench_i2v_totals}
+"""Function that computes the totals of each suite."""
 
 
-def _checked(scores: Mapping[str, float], required: tuple[str, ...], outside: tuple[str, ...] = ()) -> dict[str, float]:
-    """`scores` under their result-file names, once all that `required` names are there and sound."""
-    known: dict[str, float] = {}
+def _check_scores(
+    scores: Mapping[str, float], required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, float]:
+    """Returns the scores by their names in result files, after checking them."""
+    checked: dict[str, float] = {}
     for label, score in scores.items():
         name = dimension_name(label)
-        if name not in required and name not in outside:
-            raise UnknownDimensions(f"{label!r} is no dimension of this suite: {', '.join(required)}", [label])
-        if name in known:
+        if name not in required and name not in optional:
+            raise UnknownDimensions(f"{label!r} must be a dimension of this suite: {', '.join(required)}", [label])
+        if name in checked:
             raise UnknownDimensions(f"{name} is given twice, once as {label!r}", [name])
         if not (math.isfinite(score) and 0 <= score <= 1):
-            raise ScoringError(f"{name} is {score}: a raw score lies in 0..1 (not a percentage)", [name])
-        known[name] = float(score)
-    missing = [name for name in required if name not in known]
+            raise ScoringError(f"{name}={score}: must be in 0..1 (not a percentage)", [name])
+        checked[name] = float(score)
+    missing = [name for name in required if name not in checked]
     if missing:
         raise MissingDimensions(f"no score for {', '.join(missing)}: a total needs every dimension", missing)
-    return known
+    return checked

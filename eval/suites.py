@@ -1,7 +1,7 @@
-"""Suites: which videos are scored for which prompt on which dimensions, and which are expected but not there.
+"""Suites: which videos are scored for which prompt in which dimensions, and which expected files are missing.
 
-Planning is pure: it takes the names found in a folder and gives a manifest. No video that was expected or
-found drops out of sight: it is in the manifest, or counted as missing, or counted as unmatched.
+Planning is pure: it makes a plan from the file names in a folder. Every video that the suite expects or the folder
+has is accounted for: it is in the plan, or counted as missing, or counted as unmatched.
 """
 
 from __future__ import annotations
@@ -12,67 +12,101 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from framemill.eval.dimensions.catalogue import CATALOGUE, VBENCH
+from framemill.eval.dimensions.registry import DIMENSIONS, VBENCH_DIMENSIONS
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 
 PROMPT_LIST = "videos.jsonl"
+"""File in which `framemill generate` lists its videos with their prompts."""
 VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
-# The number of a sample at the end of a stem: "a cat-3".
-SAMPLE_NUMBER = re.compile(r"-\d+$")
+"""File name extensions of videos; upper case counts too."""
+_SAMPLE_NUMBER = re.compile(r"-\d+$")
+"""Number of the sample at the end of a file's stem, as in "a cat-3"."""
 
 
 @dataclass(frozen=True)
-class Video:
-    """One file to score. `name` is relative to the folder of videos and is the key of its records."""
+class PlannedVideo:
+    """One file to score."""
 
     name: str
+    """File name, relative to the folder of videos; also the key of the video's records."""
     prompt: str
     dimensions: tuple[str, ...]
+    """Names of the dimensions that the suite scores on this video."""
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What is to be measured, in the order in which scores are summed."""
+class EvaluationPlan:
+    """Videos of an evaluation."""
 
-    videos: tuple[Video, ...]
+    videos: tuple[PlannedVideo, ...]
+    """Videos to score, in the order in which scores are summed."""
     missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Expected files that are not there, each with the dimensions that wanted it."""
+    """Expected files that are not in the folder, each with the dimensions that need it."""
     unmatched: tuple[str, ...] = ()
     """Videos in the folder that belong to no prompt."""
 
 
-def plan(suite: str, videos: str, prompts_json: str, samples: int) -> Manifest:
-    """The manifest of a suite over the folder `videos` (path or URI).
+@dataclass(frozen=True)
+class VBenchPrompt:
+    """One entry of the official VBench_full_info.json."""
 
-    Raises RequestError where the folder or the prompts are not there, not readable, or hold nothing to score.
+    text: str
+    dimensions: tuple[str, ...]
+    """Names of the dimensions that are scored on the prompt's videos."""
+
+
+def plan_evaluation(suite: str, videos: str, prompts_json: str, samples: int) -> EvaluationPlan:
+    """Returns the plan of a suite over a folder of videos.
+
+    Args:
+        suite: "custom" or "vbench".
+        videos: the folder, as a path or URI.
+        prompts_json: path of VBench_full_info.json; read if the suite is vbench.
+        samples: number of videos that the suite vbench expects for each prompt.
+
+    Raises:
+        RequestError: the folder or the prompts are absent, cannot be read, or contain nothing to score.
     """
     names = storage.list_dir(videos)
     if not names:
-        raise RequestError(f"videos={videos}: there is no such folder, or nothing in it")
+        raise RequestError(f"videos={videos}: must be a folder with videos; it is absent or empty")
     if suite == "vbench":
-        manifest = plan_vbench(names, _read_prompts(prompts_json), samples)
+        plan = plan_vbench(names, read_vbench_prompts(prompts_json), samples)
     elif PROMPT_LIST in names:
         text = storage.read_bytes(storage.join(videos, PROMPT_LIST)).decode("utf-8")
-        manifest = plan_listed(names, text)
+        plan = plan_video_list(names, text)
     else:
-        manifest = plan_folder(names)
-    if not manifest.videos:
+        plan = plan_folder(names)
+    if not plan.videos:
         raise RequestError(f"videos={videos}: none of its {len(names)} files is a video of suite={suite}")
-    return manifest
+    return plan
 
 
-def plan_folder(names: Sequence[str]) -> Manifest:
-    """Any folder of videos; the prompt is the file's stem without its sample number."""
-    found = sorted(filter(_is_video, names))
-    videos = [Video(name, SAMPLE_NUMBER.sub("", os.path.splitext(name)[0]), tuple(CATALOGUE)) for name in found]
-    return Manifest(tuple(videos))
+def plan_folder(names: Sequence[str]) -> EvaluationPlan:
+    """Returns the plan of a plain folder: the prompt of a file is its stem without the sample number.
+
+    Args:
+        names: names of all files in the folder.
+    """
+    videos = [
+        PlannedVideo(name, _SAMPLE_NUMBER.sub("", os.path.splitext(name)[0]), DIMENSIONS.names)
+        for name in sorted(filter(_is_video, names))
+    ]
+    return EvaluationPlan(tuple(videos))
 
 
-def plan_listed(names: Sequence[str], text: str) -> Manifest:
-    """A folder made by `generate`: `text` is its videos.jsonl, one {"video", "prompt", ...} a line."""
+def plan_video_list(names: Sequence[str], text: str) -> EvaluationPlan:
+    """Returns the plan of a folder made by `framemill generate`, which lists its videos.
+
+    Args:
+        names: names of all files in the folder.
+        text: content of videos.jsonl, one object {"video", "prompt", ...} per line.
+
+    Raises:
+        RequestError: a line is not such an object, or repeats a video.
+    """
     present, videos, missing = set(names), {}, {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -81,62 +115,79 @@ def plan_listed(names: Sequence[str], text: str) -> Manifest:
             entry = json.loads(line)
             name, prompt = str(entry["video"]), str(entry["prompt"])
         except (ValueError, KeyError, TypeError) as error:
-            raise RequestError(f'{PROMPT_LIST} line {number} is not {{"video": ..., "prompt": ...}}') from error
+            raise RequestError(f'{PROMPT_LIST} line {number}: must be {{"video": ..., "prompt": ...}}') from error
         if name in videos or name in missing:
             raise RequestError(f"{PROMPT_LIST} line {number}: {name} is listed twice")
         if name in present:
-            videos[name] = Video(name, prompt, tuple(CATALOGUE))
+            videos[name] = PlannedVideo(name, prompt, DIMENSIONS.names)
         else:
-            missing[name] = tuple(CATALOGUE)
-    return Manifest(tuple(videos.values()), missing, tuple(sorted(filter(_is_video, present - set(videos)))))
+            missing[name] = DIMENSIONS.names
+    unmatched = sorted(filter(_is_video, present - set(videos)))
+    return EvaluationPlan(tuple(videos.values()), missing, tuple(unmatched))
 
 
-def plan_vbench(names: Sequence[str], prompts: Sequence[dict[str, Any]], samples: int) -> Manifest:
-    """The official suite: for each prompt the files `$prompt-0.mp4` to `$prompt-<samples-1>.mp4` in one folder.
+def plan_vbench(names: Sequence[str], prompts: Sequence[VBenchPrompt], samples: int) -> EvaluationPlan:
+    """Returns the plan of the official suite: the files `$prompt-0.mp4` to `$prompt-<samples-1>.mp4` for each prompt.
 
-    `prompts` are the entries of VBench_full_info.json. Names are compared in Unicode NFC, since file systems
-    decompose accents. Two prompts occur in two suites each and share their files, which then serve both.
+    Names are compared in Unicode NFC, since some file systems decompose accents. Two prompts of the official list
+    have two entries each; their files are scored in the dimensions of both entries.
+
+    Args:
+        names: names of all files in the folder.
+        prompts: entries of VBench_full_info.json.
+        samples: number of videos expected for each prompt.
+
+    Raises:
+        RequestError: two files have the same name in NFC.
     """
     present: dict[str, str] = {}
     for name in sorted(names):
         other = present.setdefault(unicodedata.normalize("NFC", name), name)
         if other != name:
-            raise RequestError(f"{name!r} and {other!r} are one name in Unicode NFC: keep one of the two")
-    wanted: dict[str, tuple[str, tuple[str, ...]]] = {}
+            raise RequestError(f"videos: {name!r} and {other!r} are the same name in Unicode NFC; keep one of the two")
+    expected: dict[str, VBenchPrompt] = {}
     for entry in prompts:
         for index in range(samples):
-            # Concatenated: many prompts end with a full stop, which path functions would take for an extension.
-            expected = unicodedata.normalize("NFC", f"{entry['prompt_en']}-{index}.mp4")
-            _, dimensions = wanted.get(expected, ("", ()))
-            wanted[expected] = (entry["prompt_en"], tuple(dict.fromkeys((*dimensions, *entry["dimension"]))))
-    videos = [Video(present[name], *facts) for name, facts in wanted.items() if name in present]
-    missing = {name: dimensions for name, (_, dimensions) in wanted.items() if name not in present}
-    unmatched = [name for nfc, name in present.items() if nfc not in wanted and _is_video(name)]
-    return Manifest(tuple(videos), missing, tuple(unmatched))
+            # Concatenated, since many prompts end with a full stop, which path functions take for an extension.
+            name = unicodedata.normalize("NFC", f"{entry.text}-{index}.mp4")
+            earlier = expected[name].dimensions if name in expected else ()
+            expected[name] = VBenchPrompt(entry.text, tuple(dict.fromkeys((*earlier, *entry.dimensions))))
+    videos = [
+        PlannedVideo(present[name], entry.text, entry.dimensions) for name, entry in expected.items() if name in present
+    ]
+    missing = {name: entry.dimensions for name, entry in expected.items() if name not in present}
+    unmatched = [name for nfc_name, name in present.items() if nfc_name not in expected and _is_video(name)]
+    return EvaluationPlan(tuple(videos), missing, tuple(unmatched))
 
 
 def suite_dimensions(suite: str) -> tuple[str, ...]:
-    """Dimensions that a suite speaks of."""
-    return tuple(facts.name for facts in VBENCH) if suite == "vbench" else tuple(CATALOGUE)
+    """Returns the names of a suite's dimensions: the 16 of VBench, or all of the registry."""
+    return VBENCH_DIMENSIONS if suite == "vbench" else DIMENSIONS.names
+
+
+def read_vbench_prompts(path: str) -> list[VBenchPrompt]:
+    """Returns the entries of the official VBench_full_info.json at a path or URI.
+
+    Raises:
+        RequestError: the file is absent or is not such a list.
+    """
+    try:
+        entries = json.loads(storage.read_bytes(path))
+    except FileNotFoundError as error:
+        raise RequestError(f"prompts_json={path}: no such file") from error
+    except ValueError as error:
+        raise RequestError(f"prompts_json={path}: must be a JSON file") from error
+    prompts = []
+    for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+        fields = entry if isinstance(entry, dict) else {}
+        text, dimensions = fields.get("prompt_en"), fields.get("dimension")
+        if not (isinstance(text, str) and isinstance(dimensions, list) and set(dimensions) <= set(VBENCH_DIMENSIONS)):
+            raise RequestError(
+                f"prompts_json={path}: entry {number} must be {{prompt_en, dimension: [...]}} with dimensions of VBench"
+            )
+        prompts.append(VBenchPrompt(text, tuple(dimensions)))
+    return prompts
 
 
 def _is_video(name: str) -> bool:
     return name.lower().endswith(VIDEO_ENDINGS)
-
-
-def _read_prompts(path: str) -> list[dict[str, Any]]:
-    """The entries of an official full-info file, checked."""
-    try:
-        entries = json.loads(storage.read_bytes(path))
-    except FileNotFoundError as error:
-        raise RequestError(f"prompts_json={path}: there is no such file") from error
-    except ValueError as error:
-        raise RequestError(f"prompts_json={path}: not a JSON file") from error
-    known = suite_dimensions("vbench")
-    for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
-        sound = isinstance(entry, dict) and isinstance(entry.get("prompt_en"), str)
-        if not sound or not isinstance(entry.get("dimension"), list) or not set(entry["dimension"]) <= set(known):
-            raise RequestError(
-                f"prompts_json={path}: entry {number} is not {{prompt_en, dimension: [...]}} with dimensions of VBench"
-            )
-    return list(entries)

@@ -57,13 +57,18 @@ def main(words: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        message = str(error).strip().splitlines()
-        print(
-            f"framemill: {type(error).__name__}: {message[-1] if message else ''} (--debug shows where)",
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"framemill: {_unexpected_error_line(words, error)}", file=sys.stderr, flush=True)
         return 1
+
+
+def _unexpected_error_line(words: list[str], error: Exception) -> str:
+    """Returns the line for an error that no job foresaw: a missing package names its extra, any other its type."""
+    from framemill.jobs.extras import install_advice, missing_package
+
+    if isinstance(error, ImportError) and (package := missing_package(error)):
+        return install_advice(words[0], package)
+    message = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {message[-1] if message else ''} (--debug shows where)"
 
 
 def dispatch(words: list[str]) -> int:

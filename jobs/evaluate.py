@@ -7,7 +7,7 @@ CONFIG = EvaluateConfig
 
 
 def run(config: EvaluateConfig) -> int:
-    from framemill.eval.evaluate import evaluate
+    from framemill.eval.pipeline import evaluate
 
     say(evaluate(config).line())
     return 0

@@ -36,7 +36,7 @@ CONFIG = LoopConfig
 def run(config: LoopConfig) -> int:
     """Each job goes on from what its output holds, so the same command finishes a loop that was stopped anywhere."""
     from framemill.data_filters.pipeline import curate
-    from framemill.eval.evaluate import evaluate
+    from framemill.eval.pipeline import evaluate
     from framemill.jobs.loop_report import Result, log_samples, report
     from framemill.platform.cluster import session
     from framemill.platform.tracking import ensure_schema, tracking_uri

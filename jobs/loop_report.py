@@ -16,7 +16,7 @@ from framemill.platform.progress import say
 
 if TYPE_CHECKING:
     from framemill.data_filters.report.summary import CurateResult as Curated
-    from framemill.eval.evaluate import EvaluateResult as Evaluated
+    from framemill.eval.pipeline import EvaluateResult as Evaluated
     from framemill.jobs.loop import LoopConfig
     from framemill.training.run.train import TrainResult as Trained
 
@@ -49,7 +49,7 @@ def log_samples(config: LoopConfig) -> list[str]:
 
 def table(result: Result) -> list[str]:
     """The lines of the closing table."""
-    curated, trained, outcome = result.curated, result.trained, result.evaluated.outcome
+    curated, trained, summary = result.curated, result.trained, result.evaluated.summary
     fall = f"{-100 * trained.fall:+.0f} %"
     better = "better" if trained.last_loss < trained.linear_loss else "NOT better"
     reads = "reads" if trained.other_captions_loss > trained.last_loss else "does NOT read"
@@ -65,9 +65,9 @@ def table(result: Result) -> list[str]:
         *rose(trained, curated.clips.get("kept", 0)),
         f"           {trained.linear_loss:.3f} for the best linear predictor: the model is {better}",
         f"           {trained.other_captions_loss:.3f} with captions exchanged: the model {reads} its captions",
-        f"videos     {outcome.videos} generated and scored",
-        *(f"score      {name}: {score.score:.4f}" for name, score in outcome.scores.items()),
-        f"           {len(outcome.not_measured)} dimensions not measured (why: result.json), so there is no total",
+        f"videos     {summary.videos} generated and scored",
+        *(f"score      {name}: {score.score:.4f}" for name, score in summary.scores.items()),
+        f"           {len(summary.not_measured)} dimensions not measured (why: result.json), so there is no total",
     ]
 
 

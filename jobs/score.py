@@ -7,7 +7,7 @@ CONFIG = ScoreConfig
 
 
 def run(config: ScoreConfig) -> int:
-    from framemill.eval.score import score
+    from framemill.eval.result_file import score
 
     say(score(config).line())
     return 0

@@ -17,7 +17,7 @@ from framemill.platform.progress import progress, say
 
 if TYPE_CHECKING:
     from framemill.data_filters.config import CurateConfig
-    from framemill.data_filters.sources.listing import Source
+    from framemill.data_filters.sources.source import Source
     from framemill.platform.writer_lock import LockToken
 
 Row = MutableMapping[str, Any]

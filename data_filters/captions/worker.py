@@ -15,7 +15,7 @@ from framemill.data_filters.captions.choose import accepted
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.ledger.parts import log_event
 from framemill.data_filters.measure.worker import GONE
-from framemill.data_filters.sources.listing import fetch_source, is_gone, stamp_of
+from framemill.data_filters.sources.source import fetch_source, is_gone, source_stamp
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import RequestError
@@ -89,7 +89,7 @@ class Batch:
         source = clips[0]
         async with contextlib.AsyncExitStack() as stack:
             try:
-                if (stamp := stamp_of(source["uri"])) != source["stamp"]:
+                if (stamp := source_stamp(source["uri"])) != source["stamp"]:
                     raise RetryLater(GONE if is_gone(stamp) else "changed after it was measured")
                 copy = fetch_source(source["uri"])
                 path = await asyncio.to_thread(copy.__enter__)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from framemill.data_filters.filters.registry import score_columns
 from framemill.data_filters.measure.messages import MeasuredClip
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.vision.probe import VideoInfo
 

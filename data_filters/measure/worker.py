@@ -7,9 +7,9 @@ import time
 
 from framemill.data_filters.ledger.parts import Part, clip_rows, fact_columns, log_event, read_part, write_part
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings, SourceFacts
-from framemill.data_filters.sources.archives import ArchiveError
-from framemill.data_filters.sources.listing import Source, fetch_source, is_gone, read_sidecars, stamp_of
+from framemill.data_filters.sources.archive_errors import ArchiveError
 from framemill.data_filters.sources.sidecars import SidecarError, provenance
+from framemill.data_filters.sources.source import Source, fetch_source, is_gone, read_sidecars, source_stamp
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import RetryLater, call_with_retry
@@ -76,7 +76,7 @@ class SourceWorker(PoolWorker):
             reason = "no permission to read it"
         except OSError as error:
             raise RetryLater(f"storage: {error.strerror or error}") from error
-        if (stamp := stamp_of(source.uri)) != source.stamp:
+        if (stamp := source_stamp(source.uri)) != source.stamp:
             raise RetryLater(GONE if is_gone(stamp) else "it changed while it was read")
         if reason:
             return Part(source, None, reason, beside, [])

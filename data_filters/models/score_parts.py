@@ -17,7 +17,7 @@ from framemill.data_filters.ledger.parts import VECTOR, part_name, read_ipc
 from framemill.data_filters.models.registry import ModelSpec
 from framemill.data_filters.select.bounds import Stage
 from framemill.data_filters.select.states import build_tables
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 
 SCORES = "work/scores"

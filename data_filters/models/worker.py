@@ -11,7 +11,7 @@ from framemill.data_filters.measure.decode_pass import DECIMALS
 from framemill.data_filters.measure.worker import GONE
 from framemill.data_filters.models.registry import SCORERS, ModelSpec
 from framemill.data_filters.models.score_parts import ScoreWork, read_scores, write_scores
-from framemill.data_filters.sources.listing import fetch_source, is_gone, stamp_of
+from framemill.data_filters.sources.source import fetch_source, is_gone, source_stamp
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import RetryLater, call_with_retry
@@ -62,7 +62,7 @@ class ModelWorker(PoolWorker):
             raise RetryLater(GONE) from error
         except OSError as error:
             raise RetryLater(f"storage: {error.strerror or error}") from error
-        if (stamp := stamp_of(work.source.uri)) != work.source.stamp:
+        if (stamp := source_stamp(work.source.uri)) != work.source.stamp:
             raise RetryLater(GONE if is_gone(stamp) else "it changed after it was measured")
         return rows
 

@@ -12,7 +12,7 @@ from typing import Any
 from framemill.data_filters.ledger.parts import log_event
 from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import SPLIT, ClipPlan, ShardPlan
-from framemill.data_filters.sources.listing import fetch_source, is_gone, stamp_of
+from framemill.data_filters.sources.source import fetch_source, is_gone, source_stamp
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
@@ -144,7 +144,7 @@ class ShardWorker(PoolWorker):
             raise RetryLater(f"{clip.earlier.shard if clip.earlier else clip.path} is damaged or gone")
         with contextlib.ExitStack() as held:
             try:
-                if clip.stamp and (stamp := stamp_of(clip.uri)) != clip.stamp:
+                if clip.stamp and (stamp := source_stamp(clip.uri)) != clip.stamp:
                     what = "is no longer there" if is_gone(stamp) else "changed after it was measured"
                     raise RetryLater(f"{clip.path} {what}")
                 path = held.enter_context(fetch_source(clip.uri))

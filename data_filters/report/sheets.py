@@ -15,7 +15,7 @@ from typing import Any
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.parts import read_thumbnails
 from framemill.data_filters.report.figures import Figures
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import load_frozen

@@ -1,1 +1,1 @@
-"""Sources: which videos take part, and what lies with them (archives, sidecar files, exclusions, disk space)."""
+"""Sources: the videos of an input, as files or in archives, with sidecars, exclusions, and the disk space they need."""

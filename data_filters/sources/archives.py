@@ -1,166 +1,114 @@
-"""Videos in zips, as SANA-Video's own datasets come: `<key>.mp4` and `<key>.json` inside, and beside `part.zip` files
-such as `part_Qwen2.5-VL.json` ({key: {"prompt": ...}}) and `part_unimatch.json` ({key: {...: score or scores}}).
+"""Archives of videos, zips and WebDataset tars: which videos they hold, and how one of them is read.
 
-A member is named by a URI, `zip://<member, quoted>::<URI of the zip>`. It is read from its place in the zip, by range
-where that lies in an object store; the zip is never unpacked.
+A video in an archive has a URI of its own, `zip://<name>::<URI of the zip>` or
+`tar://<name>?<ranges>::<URI of the tar>` (see `tar_archive`); names are quoted.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import json
-import lzma
 import os
 import re
-import shutil
-import struct
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from framemill.data_filters.sources.sidecars import Provenance, parse_object, parse_sidecars, sidecar_names
-from framemill.platform import storage
-from framemill.platform.errors import FramemillError
+from framemill.data_filters.sources import tar_archive, zip_archive
+from framemill.data_filters.sources.archive_errors import ArchiveError
+from framemill.data_filters.sources.file_names import is_tar, is_video
+from framemill.data_filters.sources.sidecars import Provenance
 
-SUFFIX = ".zip"
-SCHEME, JOINT = "zip://", "::"
-BROKEN = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    EOFError,
-    ValueError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    lzma.LZMAError,
-)
-"""What `zipfile` raises for a file that is no zip, or damaged, or packed in a way that it does not know."""
-BLOCK = 1 << 20
-TABLES = 16
-"""Sidecars of zips kept in memory: a zip's members come one after another."""
+_ZIP_SCHEME, _JOINT = "zip://", "::"
 
 
-class ArchiveError(FramemillError):
-    """A zip, or a member of one, that cannot be read however often it is tried. The message says why."""
+@dataclass(frozen=True)
+class ArchiveListing:
+    """The videos in an archive."""
+
+    uris: dict[str, str]
+    """URIs of the videos by name, sorted by name."""
+    problem: str
+    """Why the archive could not be read to its end; empty where it could."""
 
 
-def member_uri(archive: str, name: str) -> str:
-    return f"{SCHEME}{quote(name, safe='/')}{JOINT}{archive}"
+def list_archive(archive: str) -> ArchiveListing:
+    """Returns the videos in an archive, but for hidden ones.
+
+    Raises:
+        OSError: the archive cannot be reached.
+    """
+    if is_tar(archive):
+        videos, problem = tar_archive.list_tar(archive)
+        return ArchiveListing({video.name: video.uri for video in videos if _is_visible_video(video.name)}, problem)
+    try:
+        names = zip_archive.zip_member_names(archive)
+    except ArchiveError as error:
+        return ArchiveListing({}, str(error))
+    return ArchiveListing({name: zip_member_uri(archive, name) for name in names if _is_visible_video(name)}, "")
 
 
-def split_member(uri: str) -> tuple[str, str] | None:
-    """The URI of the zip and the member's name; None where the URI names no member."""
-    if not uri.startswith(SCHEME):
-        return None
-    name, _, archive = uri.removeprefix(SCHEME).partition(JOINT)
+def zip_member_uri(archive: str, name: str) -> str:
+    """Returns the URI of a member of a zip."""
+    return f"{_ZIP_SCHEME}{quote(name, safe='/')}{_JOINT}{archive}"
+
+
+def split_zip_uri(uri: str) -> tuple[str, str]:
+    """Returns the zip and the name of the member that `zip_member_uri` made a URI of."""
+    name, _, archive = uri.removeprefix(_ZIP_SCHEME).partition(_JOINT)
     return archive, unquote(name)
 
 
-def is_archive(name: str) -> bool:
-    return name.lower().endswith(SUFFIX)
+def archive_uri(uri: str) -> str | None:
+    """Returns the URI of the archive that a video is in; None for a file."""
+    if uri.startswith(tar_archive.TAR_SCHEME):
+        return tar_archive.TarVideo.parse(uri).archive
+    return split_zip_uri(uri)[0] if uri.startswith(_ZIP_SCHEME) else None
 
 
-@contextlib.contextmanager
-def opened(archive: str) -> Iterator[zipfile.ZipFile]:
-    """Raises ArchiveError where it is no zip; StorageError or OSError where it cannot be reached."""
-    with storage.open_filesystem(archive) as (filesystem, path), filesystem.open(path, "rb", block_size=BLOCK) as file:
-        try:
-            with zipfile.ZipFile(file) as found:
-                yield found
-        except BROKEN as error:
-            raise ArchiveError(f"not a readable zip ({' '.join(str(error).split())})") from error
+def copy_member(uri: str, folder: str) -> str:
+    """Copies a video out of its archive into a local folder; returns the path of the copy.
 
-
-def member_names(archive: str) -> list[str]:
-    """The files in a zip, sorted, each once.
+    The copy's name is fixed, so that no name in an archive can lead out of the folder.
 
     Raises:
-        ArchiveError: it is no zip, or damaged.
+        ArchiveError: the video is damaged or encrypted, or its name leads out of the archive.
+        OSError: the archive cannot be reached.
     """
-    with opened(archive) as found:
-        return sorted({info.filename for info in found.infolist() if not info.is_dir()})
-
-
-def copy_member(archive: str, name: str, folder: str) -> str:
-    """Copies one member into `folder`, under a name of our own; gives the path.
-
-    Raises:
-        ArchiveError: it is damaged or encrypted, or its name leads out of the archive.
-    """
-    refuse_unsafe(name)
+    if uri.startswith(tar_archive.TAR_SCHEME):
+        video = tar_archive.TarVideo.parse(uri)
+        _refuse_unsafe(video.name)
+        target = os.path.join(folder, "member" + os.path.splitext(video.name)[1].lower())
+        tar_archive.copy_tar_member(video, target)
+        return target
+    archive, name = split_zip_uri(uri)
+    _refuse_unsafe(name)
     target = os.path.join(folder, "member" + os.path.splitext(name)[1].lower())
-    with opened(archive) as found:
-        info = member_info(found, name)
-        with found.open(info) as packed, open(target, "wb") as file:
-            shutil.copyfileobj(packed, file, BLOCK)
+    zip_archive.copy_zip_member(archive, name, target)
     return target
 
 
-def refuse_unsafe(name: str) -> None:
+def read_member_sidecars(uri: str) -> tuple[str | None, Provenance]:
+    """Returns the caption of a video in an archive and its provenance, from the sidecars in and next to the archive.
+
+    Raises:
+        SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
+        ArchiveError: the archive cannot be read, or the video's name leads out of it.
+        OSError: the archive cannot be reached.
+    """
+    if uri.startswith(tar_archive.TAR_SCHEME):
+        video = tar_archive.TarVideo.parse(uri)
+        _refuse_unsafe(video.name)
+        return tar_archive.read_tar_sidecars(video)
+    archive, name = split_zip_uri(uri)
+    _refuse_unsafe(name)
+    return zip_archive.read_zip_sidecars(archive, name)
+
+
+def _is_visible_video(name: str) -> bool:
+    """Returns whether a member is a video that is not hidden, nor in a hidden folder of its archive."""
+    *folders, file = name.replace("\\", "/").removeprefix("./").split("/")
+    return is_video(file) and not any(part.startswith(".") and part != ".." for part in folders)
+
+
+def _refuse_unsafe(name: str) -> None:
     parts = re.split(r"[\\/]", name)
     if ".." in parts or not parts[0] or re.match(r"[A-Za-z]:", name):
         raise ArchiveError("its name leads out of the archive")
-
-
-def member_info(found: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    try:
-        info = found.getinfo(name)
-    except KeyError as error:
-        raise FileNotFoundError(name) from error
-    if info.flag_bits & 1:
-        raise ArchiveError("it is encrypted")
-    return info
-
-
-def read_beside_member(archive: str, name: str) -> tuple[str | None, Provenance]:
-    """A member's caption, from beside the zip before one inside it, and its provenance with all that lies beside the
-    zip about it as `external`: {"unimatch": ..., "Qwen2.5-VL": ...}, as it stands there.
-
-    Raises:
-        SidecarError: a sidecar that is no text or no JSON object; the message names it.
-        ArchiveError: the zip cannot be read.
-    """
-    refuse_unsafe(name)
-    with opened(archive) as found:
-        held = set(found.namelist())
-        text, facts = (
-            found.read(member_info(found, beside)) if beside in held else None for beside in sidecar_names(name)
-        )
-    caption, told = parse_sidecars(name, text, facts)
-    key = os.path.splitext(name)[0]
-    external: dict[str, Any] = {}
-    folder, _, zip_name = archive.rpartition("/")
-    for beside in beside_archive(zip_name, storage.list_dir(folder or ".")):
-        uri = storage.join(folder or ".", beside)
-        table = read_archive_sidecar(uri, storage.change_stamp(uri))
-        value = table.get(key, table.get(key.rpartition("/")[2]))
-        if value is not None:
-            external[os.path.splitext(beside)[0].removeprefix(os.path.splitext(zip_name)[0]).lstrip("_")] = value
-    written = [value["prompt"] for value in external.values() if isinstance(value, dict) and value.get("prompt")]
-    if external:
-        told["external"] = json.dumps(external, sort_keys=True, ensure_ascii=False)
-    return (str(written[0]) if written else caption), told
-
-
-@functools.lru_cache(TABLES)
-def read_archive_sidecar(uri: str, stamp: str) -> dict[str, Any]:
-    """The sidecar of a zip, read once for as long as its stamp stays the same."""
-    return parse_object(uri.rpartition("/")[2], storage.read_bytes(uri))
-
-
-def beside_archive(zip_name: str, names: Iterable[str]) -> list[str]:
-    """Of the names in a zip's folder those of its sidecars, sorted: `<stem>_*.json`, but for those of another zip
-    whose longer stem they fit."""
-    names = list(names)
-    stem = os.path.splitext(zip_name)[0]
-    longer = [other for name in names if is_archive(name) and (other := name[: -len(SUFFIX)]).startswith(stem + "_")]
-    return sorted(
-        name
-        for name in names
-        if name.startswith(stem + "_")
-        and name.lower().endswith(".json")
-        and not any(name.startswith(other + "_") for other in longer)
-    )

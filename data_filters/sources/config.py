@@ -1,4 +1,4 @@
-"""Keys of `framemill curate` that exclude sources."""
+"""The section `drop` of the keys of `framemill curate`: sources that are excluded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from framemill.platform.config import key
 
 @dataclass
 class DropConfig:
-    paths: List[str] = key(list, "sources whose path fits one of these globs are left out")
-    tags: List[str] = key(list, "and those with a tag that fits one of these")
-    licences: List[str] = key(list, 'and those whose licence fits one of these; "" is to have none')
+    """Rules that exclude sources: each is a list of globs, and one glob that matches is enough."""
+
+    paths: List[str] = key(list, "exclude sources whose path matches one of these globs")
+    tags: List[str] = key(list, "exclude sources with a tag that matches one of these globs")
+    licences: List[str] = key(
+        list, 'exclude sources whose licence matches one of these globs; "" matches sources without a licence'
+    )

@@ -1,29 +1,36 @@
-"""Whether the disk can hold what a curation may write."""
+"""Whether the disk has room for the shards that a curation may write."""
 
 from __future__ import annotations
 
 import os
 import shutil
 
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.archives import archive_uri
+from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from framemill.platform.progress import say
 
-EXACT_SHARE = 1.5
-"""Bytes of `pack.mode=exact` a byte of source: footage that was encoded tighter than `pack.crf` grows."""
-CLEARLY = 10
-"""Selection may keep little, so only a disk that could not hold a tenth is clearly too small."""
+_EXACT_SHARE = 1.5
+"""Bytes of shards for a byte of source with pack.mode=exact: footage of a lower quality than `pack.crf` grows."""
+_REFUSED_SHARE = 10
+"""A curation may keep few clips, so that only a disk without room for a tenth of the shards is refused."""
 
 
 def bytes_needed(sources: list[Source], mode: str) -> int:
-    """At most how much the shards of these sources come to, were every clip kept."""
-    total = sum(int(source.stamp.partition(":")[0] or 0) for source in sources)
-    return round(total * EXACT_SHARE) if mode == "exact" else total
+    """Returns the bytes that the shards of these sources have at most, which is with every clip kept.
+
+    Args:
+        sources: sources of which clips may be packed.
+        mode: `pack.mode`.
+    """
+    sizes = {archive_uri(source.uri) or source.uri: source.stamp.partition(":")[0] for source in sources}
+    total = sum(int(size or 0) for size in sizes.values())
+    return round(total * _EXACT_SHARE) if mode == "exact" else total
 
 
 def bytes_free(output: str) -> int | None:
-    """Free bytes where `output` is to lie; None for an object store."""
+    """Returns the free bytes on the disk of `output`, which need not exist yet; None for an object store."""
     if not storage.is_local(output):
         return None
     folder = os.path.abspath(storage.local_path(output))
@@ -32,32 +39,32 @@ def bytes_free(output: str) -> int | None:
     return shutil.disk_usage(folder).free
 
 
-def bytes_held(output: str) -> int:
-    """What the shards of a local output come to already."""
+def check_disk(output: str, need: int, free: int | None) -> None:
+    """Prints a warning where the shards may not fit on the disk.
+
+    Args:
+        output: folder of the dataset; the shards that it has already are not needed again.
+        need: bytes of the shards at most, as `bytes_needed` returns.
+        free: free bytes on the disk; None where they are not known.
+
+    Raises:
+        RequestError: the disk is far too small.
+    """
+    if free is None:
+        return
+    need -= _shard_bytes(output)
+    if need <= free:
+        return
+    message = f"output={output}: the shards may need {_gigabytes(need)}, {_gigabytes(free)} are free"
+    if need > free * _REFUSED_SHARE:
+        raise RequestError(f"{message}; choose another disk, or check_disk=false to start all the same")
+    say(f"curate: {message}")
+
+
+def _shard_bytes(output: str) -> int:
     folder = os.path.join(storage.local_path(output), "shards")
     return sum(entry.stat().st_size for entry in os.scandir(folder)) if os.path.isdir(folder) else 0
 
 
-def check_disk(output: str, need: int, free: int | None) -> None:
-    """Says so where the disk may not do.
-
-    Args:
-        need: bytes at most, by `bytes_needed` or another dataset's size.
-        free: bytes that the disk has left; None where that is not known.
-
-    Raises:
-        RequestError: it clearly will not do.
-    """
-    if free is None:
-        return
-    need -= bytes_held(output)
-    if need <= free:
-        return
-    told = f"output={output}: the shards may need {gigabytes(need)}, {gigabytes(free)} are free"
-    if need > free * CLEARLY:
-        raise RequestError(f"{told}; choose another disk, or check_disk=false to start all the same")
-    say(f"curate: {told}")
-
-
-def gigabytes(count: int) -> str:
+def _gigabytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

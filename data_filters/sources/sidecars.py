@@ -1,4 +1,4 @@
-"""What lies beside a video: its caption (.txt) and its facts (.json)."""
+"""Sidecars: files next to a video, and of its name, with its caption (.txt) and its facts (.json)."""
 
 from __future__ import annotations
 
@@ -10,65 +10,71 @@ from typing import Any
 from framemill.platform import storage
 
 Provenance = dict[str, Any]
-"""What `provenance` gives."""
+"""The keys `tags`, `licence` and `external` of a source, as `provenance` makes them."""
 
 
 class SidecarError(ValueError):
-    """What lies beside a video is not what its name says. The message names it."""
+    """A sidecar is not what its suffix says. The message begins with its name."""
 
 
 def provenance(tags: Sequence[str] = (), licence: str | None = None) -> Provenance:
-    """Tags and licence of a source; `external`: JSON text where others' scores or captions came along, else None."""
+    """Returns the provenance of a source: its tags, its licence, and no `external` metadata.
+
+    `external` is JSON text with scores and captions that another program wrote about the source, or None.
+    """
     return {"tags": list(tags), "licence": licence, "external": None}
 
 
 def sidecar_names(name: str) -> tuple[str, str]:
-    """Where the caption (.txt) and the facts (.json) of a video would lie."""
+    """Returns the names that the caption (.txt) and the facts (.json) of a video have."""
     stem = os.path.splitext(name)[0]
     return stem + ".txt", stem + ".json"
 
 
-def read_beside(uri: str) -> tuple[str | None, Provenance]:
-    """The caption beside a video, and its provenance.
+def read_file_sidecars(uri: str) -> tuple[str | None, Provenance]:
+    """Returns the caption of a video file and its provenance, from the sidecars in its folder.
 
     Raises:
-        SidecarError: a sidecar that is no text or no JSON object; the message names it.
+        SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
     """
-    text, facts = (read_or_none(name) for name in sidecar_names(uri))
+    text, facts = (_read_or_none(name) for name in sidecar_names(uri))
     return parse_sidecars(uri, text, facts)
 
 
-def read_or_none(uri: str) -> bytes | None:
-    try:
-        return storage.read_bytes(uri)
-    except FileNotFoundError:
-        return None
-
-
 def parse_sidecars(name: str, text: bytes | None, facts: bytes | None) -> tuple[str | None, Provenance]:
-    """Caption and provenance from the bytes of both sidecars, None where there is none.
+    """Returns the caption and the provenance that two sidecars give.
 
-    A .txt is the caption. A .json may hold `caption` (or `prompt`), `tags` and `licence` (or `license`).
+    The caption is the text of the .txt, else the `caption` or `prompt` of the .json. Further keys of the .json that
+    count are `tags` and `licence` (or `license`).
+
+    Args:
+        name: name or path of the video, from which messages name the sidecars.
+        text: content of the .txt; None where there is none.
+        facts: content of the .json; None where there is none.
 
     Raises:
-        SidecarError: one that is no text or no JSON object; the message names it.
+        SidecarError: `text` is not UTF-8, or `facts` is not a JSON object.
     """
-    text_name, facts_name = (os.path.basename(beside) for beside in sidecar_names(name))
-    said = parse_object(facts_name, facts) if facts is not None else {}
-    caption = said.get("caption") or said.get("prompt")
+    text_name, facts_name = (os.path.basename(sidecar) for sidecar in sidecar_names(name))
+    values = parse_object(facts_name, facts) if facts is not None else {}
+    caption = values.get("caption") or values.get("prompt")
     if text is not None:
         try:
             caption = text.decode().strip() or caption
         except UnicodeDecodeError as error:
             raise SidecarError(f"{text_name} beside it is not UTF-8 text") from error
-    tags = said.get("tags") or []
+    tags = values.get("tags") or []
     tags = [str(tag) for tag in (tags if isinstance(tags, list) else [tags])]
-    licence = said.get("licence") or said.get("license")
+    licence = values.get("licence") or values.get("license")
     return (str(caption) if caption else None), provenance(tags, str(licence) if licence else None)
 
 
 def parse_object(name: str, data: bytes) -> dict[str, Any]:
-    """A JSON object; a NaN in it, which JSON does not know, is null."""
+    """Returns the JSON object that a sidecar holds. NaN and infinities, which JSON does not have, become None.
+
+    Raises:
+        SidecarError: `data` is not a JSON object.
+    """
     try:
         value = json.loads(data, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
@@ -76,3 +82,10 @@ def parse_object(name: str, data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SidecarError(f"{name} beside it is not a JSON object")
     return value
+
+
+def _read_or_none(uri: str) -> bytes | None:
+    try:
+        return storage.read_bytes(uri)
+    except FileNotFoundError:
+        return None

@@ -1,11 +1,11 @@
-"""What a dimension is: one small class that turns a decoded video into numbers, and many such numbers into a score."""
+"""Interface of a dimension: measures one decoded video at a time and averages the results into a score."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from framemill.platform.errors import FramemillError
 
@@ -14,59 +14,58 @@ if TYPE_CHECKING:
 
 
 class CannotMeasure(FramemillError):
-    """A sound video that this dimension has no answer for, e.g. a single frame where it compares two."""
+    """A readable video on which a dimension is undefined, e.g. a single frame where frames are compared."""
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One decoded video, shared by all dimensions that score it.
-
-    frames: uint8 (T, H, W, 3), RGB, upright. fps: frames a second. prompt: what it should show.
-    """
+class DecodedVideo:
+    """One decoded video, shared by all dimensions that measure it."""
 
     frames: np.ndarray
+    """uint8 (T, H, W, 3), RGB, upright."""
     fps: float
+    """Frames per second."""
     prompt: str
+    """Text that the video was generated from."""
 
 
-class Dimension(ABC):
-    """One dimension of VBench. Subclasses decorate themselves with `register` and fill in `name` and `measure`.
+@dataclass(frozen=True)
+class DimensionResult:
+    """Result of one dimension on one video.
 
-    `version` goes up whenever `measure` would answer differently: records of an older version are measured again.
+    The fields are the keys of a video's entry in VBench's result file. A dimension whose entry has more keys, or whose
+    `aggregate` needs more than the mean, returns a subclass with those fields; their values must be plain JSON values.
     """
 
-    name: ClassVar[str]
+    video_results: float
+    """Raw score of the video."""
+
+
+R = TypeVar("R", bound=DimensionResult)
+
+
+class Dimension(ABC, Generic[R]):
+    """One dimension of VBench.
+
+    To add a dimension, write a file like `temporal_flickering.py` and name its class in `registry.py`.
+    """
+
     version: ClassVar[int] = 1
+    """Raised whenever `measure` would return something else: results of an older version are measured again."""
+    result_type: ClassVar[type[DimensionResult]] = DimensionResult
+    """Class of the results, by which they are read back from the ledger."""
 
     @abstractmethod
-    def measure(self, clip: Clip) -> dict[str, Any]:
-        """The JSON-able record of one video: `video_results`, as upstream's result file has it, and any extras.
+    def measure(self, video: DecodedVideo) -> R:
+        """Measures one video.
 
-        Raises CannotMeasure where the video has no answer.
+        Raises:
+            CannotMeasure: the dimension is undefined on this video.
         """
 
-    def aggregate(self, results: Sequence[dict[str, Any]]) -> float:
-        """The dimension's score in 0..1, from what `measure` returned for each video, in the suite's order.
+    def aggregate(self, results: Sequence[R]) -> float:
+        """Returns the dimension's score in 0..1 from the results of all videos, in the suite's order.
 
-        Always upstream's single-process formula; most often, as here, the mean over videos.
+        This is upstream's single-process formula; the default is the mean over videos.
         """
-        return sum(result["video_results"] for result in results) / len(results)
-
-
-_registered: dict[str, type[Dimension]] = {}
-
-
-def register(dimension: type[Dimension]) -> type[Dimension]:
-    """Class decorator: makes a dimension known by its name."""
-    _registered[dimension.name] = dimension
-    return dimension
-
-
-def measurable() -> tuple[str, ...]:
-    """Names of the dimensions that can be measured here, sorted."""
-    return tuple(sorted(_registered))
-
-
-def dimension_class(name: str) -> type[Dimension]:
-    """The class registered as `name`; KeyError for any other."""
-    return _registered[name]
+        return sum(result.video_results for result in results) / len(results)

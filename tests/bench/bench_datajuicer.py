@@ -23,7 +23,7 @@ from framemill.data_filters.filters.registry import FILTERS
 from framemill.data_filters.measure.config import ScreenConfig
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
-from framemill.data_filters.sources.listing import VIDEO_SUFFIXES
+from framemill.data_filters.sources.file_names import VIDEO_SUFFIXES
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, probe
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path

@@ -9,7 +9,7 @@ from framemill.data_filters.models.registry import rules_by_stage
 from framemill.data_filters.select.best import keep_best
 from framemill.data_filters.select.config import BestConfig
 from framemill.data_filters.select.states import build_tables
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform.compose import compose
 
 SIZES = ((320, 180), (854, 480), (1280, 720), (1080, 1920))

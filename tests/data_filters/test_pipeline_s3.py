@@ -10,7 +10,8 @@ import pytest
 
 from framemill.data_filters.measure.messages import MeasureSettings
 from framemill.data_filters.measure.worker import SourceWorker
-from framemill.data_filters.sources.listing import list_sources, read_sidecars, stamp_of
+from framemill.data_filters.sources.listing import list_sources
+from framemill.data_filters.sources.source import read_sidecars, source_stamp
 from framemill.jobs.cli import main
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
@@ -134,7 +135,7 @@ def test_listing_costs_no_request_a_file(bucket, s3):
     assert len(sources) == len(by_glob) == len(by_list) == count and requests < 40
     assert {source.uri: source.stamp for source in by_list} == {source.uri: source.stamp for source in sources}
     for source in sources[:4]:
-        assert stamp_of(source.uri) == source.stamp, "asked alone it is the same"
+        assert source_stamp(source.uri) == source.stamp, "asked alone it is the same"
     assert {source.path for source in by_glob} == {source.path.removeprefix("in/") for source in sources}
     assert [source.path for source in list_sources(f"{bucket}/in/0/0000.mp4")] == ["0000.mp4"]
     assert read_sidecars(f"{bucket}/in/3/0003.mp4")[0] == "words"

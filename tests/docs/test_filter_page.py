@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import encode_mp4
@@ -30,6 +31,7 @@ def studio() -> Iterator[np.ndarray]:
         yield picture
 
 
+@pytest.mark.ray
 def test_the_page_adds_a_filter(tmp_path: Path) -> None:
     measure, name, bound = BLOCK.findall((ROOT / "docs" / "filter.md").read_text())
     assert len([line for line in measure.splitlines() if line]) <= 30

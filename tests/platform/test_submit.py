@@ -137,6 +137,7 @@ def submit(head: Head, *words: str, cwd: Path, code: Path | None = None, token: 
     return done
 
 
+@pytest.mark.ray
 def test_the_code_comes_as_a_wheel(head: Head, tmp_path: Path) -> None:
     """The doctor says there where it runs from: a folder of Ray's, not this checkout."""
     done = submit(head, "doctor", cwd=tmp_path)
@@ -146,6 +147,8 @@ def test_the_code_comes_as_a_wheel(head: Head, tmp_path: Path) -> None:
     assert home.startswith(str(head.folder / "ray")) and "/runtime_resources/working_dir_files/" in home
 
 
+@pytest.mark.ray
+@pytest.mark.slow
 def test_a_curation_that_succeeds(head: Head, release: Path, tmp_path: Path) -> None:
     make_videos(tmp_path / "videos", sound=1)
     words = ["curate", "input=videos", "output=out", "workers=1", "clip.min_seconds=0"]
@@ -165,6 +168,7 @@ def test_a_curation_that_succeeds(head: Head, release: Path, tmp_path: Path) -> 
     assert (tmp_path / "out" / "index.json").stat().st_mtime_ns == written
 
 
+@pytest.mark.ray
 def test_a_curation_that_fails(head: Head, release: Path, tmp_path: Path) -> None:
     make_videos(tmp_path / "videos", broken=2)
     words = ["curate", "input=videos", "output=out", "workers=1", "max_failed=0.5"]
@@ -173,6 +177,7 @@ def test_a_curation_that_fails(head: Head, release: Path, tmp_path: Path) -> Non
     assert "failed with exit status 1" in done.stdout
 
 
+@pytest.mark.ray
 def test_a_wrong_request_found_out_there_and_tried_again(head: Head, release: Path, tmp_path: Path) -> None:
     first = submit(head, "score", "results=absent.json", cwd=tmp_path, code=release)
     assert first.returncode == 2
@@ -183,6 +188,7 @@ def test_a_wrong_request_found_out_there_and_tried_again(head: Head, release: Pa
     assert f"submit: {name}-2 started" in again.stdout
 
 
+@pytest.mark.ray
 def test_without_the_token_one_line_says_so(head: Head, tmp_path: Path) -> None:
     done = submit(head, "score", "results=x", cwd=tmp_path, token=False)
     assert done.returncode == 2

@@ -16,7 +16,7 @@ from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.captions.frames import clip_jpegs, evenly
 from framemill.data_filters.captions.worker import CaptionWorker
-from framemill.data_filters.sources.listing import stamp_of
+from framemill.data_filters.sources.source import source_stamp
 from framemill.platform.errors import FramemillError
 from framemill.platform.vision.video import read_video
 from framemill.platform.writer_lock import WriterLock
@@ -40,7 +40,7 @@ class Bench:
 
     def clip(self, number: int) -> dict:
         place = {"key": f"clip-{number}", "path": self.video.name, "start_s": number / 4, "frames": 4}
-        return {**place, "uri": str(self.video), "stamp": stamp_of(str(self.video)), "answers": []}
+        return {**place, "uri": str(self.video), "stamp": source_stamp(str(self.video)), "answers": []}
 
     def ask(self, config: CaptionConfig, slots: int = 4, name: str = "1.jsonl") -> dict:
         with WriterLock(self.output) as lock:
@@ -118,7 +118,7 @@ def test_no_more_requests_than_slots_are_under_way(footage, tmp_path: Path) -> N
 
 def test_a_changed_or_broken_source_is_told_apart(bench: Bench, footage) -> None:
     bench.clips[0]["stamp"] = "other"
-    bench.clips[1].update(uri=str(footage / "words.mp4"), stamp=stamp_of(str(footage / "words.mp4")))
+    bench.clips[1].update(uri=str(footage / "words.mp4"), stamp=source_stamp(str(footage / "words.mp4")))
     result = bench.ask(settings("http://127.0.0.1:9/v1"))
     assert result["pending"] == {"clip-0": "changed after it was measured"}
     assert "could not be read" in result["failed"]["clip-1"]

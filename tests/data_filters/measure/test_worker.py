@@ -9,7 +9,8 @@ import pytest
 from framemill.data_filters.ledger.parts import read_part
 from framemill.data_filters.measure.messages import MeasureSettings
 from framemill.data_filters.measure.worker import RetryLater, SourceWorker, call_with_retry
-from framemill.data_filters.sources.listing import Source, list_sources, stamp_of
+from framemill.data_filters.sources.listing import list_sources
+from framemill.data_filters.sources.source import Source, source_stamp
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import FramemillError
 from framemill.platform.writer_lock import WriterLock
@@ -53,7 +54,7 @@ def test_a_part_is_what_was_measured_and_is_read_back(footage, output):
 
 def test_a_hang_is_tried_again_and_then_waits(output, tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
-    source = Source("pipe.mp4", str(tmp_path / "pipe.mp4"), stamp_of(str(tmp_path / "pipe.mp4")))
+    source = Source("pipe.mp4", str(tmp_path / "pipe.mp4"), source_stamp(str(tmp_path / "pipe.mp4")))
     one = worker(output, timeout_s=2.0)
     assert "time limit" in one({"work": source.to_json()})["waits"]
     assert read_part(output, source) is None, "what may succeed later is not written down"

@@ -22,7 +22,7 @@ from framemill.data_filters.models.score_parts import ScoreWork, read_scores
 from framemill.data_filters.models.views import Views
 from framemill.data_filters.models.worker import ModelWorker
 from framemill.data_filters.pipeline import curate
-from framemill.data_filters.sources.listing import Source, stamp_of
+from framemill.data_filters.sources.source import Source, source_stamp
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
 from framemill.platform.compose import compose
@@ -265,7 +265,7 @@ def test_a_clips_scores_are_the_same_alone_and_among_others(clip_files, tmp_path
     (tmp_path / "out" / "work").mkdir(parents=True)
     output = str(tmp_path / "out")
     spec = aesthetic_spec(clip_files, tmp_path / "head.pth", batch=2)
-    source = Source("scenes.mp4", str(tmp_path / "scenes.mp4"), stamp_of(str(tmp_path / "scenes.mp4")))
+    source = Source("scenes.mp4", str(tmp_path / "scenes.mp4"), source_stamp(str(tmp_path / "scenes.mp4")))
     facts = {"frames": 40, "width": 320, "height": 180}
     clips = [{"key": "a", "start_s": 0.0, **facts}, {"key": "b", "start_s": 2.5, **facts}]
     with WriterLock(output) as lock:

@@ -19,7 +19,8 @@ from framemill.data_filters.models.score_parts import ScoreWork, read_scores
 from framemill.data_filters.models.views import Views, every, view_clip
 from framemill.data_filters.models.worker import ModelWorker
 from framemill.data_filters.pipeline import curate
-from framemill.data_filters.sources.listing import Source, list_sources, stamp_of
+from framemill.data_filters.sources.listing import list_sources
+from framemill.data_filters.sources.source import Source, source_stamp
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit_dataset
 from framemill.platform.dataset import read_ledger
@@ -194,7 +195,7 @@ def worker(output: str, spec: ModelSpec, timeout_s: float = 60.0) -> ModelWorker
 
 def work_on(path: Path, **facts: float) -> ScoreWork:
     clip = {"key": "clip", "start_s": 0.0, "frames": 40, "width": 320, "height": 180, **facts}
-    return ScoreWork(Source(path.name, str(path), stamp_of(str(path))), [clip])
+    return ScoreWork(Source(path.name, str(path), source_stamp(str(path))), [clip])
 
 
 def pan(width: int, height: int, frames: int = 12, fps: int = 4) -> bytes:

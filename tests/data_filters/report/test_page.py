@@ -19,8 +19,8 @@ from framemill.data_filters.report.figures import drop_steps, figures_of, limits
 from framemill.data_filters.report.page import write_report
 from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, home_of_parts, sheets_of
 from framemill.data_filters.select.states import build_tables
-from framemill.data_filters.sources.listing import Source
 from framemill.data_filters.sources.sidecars import provenance
+from framemill.data_filters.sources.source import Source
 from framemill.platform.dataset import read_ledger
 from framemill.platform.frozen_config import freeze
 from framemill.platform.tracking import import_mlflow

@@ -10,7 +10,7 @@ from framemill.data_filters.ledger.parts import Part
 from framemill.data_filters.select.bounds import Rule, lower_bound, quantile, stage_rules, upper_bound
 from framemill.data_filters.select.config import Band, SelectConfig, SourceSet
 from framemill.data_filters.select.states import build_tables
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 from framemill.platform.compose import compose
 from framemill.platform.errors import RequestError
 

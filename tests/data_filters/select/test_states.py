@@ -10,7 +10,7 @@ from framemill.data_filters.select.bounds import stage_rules
 from framemill.data_filters.select.config import Band, SelectConfig
 from framemill.data_filters.select.states import build_tables as settle_measured
 from framemill.data_filters.select.states import check_conservation, finish_sources
-from framemill.data_filters.sources.listing import Source
+from framemill.data_filters.sources.source import Source
 
 SELECT = SelectConfig({"motion": Band(1.0, 10.0), "technical": Band(0.5, None)})
 BANDS = [stage_rules(SELECT, ["motion", "technical"])]

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from framemill.data_filters.pipeline import curate
-from framemill.data_filters.sources.archives import beside_archive, member_uri, split_member
-from framemill.data_filters.sources.listing import fetch_source, list_sources, read_sidecars, stamp_of
+from framemill.data_filters.sources.archives import archive_uri, split_zip_uri, zip_member_uri
+from framemill.data_filters.sources.listing import list_sources
+from framemill.data_filters.sources.source import fetch_source, read_sidecars, source_stamp
+from framemill.data_filters.sources.zip_archive import table_names
 from framemill.platform import storage
 from framemill.platform.audit import audit_dataset
 from framemill.platform.dataset import Dataset, read_ledger
@@ -71,32 +73,32 @@ def test_each_video_of_a_zip_is_a_source(zips):
 @pytest.mark.parametrize("name", ["a.mp4", ODD, "x::/y%3A.mp4", "../z.mp4"])
 @pytest.mark.parametrize("archive", ["/a::b/c.zip", "s3://bucket/a b.zip", "rel.zip"])
 def test_a_uri_names_one_member(name, archive):
-    assert split_member(member_uri(archive, name)) == (archive, name)
-    assert split_member(archive) is None
+    assert split_zip_uri(zip_member_uri(archive, name)) == (archive, name)
+    assert archive_uri(zip_member_uri(archive, name)) == archive and archive_uri(archive) is None
 
 
 def test_what_is_said_inside_and_beside(zips):
-    found = {source.path: source for source in list_sources(str(zips))}
-    caption, provenance = read_sidecars(found["part.zip/k1.mp4"].uri)
+    sources = {source.path: source for source in list_sources(str(zips))}
+    caption, provenance = read_sidecars(sources["part.zip/k1.mp4"].uri)
     assert caption == "A grey disc goes left." and provenance["tags"] == ["t"]
     assert json.loads(provenance["external"]) == {
         "Qwen2.5-VL": {"prompt": "A grey disc goes left."},
         "unimatch": {"score": [1.5, 2.5]},
     }
-    assert json.loads(read_sidecars(found["part.zip/deep/k2.mp4"].uri)[1]["external"]) == {"unimatch": 4.0}
-    assert json.loads(read_sidecars(found[f"part_two.zip/{ODD}"].uri)[1]["external"]) == {"unimatch": {"score": 9}}
+    assert json.loads(read_sidecars(sources["part.zip/deep/k2.mp4"].uri)[1]["external"]) == {"unimatch": 4.0}
+    assert json.loads(read_sidecars(sources[f"part_two.zip/{ODD}"].uri)[1]["external"]) == {"unimatch": {"score": 9}}
     names = os.listdir(zips)
-    assert beside_archive("part.zip", names) == ["part_Qwen2.5-VL.json", "part_unimatch.json"]
-    assert beside_archive("part_two.zip", names) == ["part_two_unimatch.json"]
+    assert table_names("part.zip", names) == ["part_Qwen2.5-VL.json", "part_unimatch.json"]
+    assert table_names("part_two.zip", names) == ["part_two_unimatch.json"]
 
 
 def test_a_new_score_beside_a_zip_is_seen(zips, tmp_path):
     (tmp_path / "part.zip").write_bytes((zips / "part.zip").read_bytes())
     source = list_sources(str(tmp_path))[0]
-    assert stamp_of(source.uri) == source.stamp
+    assert source_stamp(source.uri) == source.stamp
     (tmp_path / "part_unimatch.json").write_text("{}")
-    assert stamp_of(source.uri) != source.stamp
-    assert list_sources(str(tmp_path))[0].stamp == stamp_of(source.uri)
+    assert source_stamp(source.uri) != source.stamp
+    assert list_sources(str(tmp_path))[0].stamp == source_stamp(source.uri)
 
 
 def test_curated_whole(zips, configure, tmp_path, ray_session):
@@ -134,4 +136,4 @@ def test_in_a_bucket_a_member_is_read_by_range(zips, bucket, s3, tmp_path):
     asked = [line for line in s3.read_text().splitlines()[before:] if "GET /" in line and "big.zip" in line]
     assert asked and all(" 206 " in line for line in asked) and len(asked) < 8
     assert read_sidecars(sources[1].uri)[1]["external"] == '{"unimatch": 7}'
-    assert stamp_of(sources[1].uri) == sources[1].stamp
+    assert source_stamp(sources[1].uri) == sources[1].stamp

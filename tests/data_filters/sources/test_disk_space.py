@@ -48,10 +48,10 @@ def test_a_video_larger_than_the_disk_is_refused_unless_told_otherwise(configure
     with open(tmp_path / "in" / "huge.mp4", "wb") as file:
         file.truncate(16 * 10**12)  # a hole: it takes no room
     config = configure(tmp_path / "in", tmp_path / "out")
-    found = list_sources(config.input)
-    if bytes_needed(found, "auto") <= 10 * bytes_free(str(tmp_path)):
+    sources = list_sources(config.input)
+    if bytes_needed(sources, "auto") <= 10 * bytes_free(str(tmp_path)):
         pytest.skip("this disk could hold a tenth of the largest file it can name")
     with pytest.raises(RequestError, match="check_disk=false"):
-        check_space(config, found)
+        check_space(config, sources)
     config.check_disk = False
-    check_space(config, found)
+    check_space(config, sources)

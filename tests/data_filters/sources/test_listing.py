@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from framemill.data_filters.sources.listing import Source, list_sources, read_sidecars, stamp_of
+from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.sidecars import provenance
+from framemill.data_filters.sources.source import Source, read_sidecars, source_stamp
 from framemill.platform.errors import RequestError
 
 
@@ -65,10 +66,10 @@ def test_no_video_is_a_wrong_request_that_names_the_key(folder, name):
 
 def test_a_source_is_the_same_until_it_or_its_sidecar_changes(folder):
     uri = str(folder / "b.mp4")
-    before = stamp_of(uri)
-    assert stamp_of(uri) == before
+    before = source_stamp(uri)
+    assert source_stamp(uri) == before
     (folder / "b.txt").write_text("a caption")
-    assert stamp_of(uri) != before
+    assert source_stamp(uri) != before
 
 
 def test_sidecars(folder):

@@ -1,21 +1,23 @@
-"""temporal_flickering against upstream's arithmetic, written again here with cv2."""
+"""temporal_flickering equals upstream's arithmetic, which is repeated here with cv2."""
 
 import itertools
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from framemill.eval.dimensions import CannotMeasure, Clip, dimension_class
+from framemill.eval.dimensions.base import CannotMeasure, DecodedVideo
+from framemill.eval.dimensions.registry import load_dimension
 
-dimension = dimension_class("temporal_flickering")()
+DIMENSION = load_dimension("temporal_flickering")
 
 
 def flickering(frames: np.ndarray) -> float:
-    return dimension.measure(Clip(frames, 8.0, ""))["video_results"]
+    return DIMENSION.measure(DecodedVideo(frames, 8.0, "")).video_results
 
 
-def by_hand(frames: list[np.ndarray]) -> float:
+def expected_score(frames: list[np.ndarray]) -> float:
     pairs = itertools.pairwise(frames)
     errors = [float(np.mean(cv2.absdiff(a.astype(np.float32), b.astype(np.float32)))) for a, b in pairs]
     return (255.0 - sum(errors) / len(errors)) / 255.0
@@ -23,7 +25,7 @@ def by_hand(frames: list[np.ndarray]) -> float:
 
 def test_equals_the_formula_on_noise() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (7, 48, 64, 3), dtype=np.uint8)
-    assert flickering(frames) == pytest.approx(by_hand(list(frames)), abs=1e-7)
+    assert flickering(frames) == pytest.approx(expected_score(list(frames)), abs=1e-7)
 
 
 def test_known_values() -> None:
@@ -43,14 +45,14 @@ def test_channel_order_does_not_matter() -> None:
     assert flickering(frames[..., ::-1]) == pytest.approx(flickering(frames), abs=1e-7)
 
 
-def test_a_single_frame_has_no_answer() -> None:
+def test_a_single_frame_cannot_be_measured() -> None:
     with pytest.raises(CannotMeasure, match="only one"):
         flickering(np.zeros((1, 8, 8, 3), np.uint8))
 
 
 @pytest.mark.parametrize("name", ["bikes.mp4", "hiker_tiny.mp4", "h265_128px.mp4", "rotated_90.mov", "tiny_2fps.mp4"])
-def test_real_clips_as_upstream_decodes_them(shared_videos, name: str) -> None:
-    """Upstream reads with cv2; 8-bit 4:2:0 frames come out of ours bit for bit the same."""
+def test_real_clips_as_upstream_decodes_them(shared_videos: Path, name: str) -> None:
+    """Upstream reads with cv2; for 8-bit 4:2:0 video, PyAV decodes bit-identical frames."""
     from framemill.platform.vision.video import read_video
 
     capture, frames = cv2.VideoCapture(str(shared_videos / name)), []
@@ -61,4 +63,4 @@ def test_real_clips_as_upstream_decodes_them(shared_videos, name: str) -> None:
         frames.append(frame)
     ours = read_video(str(shared_videos / name), max_frames=40)
     assert len(ours) == len(frames)
-    assert flickering(ours) == pytest.approx(by_hand(frames), abs=1e-6)
+    assert flickering(ours) == pytest.approx(expected_score(frames), abs=1e-6)

@@ -117,6 +117,7 @@ def texts_of(clips: FourClips, row: int) -> tuple[torch.Tensor, ...]:
     return tuple(itertools.chain.from_iterable((part, torch.ones(part.shape[:2])) for part in parts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_frames", [0, 2], ids=["bidirectional", "block-causal"])
 def test_four_clips_are_learnt_by_heart(clips: FourClips, block_frames: int) -> None:
     """The loss nearly goes, with the right caption alone, and from fresh noise each caption brings back its clip."""

@@ -1,19 +1,17 @@
-"""The engine on made videos: nothing lost, nothing measured twice, no total that does not stand."""
+"""`evaluate` on generated videos: nothing is lost or measured twice, and no total is made from part of a suite."""
 
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
 
-from framemill.eval.aggregate import official_results, reduce
-from framemill.eval.config import EvaluateConfig
-from framemill.eval.dimensions.catalogue import CATALOGUE, VBENCH
-from framemill.eval.evaluate import choose_dimensions, evaluate
-from framemill.eval.measure import Record
-from framemill.eval.suites import plan_folder, plan_vbench
+from framemill.eval import EvaluateConfig, evaluate
+from framemill.eval.dimensions.registry import DIMENSIONS
+from framemill.eval.status import evaluation_status
 from framemill.platform.errors import FramemillError, PendingError, RequestError
 from framemill.platform.vision.video import encode_mp4, read_video
 
@@ -35,7 +33,7 @@ def videos(tmp_path: Path) -> Path:
     return folder
 
 
-def by_formula(path: Path) -> float:
+def expected_score(path: Path) -> float:
     frames = read_video(str(path)).astype(np.float64)
     return (255 - np.abs(np.diff(frames, axis=0)).mean()) / 255
 
@@ -47,18 +45,18 @@ def test_evaluate(ray_session: None, videos: Path, tmp_path: Path, capsys: pytes
 
     official = json.loads((out / "scores_eval_results.json").read_text())
     score, rows = official[FLICKER]
-    expected = {str(p): by_formula(p) for p in sorted(videos.glob("a *.mp4"))}
+    expected = {str(p): expected_score(p) for p in sorted(videos.glob("a *.mp4"))}
     assert [row["video_path"] for row in rows] == list(expected)
     assert [row["video_results"] for row in rows] == pytest.approx(list(expected.values()), abs=1e-6)
     assert score == pytest.approx(np.mean(list(expected.values())), abs=1e-6)
 
     result = json.loads((out / "result.json").read_text())
-    assert set(result["not_measured"]) == set(CATALOGUE) - {FLICKER}
+    assert set(result["not_measured"]) == set(DIMENSIONS) - {FLICKER}
     assert "amt-s.pth" in result["not_measured"]["motion_smoothness"]
     assert list(result["failed"]) == ["broken.mp4"] and result["failed"]["broken.mp4"]
     assert result["videos"] == 4 and result["totals"] is None
-    said = capsys.readouterr().out
-    assert "quality" not in said and "total " not in said.replace("so no total ", "")
+    printed = capsys.readouterr().out
+    assert "quality" not in printed and "total " not in printed.replace("so no total ", "")
     assert "broken.mp4" in (out / "report.html").read_text()
     assert first.line().startswith("evaluate: 4 videos, 1 failed, 0 missing")
 
@@ -67,26 +65,26 @@ def test_evaluate(ray_session: None, videos: Path, tmp_path: Path, capsys: pytes
     assert logged["vbench/" + FLICKER] == score and logged["videos/failed"] == 1
     assert not [name for name in logged if name.endswith("total")]
 
-    # Again: all is there. A changed file, and only that one, is measured anew.
+    # A second run measures nothing. Of a changed file all records are measured again, of the others none.
     records = (out / "ledger" / "records.jsonl").read_bytes()
     assert (first.measured_now, evaluate(config).measured_now) == (4, 0)
     assert (out / "ledger" / "records.jsonl").read_bytes() == records
     make_video(videos / "a cat-1.mp4", seed=4)
     again = evaluate(config)
     assert again.measured_now == 1
-    assert again.outcome.scores[FLICKER].score != score
+    assert again.summary.scores[FLICKER].score != score
 
-    # Cut off in mid-work: the records committed so far are kept, the others made.
+    # A run that was killed half-way: records of its parts are kept, the others are measured.
     lines = (out / "ledger" / "records.jsonl").read_bytes().splitlines(keepends=True)
     (out / "ledger" / "records.jsonl").unlink()
     (out / "ledger" / "part-000000.jsonl").write_bytes(b"".join(lines[:3]))
     resumed = evaluate(config)
-    assert resumed.measured_now == 1 and resumed.outcome == again.outcome
+    assert resumed.measured_now == 1 and resumed.summary == again.summary
     assert [p.name for p in (out / "ledger").iterdir()] == ["records.jsonl"]
 
-    # One worker says the same as two.
+    # One worker gives the same bytes as two.
     alone = EvaluateConfig(videos=str(videos), output=str(tmp_path / "alone"), workers=1)
-    assert evaluate(alone).outcome == again.outcome
+    assert evaluate(alone).summary == again.summary
     for name in ("ledger/records.jsonl", "result.json"):
         assert (tmp_path / "alone" / name).read_bytes() == (out / name).read_bytes()
 
@@ -116,53 +114,36 @@ def test_nothing_readable_is_a_failure(ray_session: None, tmp_path: Path) -> Non
         ({"videos": "/no/such/folder"}, "videos"),
     ],
 )
-def test_wrong_requests_name_the_key(tmp_path: Path, keys: dict, named: str) -> None:
+def test_wrong_requests_name_the_key(tmp_path: Path, keys: dict[str, Any], named: str) -> None:
     with pytest.raises(RequestError, match=named):
         evaluate(EvaluateConfig(**{"videos": str(tmp_path), "output": str(tmp_path / "out"), **keys}))
+    with pytest.raises(RequestError, match=named):
+        evaluate(**{"videos": str(tmp_path), "output": str(tmp_path / "out"), **keys})
     assert not (tmp_path / "out").exists()
 
 
-def test_reducing_sums_in_the_manifests_order() -> None:
-    manifest = plan_folder(["b.mp4", "a.mp4", "c.mp4"])
-    values = {"a.mp4": 0.1, "b.mp4": 0.2, "c.mp4": 0.7}
-    records = {
-        (name, FLICKER): Record(name, "", "", FLICKER, 1, "ok", result={"video_results": value})
-        for name, value in reversed(values.items())
-    }
-    measured, not_measured = choose_dimensions("custom", [])
-    outcome = reduce("custom", manifest, records, measured, not_measured)
-    assert outcome.scores[FLICKER].score == (0.1 + 0.2 + 0.7) / 3
-    listing = official_results(manifest, records, outcome, "videos")
-    assert listing == {
-        FLICKER: [
-            outcome.scores[FLICKER].score,
-            [{"video_path": f"videos/{name}", "video_results": value} for name, value in values.items()],
-        ]
-    }
-
-
-def test_vbench_counts_what_is_missing() -> None:
-    prompts = [{"prompt_en": "a still cup", "dimension": [FLICKER]}, {"prompt_en": "a cat", "dimension": ["scene"]}]
-    manifest = plan_vbench(["a still cup-0.mp4", "a cat-0.mp4"], prompts, samples=2)
-    records = {("a still cup-0.mp4", FLICKER): Record("", "", "", FLICKER, 1, "ok", result={"video_results": 0.9})}
-    measured, not_measured = choose_dimensions("vbench", [])
-    outcome = reduce("vbench", manifest, records, measured, not_measured)
-    assert (outcome.scores[FLICKER].videos, outcome.scores[FLICKER].missing) == (1, 1)
-    assert outcome.missing == ("a still cup-1.mp4", "a cat-1.mp4")
-    assert len(outcome.not_measured) == len(VBENCH) - 1 and outcome.totals is None
-
-
-def test_what_hangs_is_left_for_the_next_run(ray_session: None, tmp_path: Path) -> None:
-    folder, config = tmp_path / "videos", EvaluateConfig(videos=str(tmp_path / "videos"), output=str(tmp_path / "out"))
-    config.timeout_s, config.workers = 3.0, 1
+def test_pending_videos_are_measured_by_the_next_run(ray_session: None, tmp_path: Path) -> None:
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    config = EvaluateConfig(videos=str(folder), output=str(out), timeout_s=3.0, workers=1)
     folder.mkdir()
     make_video(folder / "b.mp4", seed=1)
     os.mkfifo(folder / "a.mp4")  # reading it waits for a writer that never comes
-    with pytest.raises(PendingError, match=r"evaluate: a\.mp4: time limit: .*; the same command tries again"):
+    with pytest.raises(PendingError, match=r"evaluate: a\.mp4: time limit: .*; the same command tries again") as error:
         evaluate(config)
-    assert not (tmp_path / "out" / "result.json").exists()
+    assert error.value.exit_status == 1
+    assert not (out / "result.json").exists()
+    assert evaluation_status(str(out), os.listdir(out)) == ["measured: 1 records; the same command goes on from here"]
+
+    # An error that no code expects: the file vanishes after the videos were listed.
+    (folder / "a.mp4").unlink()
+    (folder / "a.mp4").symlink_to(folder / "absent.mp4")
+    with pytest.raises(PendingError, match=r"evaluate: a\.mp4: FileNotFoundError: .*; the same command tries again"):
+        evaluate(config)
+    assert not (out / "result.json").exists()
 
     (folder / "a.mp4").unlink()
     make_video(folder / "a.mp4", seed=2)
-    summary = evaluate(config)
-    assert summary.measured_now == 1 and summary.outcome.scores[FLICKER].videos == 2
+    result = evaluate(config)
+    assert result.measured_now == 1 and result.summary.scores[FLICKER].videos == 2
+    (line,) = evaluation_status(str(out), os.listdir(out))
+    assert line.startswith("evaluated: 2 videos, 0 failed, 0 missing; temporal_flickering 0.")
