@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.measured import MeasuredSources
+from framemill.data_filters.ledger.source_row import SourceRow
 from framemill.data_filters.report.summary import CurateResult, summarise
 from framemill.data_filters.select.bounds import Stage
-from framemill.data_filters.select.states import Check, all_checks
+from framemill.data_filters.select.checks import Check, all_checks
 from framemill.platform import storage
 from framemill.platform.progress import say
 
@@ -24,11 +26,11 @@ Row = dict[str, Any]
 
 
 def calibrate(
-    config: CurateConfig, measured: MeasuredSources, stages: list[Stage], sources: list[Row], clips: ClipTable
+    config: CurateConfig, measured: MeasuredSources, stages: list[Stage], sources: list[SourceRow], clips: ClipTable
 ) -> CurateResult:
     """Writes `<output>/calibrate.json` and `.png` and shows the table; gives the counts as they would be."""
-    parts = {part.source.path: part for part in measured.parts}
-    checks = list(all_checks(parts, clips, config.clip.min_seconds, stages)) if len(clips) else []
+    provenances = {part.source.path: part.provenance for part in measured.parts}
+    checks = list(all_checks(provenances, clips, config.clip.min_seconds, stages)) if len(clips) else []
     summary = summarise(config.output, "", sources, clips)
     quantiles = score_quantiles(config, clips)
     drops = drops_of(checks, clips)
@@ -45,18 +47,18 @@ def calibrate(
 def drops_of(checks: list[Check], clips: ClipTable) -> list[Row]:
     """For each bound, how many clips and hours it drops: `alone`, were it the only one; `only`, that no other drops."""
     hours = (clips.column("end_s") - clips.column("start_s")) / 3600 if checks else np.empty(0)
-    times = np.sum([check.fails for check in checks], axis=0) if checks else 0
+    times = np.sum([check.rejects for check in checks], axis=0) if checks else 0
     rows = []
     for check in checks:
-        only = check.fails & (times == 1)
-        if check.bound is None and not check.fails.any():
+        only = check.rejects & (times == 1)
+        if check.reason.bound is None and not check.rejects.any():
             continue
         rows.append(
             {
-                "score": check.score,
-                "reason": check.reason,
-                "bound": check.bound,
-                "alone": {"clips": int(check.fails.sum()), "hours": round(float(hours[check.fails].sum()), 6)},
+                "score": check.reason.score,
+                "reason": str(check.reason),
+                "bound": check.reason.bound,
+                "alone": {"clips": int(check.rejects.sum()), "hours": round(float(hours[check.rejects].sum()), 6)},
                 "only": {"clips": int(only.sum()), "hours": round(float(hours[only].sum()), 6)},
             }
         )
@@ -114,8 +116,12 @@ def plot(checks: list[Check], clips: ClipTable, scores: list[str]) -> bytes:
         axes.hist(values[there], edges, color="#d8d3c8", label="all")
         axes.hist(values[there & kept], edges, color="#2a7f62", label="kept")
         for check in checks:
-            if check.score == score and check.bound is not None and edges[0] <= check.bound <= edges[-1]:
-                axes.axvline(check.bound, color="#b23a48", linestyle="--", linewidth=1)
+            if (
+                check.reason.score == score
+                and check.reason.bound is not None
+                and edges[0] <= check.reason.bound <= edges[-1]
+            ):
+                axes.axvline(check.reason.bound, color="#b23a48", linestyle="--", linewidth=1)
         axes.set_title(score, fontsize=9)
         axes.tick_params(labelsize=7)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize=8)

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipTable
-from framemill.data_filters.ledger.parts import SOURCES_SCHEMA, clips_schema
-from framemill.data_filters.models.registry import vector_columns
+from framemill.data_filters.ledger.schema import clips_schema
+from framemill.data_filters.ledger.source_row import SourceRow, sources_table
+from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.versions import VERSIONS, with_version
 from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest
@@ -26,12 +27,16 @@ SLACK_S = 1e-3
 
 
 def commit(
-    config: CurateConfig, sources: list[Row], clips: ClipTable, plans: list[ShardPlan], manifests: list[ShardManifest]
+    config: CurateConfig,
+    sources: list[SourceRow],
+    clips: ClipTable,
+    plans: list[ShardPlan],
+    manifests: list[ShardManifest],
 ) -> CurateResult:
     """Writes the tables and, last, the index."""
     samples = sample_rows(clips, manifests, config.scores)
     summary = summarise(config.output, "", sources, clips)
-    held = {"sources": {source["path"] for source in sources}, "clips": {sample["key"] for sample in samples}}
+    held = {"sources": {source.path for source in sources}, "clips": {sample["key"] for sample in samples}}
     index = commit_dataset(
         config.output,
         kind="curate",
@@ -39,8 +44,8 @@ def commit(
         shards=[manifest.info for manifest in manifests if manifest.info.samples],
         samples=pa.Table.from_pylist(samples, samples_schema(config.scores)),
         ledger={
-            "sources": pa.Table.from_pylist(sources, SOURCES_SCHEMA),
-            "clips": clips.to_table(clips_schema(config.scores, vector_columns(config))),
+            "sources": sources_table(sources),
+            "clips": clips.to_table(clips_schema(config.scores, config.vectors)),
         },
         totals=summary.totals(),
         extra_files=lambda index: {
@@ -59,7 +64,7 @@ def sample_rows(clips: ClipTable, manifests: list[ShardManifest], scores: list[s
         {
             "key": clip["key"],
             **bucket_of(cuts[clip["key"]]),
-            **cuts[clip["key"]],
+            **cuts[clip["key"]].to_dict(),
             **{name: clip[name] for name in ("caption", "captions", *scores)},
         }
         for clip in clips
@@ -67,9 +72,9 @@ def sample_rows(clips: ClipTable, manifests: list[ShardManifest], scores: list[s
     ]
 
 
-def bucket_of(cut: Row) -> Row:
+def bucket_of(cut: Cut) -> Row:
     """A clip's aspect-ratio class and the whole seconds it lasts, together its bucket: "16:9/5s"."""
-    aspect, seconds = aspect_ratio(cut["width"], cut["height"]), int(cut["duration"] + SLACK_S)
+    aspect, seconds = aspect_ratio(cut.width, cut.height), int(cut.duration + SLACK_S)
     return {"bucket": f"{aspect}/{seconds}s", "aspect_ratio": aspect, "seconds": seconds}
 
 

@@ -11,15 +11,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.captions import MODELS
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
-from framemill.data_filters.captions.checks import problem
-from framemill.data_filters.captions.choose import caption_of
+from framemill.data_filters.captions.checks import caption_problem
+from framemill.data_filters.captions.choose import caption_choice
+from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.report.figures import limits_of, score_names
-from framemill.data_filters.select.states import SLACK_S
+from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
+from framemill.data_filters.ledger.reasons import OF_ONE_SCORE, Cause
+from framemill.data_filters.ledger.source_row import SourceRow
+from framemill.data_filters.ledger.tables import read_clips, read_sources
+from framemill.data_filters.report.figures import band_limits, score_names
+from framemill.data_filters.select.checks import SLACK_S
 from framemill.platform import storage
-from framemill.platform.dataset import read_ledger
 from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import load_frozen
@@ -45,12 +48,13 @@ def explain(path: str, key: str) -> list[str]:
     if index["kind"] != "curate":
         raise RequestError(f"key={key}: {path} was made by {index['kind']}; name the dataset that it was made from")
     config = load_frozen(CurateConfig, storage.join(path, "config.yaml"))
-    clips = read_ledger(path, "clips")
-    clip = row_of(clips, "key", key)
-    if clip is None:
+    clips = read_clips(path)
+    matches = ClipTable.of_ledger(clips.filter(pc.equal(clips["key"], key)))
+    if not len(matches):
         raise RequestError(f"key={display_text(key)}: {path} has no such clip; {advice(clips, key)}")
-    sources = read_ledger(path, "sources")
-    source = row_of(sources, "path", clip["path"]) or {}
+    clip = matches[0]
+    sources = read_sources(path)
+    source = next(row for row in sources if row.path == clip.path)
     sample = row_of(read_table(storage.join(path, "samples.parquet")), "key", key)
     sections = [
         ("clip", [key, ended(clip)]),
@@ -73,59 +77,57 @@ def row_of(table: pa.Table, column: str, value: str) -> Row | None:
     return found[0] if found else None
 
 
-def ended(clip: Row) -> str:
-    return f"{clip['state']}: {clip['reason']}" if clip["reason"] else str(clip["state"])
+def ended(clip: ClipRow) -> str:
+    return f"{clip.state}: {clip.reason}" if clip.reason else clip.state
 
 
-def source_lines(source: Row, sources: pa.Table) -> Iterator[str]:
-    """What the source is, what became of it, and where else its content lies."""
-    yield f"{source['path']}: {source['state']}" + (f", {source['reason']}" if source["reason"] else "")
-    yield f"sha256 {source['source_id']}"
-    if source["codec"]:
-        turned = f", turned by {source['rotation']} degrees" if source["rotation"] else ""
-        rate = f"{source['fps']:g} frames a second" + (", which varies" if source["fps_varies"] else "")
-        length = f", {source['duration']:g} s" if source["duration"] is not None else ""
-        size = f"{source['width']}x{source['height']}{turned}"
-        yield f"{source['codec']} {size}, {source['pixel_format']}, {rate}{length}"
-    provenance = source["provenance"] or {}
-    if provenance.get("tags"):
-        yield "tags " + ", ".join(provenance["tags"])
-    if provenance.get("licence"):
-        yield f"licence {provenance['licence']}"
-    same = sources.filter(pc.equal(sources["reason"], f"the same content as {source['path']}"))
-    for path in same["path"].to_pylist():
-        yield f"also at {path}"
+def source_lines(source: SourceRow, sources: list[SourceRow]) -> Iterator[str]:
+    """What the source is, what became of it, and the other sources with the same content."""
+    yield f"{source.path}: {source.state}" + (f", {source.reason}" if source.reason else "")
+    yield f"sha256 {source.source_id}"
+    if facts := source.facts:
+        turned = f", turned by {facts.rotation} degrees" if facts.rotation else ""
+        rate = f"{facts.fps:g} frames a second" + (", which varies" if facts.fps_varies else "")
+        length = f", {facts.duration:g} s" if facts.duration is not None else ""
+        yield f"{facts.codec} {facts.width}x{facts.height}{turned}, {facts.pixel_format}, {rate}{length}"
+    if source.provenance.get("tags"):
+        yield "tags " + ", ".join(source.provenance["tags"])
+    if source.provenance.get("licence"):
+        yield f"licence {source.provenance['licence']}"
+    for other in sources:
+        if other.reason and other.reason.cause is Cause.SAME_CONTENT and other.reason.other == source.path:
+            yield f"also at {other.path}"
 
 
-def cut_lines(clip: Row, config: CurateConfig) -> Iterator[str]:
+def cut_lines(clip: ClipRow, config: CurateConfig) -> Iterator[str]:
     """Where the clip lies in its source, and the first test: its length."""
-    last = clip["first_frame"] + clip["frames"] - 1
-    yield f"{clip['start_s']:g} to {clip['end_s']:g} s, frames {clip['first_frame']} to {last}"
-    yield f"{clip['width']}x{clip['height']}, {clip['fps']:g} frames a second"
-    seconds, least = clip["end_s"] - clip["start_s"], config.clip.min_seconds
+    last = clip.first_frame + clip.frames - 1
+    yield f"{clip.start_s:g} to {clip.end_s:g} s, frames {clip.first_frame} to {last}"
+    yield f"{clip.width}x{clip.height}, {clip.fps:g} frames a second"
+    seconds, least = clip.seconds, config.clip.min_seconds
     passes = seconds >= least - SLACK_S
     yield f"{seconds:.3f} s long, at least {least:g}: {'passes' if passes else 'REJECTED'}"
 
 
-def score_lines(config: CurateConfig, clip: Row) -> Iterator[str]:
+def score_lines(config: CurateConfig, clip: ClipRow) -> Iterator[str]:
     """Each score, those with a band first and in the order in which they are asked, and what came of its band.
 
     Which test decided is what the ledger says: the first that the clip did not pass.
     """
     bands = config.select.bands
-    decisive = (clip["reason"] or "").split(" ", 1)[0]
-    names = score_names(config, list(clip))
+    decisive = clip.reason.score if clip.reason and clip.reason.cause in OF_ONE_SCORE else None
+    names = score_names(config.scores, list(clip))
     for name in [*bands, *(name for name in names if name not in bands)]:
         value = clip.get(name)
         if isinstance(value, list | str):
             yield f"{name:<16} {value if isinstance(value, str) else f'{len(value)} numbers'}"
             continue
         text = f"{name:<16} {'not measured' if value is None else f'{value:.6g}':<14}"
-        limits = limits_of(config, name)
+        limits = band_limits(bands, name)
         said = ", ".join(f"{'at least' if end == 'min' else 'at most'} {limit:g}" for end, limit in limits.items())
         text += said or "no band"
         if decisive == name:
-            text += f": {'REJECTED' if clip['state'] == 'filtered' else 'FAILED'}, {clip['reason']}"
+            text += f": {'REJECTED' if clip.state == 'filtered' else 'FAILED'}, {clip.reason}"
         elif limits and value is None:
             text += ": not asked, it was dropped before"
         elif value is not None and limits:
@@ -136,35 +138,33 @@ def score_lines(config: CurateConfig, clip: Row) -> Iterator[str]:
 
 def repeats(clips: pa.Table, key: str) -> Iterator[str]:
     """The clips that were dropped because they repeat this one."""
-    reasons = pc.fill_null(clips["reason"], "")
-    those = clips.filter(pc.and_(pc.equal(clips["state"], "duplicate"), pc.ends_with(reasons, f" of {key}")))
-    for row in those.select(["key", "path", "reason"]).to_pylist():
+    for row in clips.filter(pc.equal(clips["duplicate_of"], key)).select(["key", "path", "reason"]).to_pylist():
         yield f"{row['key']} of {row['path']}: {row['reason']}"
 
 
-def caption_lines(path: str, config: CurateConfig, clip: Row, sample: Row | None) -> Iterator[str]:
+def caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: Row | None) -> Iterator[str]:
     """What each captioner said, what was thought of it, and which captions the sample has."""
-    if sample is None and not (clip["reason"] or "").startswith("caption: "):
+    if sample is None and not (clip.reason and clip.reason.cause is Cause.CAPTION):
         yield "none: it was dropped before"
         return
     answers: dict[str, dict[str, list[Any]]] = {}
     for name in config.captions:
-        if name in MODELS:
+        if CAPTIONERS[name].model:
             try:
                 folders = [answers_folder(place, name, config.caption) for place in (config.from_, path) if place]
             except RequestError as error:
                 yield f"{name}: its answers cannot be told from others' ({error})"
                 continue
-            given = [answer for folder in folders for answer in read_answers(folder).get(clip["key"], [])]
-            answers[name] = {clip["key"]: given}
+            given = [answer for folder in folders for answer in read_answers(folder).get(clip.key, [])]
+            answers[name] = {clip.key: given}
             for number, answer in enumerate(given, 1):
                 settings = config.caption
-                wrong = problem(answer.text, answer.finish, settings.min_words, settings.max_words)
+                wrong = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
                 yield f"{name} answer {number}, {f'rejected ({wrong})' if wrong else 'good'}: {answer.text}"
             if not given:
                 yield f"{name}: was not asked"
         else:
-            text, wrong = caption_of(clip, name, answers, config.caption)
+            text, wrong = caption_choice(clip, name, answers, config.caption)
             yield f"{name}: {text or (f'rejected ({wrong})' if wrong else 'says nothing')}"
     for place, one in enumerate(sample["captions"] if sample else []):
         chosen = "the caption" if place == 0 else "beside it"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,23 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger.clip_table import MeasuredSources, PartCollector
-from framemill.data_filters.ledger.parts import FACT_FIELDS, Part, clips_schema, part_from, part_uri, read_ipc
-from framemill.data_filters.models.registry import model_specs, rules_by_stage, score_columns_of, vector_columns
+from framemill.data_filters.ledger.measured import MeasuredSources, PartCollector
+from framemill.data_filters.ledger.parts import Part, read_any_part
+from framemill.data_filters.ledger.reasons import REASON_FIELDS, Cause, reason_structs, reasons_from_columns
+from framemill.data_filters.ledger.schema import clips_schema
+from framemill.data_filters.ledger.source_row import SourceRow, excluded_row
+from framemill.data_filters.ledger.tables import read_clips, read_sources
 from framemill.data_filters.pack.plan import ShardPlan
-from framemill.data_filters.pack.worker import NOT_PACKED
-from framemill.data_filters.select.states import NO_CLIP, NOT_JOINED, UNMEASURED, build_tables
+from framemill.data_filters.select.join import join_scores
+from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.config import DropConfig
-from framemill.data_filters.sources.exclude import excluded_row, exclusion_reason
+from framemill.data_filters.sources.exclude import find_exclusion
 from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.compose import compose
-from framemill.platform.dataset import read_ledger
 from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import differences, load_frozen, result_values
-from framemill.platform.tables import read_table
 
 Row = dict[str, Any]
 
@@ -61,120 +64,127 @@ def inherit_config(config: CurateConfig) -> CurateConfig:
     return config
 
 
-def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[Row]]:
-    """What is measured of the sources of `from`, out of its ledger, and the rows of those that `drop` leaves out.
+def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow]]:
+    """What `from` measured, read from its ledger, and the rows of the sources that `drop` excludes.
 
-    The sources have a path and no place: `find_sources` gives the few that are cut from theirs.
+    Sources carry their relative path but an empty URI: `find_sources` adds the URIs of the few that must be cut again.
 
     Raises:
-        RequestError: a source that was left out there and is not here, so that nothing has measured it.
+        RequestError: a source was excluded in `from` and is not excluded here, so that nothing has measured it.
     """
-    rows = read_ledger(config.from_, "sources").to_pylist()[: config.limit or None]
-    stays: list[Row] = []
-    dropped: list[Row] = []
+    rows = read_sources(config.from_)[: config.limit or None]
+    stays: list[SourceRow] = []
+    excluded: list[SourceRow] = []
     unmeasured: list[str] = []
     for row in rows:
-        reason = exclusion_reason(row["path"], None if has_broken_sidecar(row) else row["provenance"], config.drop)
-        if reason is not None:
-            dropped.append(excluded_row(row["path"], row["provenance"], reason))
-        elif row["state"] == "filtered" and row["source_id"] is None:
-            unmeasured.append(row["path"])
+        # A broken sidecar gives neither tags nor a licence to exclude the source by.
+        provenance = None if row.reason and row.reason.cause is Cause.SIDECAR else row.provenance
+        exclusion = find_exclusion(row.path, provenance, config.drop)
+        if exclusion is not None:
+            excluded.append(excluded_row(row.path, row.provenance, exclusion))
+        elif row.reason and row.reason.cause is Cause.EXCLUDED:
+            unmeasured.append(row.path)
         else:
             stays.append(row)
     if unmeasured:
         more = f" (and {len(unmeasured) - 1} more)" if len(unmeasured) > 1 else ""
         raise RequestError(f"drop: {unmeasured[0]}{more} was dropped in from={config.from_}, so it is not measured")
-    clips = clips_of(config, [row["path"] for row in stays])
-    told = failures_by_source(clips)
-    table = as_measured(clips, config)
-    gathered = PartCollector(table.schema.remove_metadata())
-    originals = {row["source_id"] for row in stays if row["clips"]}
+    table = _as_measured(_clips_of(config, [row.path for row in stays]), bool(config.model_specs))
+    collector = PartCollector(table.schema.remove_metadata())
+    originals = {row.source_id for row in stays if row.clips}
     parts: list[Part] = []
     for row in stays:
-        if row["state"] == "duplicate" and row["source_id"] not in originals:
-            # The ledger names only the original's clips; it is dropped, and this one stands for the content now.
-            gathered.add(part_beside(config.from_, row["path"]))
+        if row.state == "duplicate" and row.source_id not in originals:
+            # The ledger has the clips of the original only, which is excluded here: this source takes its place.
+            collector.add(_measured_duplicate(config.from_, row.path))
         else:
-            parts.append(part_from_row(row, told.get(row["path"], set())))
-    beside = gathered.measured()
-    return MeasuredSources([*parts, *beside.parts], pa.concat_tables([table, beside.clips])), dropped
+            parts.append(_as_part(row))
+    duplicates = collector.measured()
+    return MeasuredSources([*parts, *duplicates.parts], pa.concat_tables([table, duplicates.clips])), excluded
+
+
+def read_scores_of(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow]]:
+    """Returns what the dataset `from` has measured, with the scores of `join.scores`, and the rows of excluded sources.
+
+    Raises:
+        RequestError: the bands let a clip or source through that the dataset has not measured.
+    """
+    measured, excluded = read_measured(config)
+    measured = join_scores(config.join, measured)
+    require_scores(config, measured)
+    return measured, excluded
 
 
 def require_scores(config: CurateConfig, measured: MeasuredSources) -> None:
-    """Refuses bands that let clips through which no network has scored, since other bands rejected them first.
+    """Checks that networks have scored every clip that passes the bands.
 
     Raises:
-        RequestError: there are such clips.
+        RequestError: a clip passes that the bands of `from` rejected before a network scored it.
     """
-    specs = model_specs(config)
+    specs = config.model_specs
     if not specs or not measured.clips.num_rows:
         return
-    clips = build_tables(measured, config.clip.min_seconds, rules_by_stage(config, []))[1]
-    unscored = np.array([state == "kept" for state in clips.column("state")])
+    clips = build_tables(measured, config.clip.min_seconds, config.rules_by_stage([]))[1]
+    kept = np.array([state == "kept" for state in clips.column("state")])
     missing = [np.isnan(clips.column(name)) for spec in specs for name in spec.columns]
-    without = np.flatnonzero(unscored & np.any(missing, axis=0))
-    if len(without):
+    unscored = np.flatnonzero(kept & np.any(missing, axis=0))
+    if len(unscored):
         raise RequestError(
-            f"select.bands: {len(without)} clips pass that were rejected in from={config.from_} before "
-            f"{specs[0].scorer} was measured, the first {clips[int(without[0])]['key']}; curate anew from input="
+            f"select.bands: {len(unscored)} clips pass that were rejected in from={config.from_} before "
+            f"{specs[0].scorer} was measured, the first {clips[int(unscored[0])].key}; curate anew from input="
         )
 
 
-def clips_of(config: CurateConfig, paths: list[str]) -> pa.Table:
-    """The clips table of those sources, with its verdicts."""
-    measured = clips_schema(score_columns_of(config), vector_columns(config)).names
-    uri = storage.join(config.from_, "ledger", "clips.parquet")
-    table = read_table(uri, [name for name in measured if name != "caption"])
+def _clips_of(config: CurateConfig, paths: Sequence[str]) -> pa.Table:
+    """The clips of these sources, with their measured columns, states and reasons."""
+    measured = clips_schema(config.measured_scores, config.vectors, states=False).names
+    table = read_clips(config.from_, measured)
     return table.filter(pc.is_in(table["path"], pa.array(paths, pa.string())))
 
 
-def failures_by_source(clips: pa.Table) -> dict[str, set[str]]:
-    """Why clips failed, by source."""
-    failed = clips.select(["path", "reason"]).filter(pc.equal(clips["state"], "failed"))
-    told: dict[str, set[str]] = {}
-    for path, reason in zip(failed["path"].to_pylist(), failed["reason"].to_pylist(), strict=True):
-        told.setdefault(path, set()).add(reason)
-    return told
+def _as_measured(clips: pa.Table, by_networks: bool) -> pa.Table:
+    """The clips without states and reasons.
+
+    Args:
+        clips: as `_clips_of` gives them.
+        by_networks: whether networks scored them. Column `unscored` then has the errors by which they could not.
+    """
+    measured = clips.drop_columns(["state", *(name for name, _ in REASON_FIELDS)])
+    if not by_networks:
+        return measured
+    failed = pc.equal(clips["state"], "failed")
+    others = pc.is_in(clips["cause"], pa.array([Cause.NOT_PACKED, Cause.UNMEASURED, Cause.NOT_JOINED], pa.string()))
+    unscored = pc.and_(failed, pc.invert(others)).to_pylist()
+    reasons = zip(reasons_from_columns(clips), unscored, strict=True)
+    return measured.append_column("unscored", reason_structs([reason if kept else None for reason, kept in reasons]))
 
 
-def part_from_row(row: Row, told: set[str]) -> Part:
-    """A source as it was measured, before any verdict."""
-    screened = row["state"] == "filtered" and not row["clips"] and row["reason"] != NO_CLIP
-    reason = row["reason"] if screened else reading_error(row, told)
-    source = Source(row["path"], "", "")
-    facts = {name: row[name] for name, _ in FACT_FIELDS} if row["codec"] else {}
-    return Part(source, row["source_id"], reason, row["provenance"], [], screened=screened, facts=facts)
+def _as_part(row: SourceRow) -> Part:
+    """A source as it was measured, before selection gave it a state."""
+    measured = row.reason is not None and row.reason.cause in (Cause.UNREADABLE, Cause.SIDECAR, Cause.PREFILTERED)
+    return Part(Source(row.path, "", ""), row.source_id, row.reason if measured else None, row.provenance, row.facts)
 
 
-def as_measured(clips: pa.Table, config: CurateConfig) -> pa.Table:
-    """The clips without their verdicts, but for what kept a network from scoring them."""
-    plain = clips.drop_columns(["state", "reason"])
-    if not model_specs(config):
-        return plain
-    others = pc.match_substring_regex(clips["reason"], f"^{NOT_PACKED}|{UNMEASURED}$|{NOT_JOINED}$")
-    kept_from = pc.and_(pc.equal(clips["state"], "failed"), pc.invert(others))
-    return plain.append_column("unscored", pc.if_else(kept_from, clips["reason"], pa.scalar(None, pa.string())))
+def _measured_duplicate(dataset: str, path: str) -> tuple[Part, pa.Table]:
+    """What was measured of a source that the ledger has no clips of, since another has the same content.
 
-
-def part_beside(dataset: str, path: str) -> tuple[Part, pa.Table]:
-    source = Source(path, "", "")
-    table = read_ipc(part_uri(dataset, source))
-    if table is None:
+    Raises:
+        RequestError: the dataset has lost its parts.
+    """
+    measured = read_any_part(dataset, path)
+    if measured is None:
         raise RequestError(f"drop: {path} repeats a dropped source, and from={dataset} has no work/parts to tell of it")
-    return part_from(source, table)
+    return measured
 
 
-def reading_error(row: Row, told: set[str]) -> str | None:
-    """Why reading a source failed; None where it was read to its end, and only its clips (`told`) made it a failed
-    one."""
-    if row["state"] != "failed":
-        return None
-    return None if row["reason"] == "; ".join(sorted(told)) else row["reason"]
-
-
-def has_broken_sidecar(row: Row) -> bool:
-    """Whether what lies beside a source could not be read, and gives no ground to drop it."""
-    return row["state"] == "failed" and row["source_id"] is None and " beside it is not " in row["reason"]
+def measured_dataset(config: CurateConfig) -> str:
+    """The dataset whose decode pass read the sources: the output itself, or the first dataset of a chain of `from`."""
+    datasets = [config.output]
+    while config.from_ and config.from_ not in datasets:
+        datasets.append(config.from_)
+        with contextlib.suppress(RequestError):
+            config = load_frozen(CurateConfig, storage.join(config.from_, "config.yaml"))
+    return datasets[-1]
 
 
 def find_sources(config: CurateConfig, plans: list[ShardPlan]) -> list[ShardPlan]:

@@ -11,7 +11,7 @@ from framemill.eval.dimensions.registry import DIMENSIONS
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
 
-SUITES = ("custom", "vbench")
+_SUITES = ("custom", "vbench")
 """Suites that `evaluate` can plan."""
 
 
@@ -25,7 +25,7 @@ class EvaluateConfig:
         "custom",
         "rule that assigns prompts to files; custom: any folder, with prompts from videos.jsonl or from the file "
         "names; vbench: files named $prompt-$index.mp4 for the prompts in prompts_json",
-        choices=SUITES,
+        choices=_SUITES,
     )
     prompts_json: str = key("", "path of the official VBench_full_info.json; required by suite=vbench", result=False)
     samples: int = key(5, "number of videos that suite=vbench expects for each prompt (the benchmark uses 5)")

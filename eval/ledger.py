@@ -15,11 +15,11 @@ from framemill.eval.suites import EvaluationPlan
 from framemill.platform import storage
 from framemill.platform.writer_lock import LockToken
 
-RECORDS = "records.jsonl"
+_RECORDS = "records.jsonl"
 """File that holds all records once everything is measured."""
-FLUSH_RECORDS = 64
+_FLUSH_RECORDS = 64
 """Number of unwritten records at which a part is committed."""
-FLUSH_SECONDS = 5.0
+_FLUSH_SECONDS = 5.0
 """Seconds after which `add` commits a part, however few records it has."""
 
 
@@ -40,7 +40,7 @@ class EvaluationLedger:
         self._flushed_at = time.monotonic()
         names = storage.list_dir(self.folder)
         self._parts = [name for name in names if name.startswith("part-")]
-        for name in [RECORDS] * (RECORDS in names) + self._parts:
+        for name in [_RECORDS] * (_RECORDS in names) + self._parts:
             for line in storage.read_bytes(storage.join(self.folder, name)).decode("utf-8").splitlines():
                 record = parse_record(line)
                 if record is not None:
@@ -66,11 +66,11 @@ class EvaluationLedger:
         }
 
     def add(self, records: Iterable[DimensionRecord]) -> None:
-        """Adds records; they are committed within FLUSH_SECONDS of the next call, or by `flush`."""
+        """Adds records; commits a part if many are unwritten or the last part is some seconds old."""
         for record in records:
             self._insert(record)
             self._unwritten.append(record)
-        if len(self._unwritten) >= FLUSH_RECORDS or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+        if len(self._unwritten) >= _FLUSH_RECORDS or time.monotonic() - self._flushed_at >= _FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -85,7 +85,7 @@ class EvaluationLedger:
     def compact(self, plan: EvaluationPlan) -> None:
         """Merges all parts into one file, in the plan's order."""
         self.flush()
-        self._write(RECORDS, ordered_records(plan, self.records))
+        self._write(_RECORDS, ordered_records(plan, self.records))
         for name in self._parts:
             storage.remove(storage.join(self.folder, name))
         self._parts = []

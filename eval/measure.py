@@ -13,7 +13,7 @@ from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.retry import call_with_retry, retry_storage_errors
 
-MAX_VIDEO_BYTES = 2 << 30
+_MAX_VIDEO_BYTES = 2 << 30
 """Largest size of a decoded video. VBench scores whole videos of under five seconds, so they are decoded into memory.
 """
 
@@ -90,9 +90,9 @@ def _decode(path: str, prompt: str) -> DecodedVideo:
     from framemill.platform.vision.video import VideoError, probe, read_video
 
     info = probe(path)
-    if info.frames and info.frames * info.width * info.height * 3 > MAX_VIDEO_BYTES:
+    if info.frames and info.frames * info.width * info.height * 3 > _MAX_VIDEO_BYTES:
         raise VideoError(
-            f"{info.frames} frames of {info.width}x{info.height} are more than {MAX_VIDEO_BYTES >> 30} GiB: "
+            f"{info.frames} frames of {info.width}x{info.height} are more than {_MAX_VIDEO_BYTES >> 30} GiB: "
             "VBench is for videos of under five seconds"
         )
     return DecodedVideo(read_video(path), info.fps, prompt)

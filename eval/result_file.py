@@ -44,12 +44,12 @@ def score(config: ScoreConfig | None = None, **keys: Any) -> ScoreResult:
     """
     config = resolve("score", ScoreConfig, config, keys)
     try:
-        return ScoreResult(TOTALS[config.suite](read_dimension_scores(config.results)))
+        return ScoreResult(TOTALS[config.suite](_read_scores(config.results)))
     except ScoringError as error:
         raise RequestError(f"results={config.results}: {error} (suite={config.suite})") from error
 
 
-def read_dimension_scores(results: str) -> dict[str, float]:
+def _read_scores(results: str) -> dict[str, float]:
     """Returns the scores in a result file by dimension; a plain {dimension: score} is read too.
 
     Args:

@@ -49,11 +49,11 @@ class DimensionGroup:
             scores: raw scores by dimension.
         """
         weights = [self.weights.get(name, 1.0) for name in self.dimensions]
-        values = [normalise(name, scores[name]) for name in self.dimensions]
+        values = [_normalise(name, scores[name]) for name in self.dimensions]
         return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
 
 
-RANGES: Mapping[str, tuple[float, float]] = {
+_RANGES: Mapping[str, tuple[float, float]] = {
     "subject_consistency": (0.1462, 1.0),
     "background_consistency": (0.2615, 1.0),
     "temporal_flickering": (0.6293, 1.0),
@@ -109,9 +109,9 @@ I2V_QUALITY = DimensionGroup(
     {"dynamic_degree": 0.5},
 )
 """Quality dimensions of VBench-I2V."""
-I2V_OUTSIDE_TOTAL = ("temporal_flickering",)
+_I2V_OUTSIDE_TOTAL = ("temporal_flickering",)
 """Dimensions that VBench-I2V measures but leaves out of its total."""
-LEADERBOARD_NAMES = {
+_LEADERBOARD_NAMES = {
     "video_text_camera_motion": "camera_motion",
     "video_image_subject_consistency": "i2v_subject",
     "video_image_background_consistency": "i2v_background",
@@ -119,15 +119,15 @@ LEADERBOARD_NAMES = {
 """Names in result files of the three dimensions that the I2V leaderboard names differently."""
 
 
-def dimension_name(label: str) -> str:
+def _dimension_name(label: str) -> str:
     """Returns the name in result files for a leaderboard label: `Subject Consistency` -> `subject_consistency`."""
     name = label.strip().lower().replace(" ", "_").replace("-", "_")
-    return LEADERBOARD_NAMES.get(name, name)
+    return _LEADERBOARD_NAMES.get(name, name)
 
 
-def normalise(dimension: str, score: float) -> float:
+def _normalise(dimension: str, score: float) -> float:
     """Returns a raw score with the range of its dimension mapped to 0..1, not clamped."""
-    low, high = RANGES.get(dimension, (0.0, 1.0))
+    low, high = _RANGES.get(dimension, (0.0, 1.0))
     return (score - low) / (high - low)
 
 
@@ -163,7 +163,7 @@ def vbench_i2v_totals(scores: Mapping[str, float]) -> dict[str, float]:
         UnknownDimensions: a name is no dimension of VBench-I2V, or two names are the same dimension.
         ScoringError: a score is not a number in 0..1.
     """
-    checked = _check_scores(scores, I2V.dimensions + I2V_QUALITY.dimensions, optional=I2V_OUTSIDE_TOTAL)
+    checked = _check_scores(scores, I2V.dimensions + I2V_QUALITY.dimensions, optional=_I2V_OUTSIDE_TOTAL)
     i2v, quality = I2V.mean(checked), I2V_QUALITY.mean(checked)
     return {"i2v": i2v, "quality": quality, "total": (i2v + quality) / 2}
 
@@ -178,7 +178,7 @@ def _check_scores(
     """Returns the scores by their names in result files, after checking them."""
     checked: dict[str, float] = {}
     for label, score in scores.items():
-        name = dimension_name(label)
+        name = _dimension_name(label)
         if name not in required and name not in optional:
             raise UnknownDimensions(f"{label!r} must be a dimension of this suite: {', '.join(required)}", [label])
         if name in checked:

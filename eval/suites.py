@@ -17,9 +17,9 @@ from framemill.eval.dimensions.registry import DIMENSIONS, VBENCH_DIMENSIONS
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 
-PROMPT_LIST = "videos.jsonl"
+_PROMPT_LIST = "videos.jsonl"
 """File in which `framemill generate` lists its videos with their prompts."""
-VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
+_VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 """File name extensions of videos; upper case counts too."""
 _SAMPLE_NUMBER = re.compile(r"-\d+$")
 """Number of the sample at the end of a file's stem, as in "a cat-3"."""
@@ -74,8 +74,8 @@ def plan_evaluation(suite: str, videos: str, prompts_json: str, samples: int) ->
         raise RequestError(f"videos={videos}: must be a folder with videos; it is absent or empty")
     if suite == "vbench":
         plan = plan_vbench(names, read_vbench_prompts(prompts_json), samples)
-    elif PROMPT_LIST in names:
-        text = storage.read_bytes(storage.join(videos, PROMPT_LIST)).decode("utf-8")
+    elif _PROMPT_LIST in names:
+        text = storage.read_bytes(storage.join(videos, _PROMPT_LIST)).decode("utf-8")
         plan = plan_video_list(names, text)
     else:
         plan = plan_folder(names)
@@ -115,9 +115,9 @@ def plan_video_list(names: Sequence[str], text: str) -> EvaluationPlan:
             entry = json.loads(line)
             name, prompt = str(entry["video"]), str(entry["prompt"])
         except (ValueError, KeyError, TypeError) as error:
-            raise RequestError(f'{PROMPT_LIST} line {number}: must be {{"video": ..., "prompt": ...}}') from error
+            raise RequestError(f'{_PROMPT_LIST} line {number}: must be {{"video": ..., "prompt": ...}}') from error
         if name in videos or name in missing:
-            raise RequestError(f"{PROMPT_LIST} line {number}: {name} is listed twice")
+            raise RequestError(f"{_PROMPT_LIST} line {number}: {name} is listed twice")
         if name in present:
             videos[name] = PlannedVideo(name, prompt, DIMENSIONS.names)
         else:
@@ -190,4 +190,4 @@ def read_vbench_prompts(path: str) -> list[VBenchPrompt]:
 
 
 def _is_video(name: str) -> bool:
-    return name.lower().endswith(VIDEO_ENDINGS)
+    return name.lower().endswith(_VIDEO_ENDINGS)

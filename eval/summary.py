@@ -15,7 +15,7 @@ from framemill.eval.records import DimensionRecord, ordered_records
 from framemill.eval.scoring import vbench_totals
 from framemill.eval.suites import EvaluationPlan
 
-UNFILTERED_NOTE = "measured without the static filter, so moving videos score low; not comparable with the leaderboard"
+_UNFILTERED_NOTE = "measured without the static filter, so moving videos score low; not comparable with the leaderboard"
 """Note on temporal_flickering. VBench measures it on static videos only; the filter for these is not implemented."""
 
 
@@ -100,7 +100,7 @@ def summarise_records(
             scores[name] = DimensionScore(score, len(results), len(own) - len(results), missing)
         else:
             reasons[name] = f"no video to measure: {len(own)} failed, {missing} missing"
-    notes = {"temporal_flickering": UNFILTERED_NOTE} if "temporal_flickering" in scores else {}
+    notes = {"temporal_flickering": _UNFILTERED_NOTE} if "temporal_flickering" in scores else {}
     complete = suite == "vbench" and not reasons and not notes and all(score.complete for score in scores.values())
     return EvaluationSummary(
         suite=suite,

@@ -1,4 +1,4 @@
-"""framemill audit: re-hash and re-count a dataset or a run, or tell one clip's story."""
+"""framemill audit: hash and count a dataset or a run again, or explain one clip."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,17 @@ from framemill.platform.progress import say
 
 @dataclass
 class AuditConfig:
-    path: str = key(help="a dataset or a run directory", result=False)
-    key_: str = key(
-        "", "a clip of a curated dataset: tells what became of it and why, and checks nothing", result=False
-    )
+    """Keys of `audit`."""
+
+    path: str = key(help="dataset or run directory, as a path or URI", result=False)
+    key_: str = key("", "key of a clip: explains its state instead of checking the dataset; empty: check", result=False)
 
 
 CONFIG = AuditConfig
 
 
 def run(config: AuditConfig) -> int:
+    """Prints the problems, or the clip's explanation; 1 if there are problems."""
     if config.key_:
         from framemill.data_filters.explain import explain
 
@@ -25,8 +26,7 @@ def run(config: AuditConfig) -> int:
         return 0
     from framemill.platform.audit import audit
 
-    problems = audit(config.path)
-    for problem in problems:
-        say(f"audit: {problem}")
-    say(f"audit: {config.path}: {'whole' if not problems else f'{len(problems)} problems'}")
-    return 1 if problems else 0
+    result = audit(config.path)
+    for line in result.lines():
+        say(line)
+    return 1 if result.problems else 0

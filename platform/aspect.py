@@ -1,4 +1,7 @@
-"""Aspect-ratio classes: the eleven of SANA-Video's bucket tables, under the names people use."""
+"""Aspect-ratio classes: the eleven of SANA-Video's bucket tables.
+
+They are part of the dataset format: `samples.parquet` names the class of each sample.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,11 @@ ASPECTS = {
     "9:16": 1.75,
     "1:2": 2.0,
 }
-"""Height / width of each class as the published tables give it, from wide to tall. The name is width:height, rounded to
-the usual one (0.57 is 832x480: 16:9 in multiples of 16)."""
+"""Height / width of each class in the published tables, from wide to tall, by its name width:height.
+
+A name is the usual ratio that is nearest: 0.57 is 832x480, which is 16:9 in multiples of 16."""
 
 
 def aspect_ratio(width: int, height: int) -> str:
-    """The class whose height / width is nearest to that of a picture of width x height pixels."""
+    """Returns the name of the class whose height / width is nearest to that of a frame of width x height pixels."""
     return min(ASPECTS, key=lambda name: (abs(ASPECTS[name] - height / width), name))

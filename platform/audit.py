@@ -1,9 +1,10 @@
-"""Does a dataset hold what its index says? Every byte hashed again, every row counted again."""
+"""Auditing a dataset or a run: every byte is hashed again, every row counted again."""
 
 from __future__ import annotations
 
 import json
 import tarfile
+from dataclasses import dataclass
 from typing import Any
 
 from framemill.platform import storage
@@ -13,31 +14,75 @@ from framemill.platform.dataset_format import conservation_problems, index_diges
 from framemill.platform.tables import read_table
 
 
-def audit_dataset(path: str) -> list[str]:
-    """The problems of a dataset, one line each; none means that it is whole.
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found."""
 
-    Checks the index against itself, every shard and table against its hash and count, every sample's members against
-    the shard's own directory, and the conservation law: every clip found is in exactly one state.
+    path: str
+    problems: list[str]
+    """One line a problem; empty if the output is whole."""
+    unchecked: list[str]
+    """Files and folders (with a `/` at the end) of the output that have no recorded hash, sorted."""
+
+    def lines(self) -> list[str]:
+        """Returns the result as lines for people, the verdict last."""
+        verdict = f"{len(self.problems)} problems" if self.problems else "whole"
+        unchecked = [f"not checked, as no hash is recorded: {', '.join(self.unchecked)}"] if self.unchecked else []
+        return [f"audit: {line}" for line in (*self.problems, *unchecked, f"{self.path}: {verdict}")]
+
+
+def audit(path: str) -> AuditResult:
+    """Audits a dataset or a run directory.
+
+    Of a dataset it checks the index against its own digest, every shard and table against its hash, the members of
+    every sample against the shard's own directory, and the conservation law of the ledger. Of a run directory it
+    checks every file of each checkpoint against the checkpoint's manifest.
+
+    Raises:
+        RequestError: the folder has neither a dataset nor checkpoints.
     """
-    index = read_index(path)
+    checkpoints = storage.join(path, "checkpoints")
+    if storage.exists(storage.join(path, "index.json")) or not storage.exists(checkpoints):
+        index = read_index(path)
+        return AuditResult(
+            path, _dataset_problems(path, index), _unchecked(path, {"index.json", "shards", *index["files"]})
+        )
+    problems = [
+        problem
+        for name in storage.list_dir(checkpoints)
+        if not name.startswith(".")
+        for problem in _manifest_problems(storage.join(checkpoints, name), f"checkpoints/{name}")
+    ]
+    return AuditResult(path, problems, _unchecked(path, {"checkpoints"}))
+
+
+def _unchecked(path: str, checked: set[str]) -> list[str]:
+    """Returns the entries of a folder that have no hash; a folder with a `/` at its end."""
+    folders = {name.partition("/")[0] for name in checked if "/" in name}
+    entries = [name for name in storage.list_dir(path) if name not in checked | folders]
+    return [f"{name}/" if storage.is_dir(storage.join(path, name)) else name for name in entries]
+
+
+def _dataset_problems(path: str, index: dict[str, Any]) -> list[str]:
     problems = []
     if index_digest(index) != index.get("digest"):
         problems.append("index.json: its digest does not fit its content")
     for name, entry in index["files"].items():
-        problems.extend(check_file(path, name, entry))
+        problems.extend(_file_problems(path, name, entry))
     folder = storage.join(path, "shards")
-    # A version under way has shards here that count for nothing yet.
-    listed = {shard["name"] for shard in index["shards"]} | pending_shards(path)
+    # Shards of a version that is being made are not part of the dataset yet.
+    allowed = {shard["name"] for shard in index["shards"]} | pending_shards(path)
     for shard in index["shards"]:
-        problems.extend(check_file(path, f"shards/{shard['name']}", shard))
-    extra = [name for name in storage.list_dir(folder) if name not in listed and not name.startswith(".tmp-")]
+        problems.extend(_file_problems(path, f"shards/{shard['name']}", shard))
+    extra = [name for name in storage.list_dir(folder) if name not in allowed and not name.startswith(".tmp-")]
     problems.extend(f"shards/{name}: is not in the index" for name in extra)
     if problems:
         return problems
-    return check_samples(path, index) + check_conservation(path, index)
+    return _sample_problems(path, index) + _ledger_problems(path, index)
 
 
-def check_file(path: str, name: str, entry: dict[str, Any]) -> list[str]:
+def _file_problems(path: str, name: str, entry: dict[str, Any]) -> list[str]:
+    """Checks one file against its size and sha256."""
     uri = storage.join(path, name)
     if not storage.exists(uri):
         return [f"{name}: missing"]
@@ -48,24 +93,24 @@ def check_file(path: str, name: str, entry: dict[str, Any]) -> list[str]:
     return []
 
 
-def check_samples(path: str, index: dict[str, Any]) -> list[str]:
-    """Every sample's members lie in its shard where the table says, and nothing else lies there."""
+def _sample_problems(path: str, index: dict[str, Any]) -> list[str]:
+    """Checks that each shard has just the members that samples.parquet lists, at the offsets that it lists."""
     rows = read_table(storage.join(path, "samples.parquet"), ["key", "shard", "members"]).to_pylist()
-    promised: dict[str, dict[str, tuple[int, int]]] = {shard["name"]: {} for shard in index["shards"]}
+    expected: dict[str, dict[str, tuple[int, int]]] = {shard["name"]: {} for shard in index["shards"]}
     for row in rows:
         for member in row["members"]:
-            promised[row["shard"]][f"{row['key']}.{member['ext']}"] = (member["offset"], member["size"])
+            expected[row["shard"]][f"{row['key']}.{member['ext']}"] = (member["offset"], member["size"])
     problems = []
     for shard in index["shards"]:
         with storage.open_input(storage.join(path, "shards", shard["name"])) as file, tarfile.open(fileobj=file) as tar:
-            found = {member.name: (member.offset_data, member.size) for member in tar}
-        if found != promised[shard["name"]]:
+            members = {member.name: (member.offset_data, member.size) for member in tar}
+        if members != expected[shard["name"]]:
             problems.append(f"shards/{shard['name']}: its members differ from samples.parquet")
     return problems
 
 
-def check_conservation(path: str, index: dict[str, Any]) -> list[str]:
-    """The ledger obeys the conservation law, and every kept clip is a sample."""
+def _ledger_problems(path: str, index: dict[str, Any]) -> list[str]:
+    """Checks that the ledger obeys the conservation law, and that every kept clip is a sample."""
     if not {"ledger/sources.parquet", "ledger/clips.parquet"} <= index["files"].keys():
         return ["ledger: sources or clips are missing from the index"]
     clips = read_ledger(path, "clips")
@@ -77,34 +122,14 @@ def check_conservation(path: str, index: dict[str, Any]) -> list[str]:
     return problems
 
 
-# ---------------------------------------------------------------------------------------------------- runs
-
-
-def audit(path: str) -> list[str]:
-    """The problems of a dataset or of a run directory, one line each.
-
-    Raises:
-        RequestError: the folder holds neither.
-    """
-    checkpoints = storage.join(path, "checkpoints")
-    if storage.exists(storage.join(path, "index.json")) or not storage.exists(checkpoints):
-        return audit_dataset(path)
-    return [
-        problem
-        for name in storage.list_dir(checkpoints)
-        if not name.startswith(".")
-        for problem in audit_manifest(storage.join(checkpoints, name), f"checkpoints/{name}")
-    ]
-
-
-def audit_manifest(folder: str, label: str) -> list[str]:
-    """Checks every file of a committed folder against its `manifest.json`."""
+def _manifest_problems(folder: str, label: str) -> list[str]:
+    """Checks every file of a checkpoint against its `manifest.json`."""
     manifest = storage.join(folder, "manifest.json")
     if not storage.exists(manifest):
         return [f"{label}: has no manifest.json: it was never finished"]
     files = json.loads(storage.read_bytes(manifest))["files"]
-    found = set(storage.walk(folder)) - {"manifest.json"}
-    problems = [f"{label}/{name}: is not in the manifest" for name in sorted(found - files.keys())]
+    names = set(storage.walk(folder)) - {"manifest.json"}
+    problems = [f"{label}/{name}: is not in the manifest" for name in sorted(names - files.keys())]
     for name, entry in sorted(files.items()):
-        problems.extend(f"{label}/{problem}" for problem in check_file(folder, name, entry))
+        problems.extend(f"{label}/{problem}" for problem in _file_problems(folder, name, entry))
     return problems

@@ -1,8 +1,8 @@
-"""Work that may hang or crash, done in a child process that can be killed.
+"""Child processes for work that may hang or crash.
 
-Native decoders die of some files and loop on others. Each worker keeps one child, sends it a function and its
-arguments, and starts another when it is gone. Nothing but the pipe joins the two: no fork of a process full of
-threads, no files.
+Native decoders crash on some files and loop on others. Each worker keeps one child process, sends it a function and
+its arguments, and starts another when it has died. The two share nothing but a pipe: the child is no fork of a process
+that has threads.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from types import TracebackType
 from typing import Any
 
 RENEW_AFTER = 100
-FINISH_S = 5.0
-PROGRAM = (
+"""Calls after which a child is replaced, since decoders leak memory."""
+_EXIT_S = 5.0
+"""Seconds to wait for the exit status of a child that has closed its pipe."""
+_PROGRAM = (
     "import sys; sys.path[:] = {path!r}; from framemill.platform.child_process import serve; serve({work}, {lifeline})"
 )
 
 
 class ChildTimeout(Exception):
-    """The child sent nothing for as long as it was given, and was killed."""
+    """The child sent nothing for the time limit, and was killed."""
 
 
 class ChildCrashed(Exception):
-    """The child died of a signal, or left with an exit status; `signal` is None then."""
+    """The child died of a signal, or exited by itself; `signal` is None then."""
 
     def __init__(self, message: str, signal: int | None = None) -> None:
         super().__init__(message)
@@ -41,8 +43,11 @@ class ChildCrashed(Exception):
 class ChildProcess:
     """Runs functions by name in a child process, one at a time.
 
-    The child is started at the first call, renewed after `renew_after` calls (decoders leak), and ends with its
-    parent however that ends. Use it as a context manager, or `close` it.
+    The child is started by the first call, replaced after `renew_after` calls, and ends with its parent, however that
+    ends. Use the object as a context manager, or `close` it.
+
+    Args:
+        renew_after: number of calls after which the child is replaced.
     """
 
     def __init__(self, renew_after: int = RENEW_AFTER) -> None:
@@ -52,16 +57,18 @@ class ChildProcess:
         self._pipe: Connection | None = None
         self._lifeline: int | None = None
 
-    def call(self, function: str, *arguments: Any, timeout: float) -> Any:
-        """The result of `function` ("module:name").
+    def call(self, function: str, *arguments: Any, timeout: float | None) -> Any:
+        """Calls a function in the child and returns its result.
 
-        Where it returns an iterator, its items are sent one by one and come back as a list; `timeout` is then the
-        longest silence between two of them. It counts in seconds.
+        Args:
+            function: "module:name". If it returns an iterator, the items are sent one by one and returned as a list.
+            arguments: positional arguments; they and the result are pickled.
+            timeout: longest silence in seconds, before the result or between two items; None: no limit.
 
         Raises:
-            ChildTimeout: nothing came for `timeout` seconds.
+            ChildTimeout: the child sent nothing for `timeout` seconds.
             ChildCrashed: the child died; the message names the signal.
-            Exception: what the function itself raised.
+            Exception: raised by the function itself.
         """
         if self._process is None or self.calls >= self.renew_after:
             self._renew()
@@ -77,10 +84,10 @@ class ChildProcess:
                 if kind != "item":
                     break
                 items.append(value)
-        # OSError too: a child that dies in the middle of an answer.
+        # OSError: the child died in the middle of an answer.
         except (EOFError, OSError) as error:
             raise self._death() from error
-        except ChildTimeout:
+        except BaseException:  # a timeout or Ctrl-C: the answer that is still to come belongs to no later call
             self.close()
             raise
         if kind == "error":
@@ -89,10 +96,11 @@ class ChildProcess:
 
     @property
     def pid(self) -> int | None:
+        """Process id of the child; None if there is none."""
         return self._process.pid if self._process else None
 
     def close(self) -> None:
-        """Ends the child at once."""
+        """Kills the child."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -106,20 +114,23 @@ class ChildProcess:
 
     def _renew(self) -> None:
         self.close()
-        self._pipe, theirs = Pipe()
+        self._pipe, child_end = Pipe()
         lifeline, self._lifeline = os.pipe()
-        program = PROGRAM.format(path=sys.path, work=theirs.fileno(), lifeline=lifeline)
+        program = _PROGRAM.format(path=sys.path, work=child_end.fileno(), lifeline=lifeline)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno(), lifeline]
+            [sys.executable, "-c", program],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[child_end.fileno(), lifeline],
+            start_new_session=True,  # Ctrl-C in a terminal is for the parent, which then ends the child
         )
-        theirs.close()
+        child_end.close()
         os.close(lifeline)
         self.calls = 0
 
     def _death(self) -> ChildCrashed:
         assert self._process is not None
         try:
-            code = self._process.wait(FINISH_S)
+            code = self._process.wait(_EXIT_S)
         except subprocess.TimeoutExpired:
             code = -signal.SIGKILL
         self.close()
@@ -139,19 +150,19 @@ class ChildProcess:
 
 
 def serve(work: int, lifeline: int) -> None:
-    """The child's side: does what comes through the pipe until it closes."""
-    end_with_parent(lifeline)
+    """Runs in the child: answers requests from the pipe until it closes."""
+    _end_with_parent(lifeline)
     pipe = Connection(work)
     while True:
         try:
             function, arguments = pipe.recv()
         except EOFError:
             return
-        answer(pipe, function, arguments)
+        _answer(pipe, function, arguments)
 
 
-def answer(pipe: Connection, function: str, arguments: tuple[Any, ...]) -> None:
-    """Runs one request and sends what it gives, or the exception it raises."""
+def _answer(pipe: Connection, function: str, arguments: tuple[Any, ...]) -> None:
+    """Calls a function and sends its result, its items, or the exception that it raises."""
     module, _, name = function.partition(":")
     try:
         result = getattr(importlib.import_module(module), name)(*arguments)
@@ -170,11 +181,11 @@ def answer(pipe: Connection, function: str, arguments: tuple[Any, ...]) -> None:
             pipe.send(("error", RuntimeError(f"{type(error).__name__}: {error}")))
 
 
-def end_with_parent(lifeline: int) -> None:
-    """Has the kernel end this process when the other end of `lifeline` closes, which it does when the parent dies.
+def _end_with_parent(lifeline: int) -> None:
+    """Lets the kernel end this process when the other end of the pipe `lifeline` closes: when the parent dies.
 
-    SIGIO's default action ends a process even where native code never returns to Python. PR_SET_PDEATHSIG would fire
-    too early: it watches the thread that started the child, and Ray's come and go.
+    The default action of SIGIO ends a process even while native code does not return to Python. PR_SET_PDEATHSIG would
+    fire too early: it watches the thread that started the child, and Ray's threads come and go.
     """
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
@@ -182,5 +193,5 @@ def end_with_parent(lifeline: int) -> None:
         closed = os.read(lifeline, 1) == b""
     except BlockingIOError:
         closed = False
-    if closed:  # the parent was gone before the kernel was asked
+    if closed:  # the parent died before the kernel was asked
         os._exit(1)

@@ -1,4 +1,4 @@
-"""The Ray session a job runs in: started in this process, or joined where a cluster is at hand."""
+"""The Ray session of a job: started in this process, or that of a cluster which is joined."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from collections.abc import Iterator
 
 from framemill.platform.config import ClusterConfig
 
-MINIMUM_OBJECT_STORE = 80 << 20
-OBJECT_STORE = 512 << 20
+_OBJECT_STORE = 512 << 20
+"""Bytes of Ray's object store: Framemill passes paths and small results, not videos."""
+_START_ATTEMPTS = 4
+"""Ray gives its own processes 30 s to start, and no setting for it (`raylet_start_wait_time_s` in
+ray/_private/node.py); a busy machine takes longer."""
 
 
 def worker_count(workers: int) -> int:
-    """`workers`, or one for each core of this machine where it is 0."""
+    """Returns `workers`, or the number of this machine's cores if it is 0."""
     return workers if workers > 0 else max(1, len(os.sched_getaffinity(0)))
 
 
 def _set_ray_environment() -> None:
-    """Ray's usage reports, dashboard hints and progress bars off, before Ray is imported."""
+    """Turns Ray's usage reports, dashboard hints and Ray Train's watchers off; must run before Ray is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
@@ -31,10 +34,13 @@ def _set_ray_environment() -> None:
 
 @contextlib.contextmanager
 def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
-    """A Ray session for the length of the block.
+    """Runs the block in a Ray session.
 
-    Inside another session, or in a process that has Ray already, the block joins it and leaves it up: a whole loop
-    pays for one start.
+    If this process has a session already, the block joins it and leaves it running: a loop of jobs starts Ray once.
+
+    Args:
+        cluster: address of a cluster; without one Ray starts in this process.
+        workers: number of workers that must find a core; 0: one a core.
     """
     _set_ray_environment()
     import ray
@@ -45,34 +51,46 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
     if cluster.address:
         ray.init(address=cluster.address, log_to_driver=True, logging_level=logging.WARNING)
     else:
-        # As many slots as workers were asked for: a laptop may run four on two cores.
-        cores = max(worker_count(workers), worker_count(0))
-        # Without a dashboard Ray Train's own watchers cannot ask for states, and say so every second as a warning.
-        with _fixed_ray_address():
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE,
-                logging_level=logging.WARNING,
-                logging_config=ray.LoggingConfig(log_level="ERROR"),
-                log_to_driver=True,
-            )
-    # Ray's native handler took the signal over; the command line's own ends a job cleanly.
+        # Ray counts a core for each worker: a laptop may run four workers on two cores.
+        _start_local_ray(max(worker_count(workers), worker_count(0)))
+    # Ray has replaced the handler of SIGTERM by a native one; the command line's handler ends a job cleanly.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-    _silence_ray_data()
     try:
         yield
     finally:
         ray.shutdown()
 
 
+def _start_local_ray(cores: int) -> None:
+    """Starts Ray in this process, and again if the machine was too busy for its processes to start in time."""
+    import ray
+
+    for attempt in range(1, _START_ATTEMPTS + 1):
+        try:
+            # log_level: without a dashboard, Ray Train's watchers cannot ask for states and warn of that every second.
+            with _fixed_ray_address():
+                ray.init(
+                    address="local",
+                    num_cpus=cores,
+                    include_dashboard=False,
+                    object_store_memory=_OBJECT_STORE,
+                    logging_level=logging.WARNING,
+                    logging_config=ray.LoggingConfig(log_level="ERROR"),
+                    log_to_driver=True,
+                )
+            return
+        except Exception as error:
+            if "timed out during startup" not in str(error) or attempt == _START_ATTEMPTS:
+                raise
+            ray.shutdown()
+
+
 @contextlib.contextmanager
 def _fixed_ray_address() -> Iterator[None]:
-    """Settles where the session about to start will be, and has its processes inherit it.
+    """Chooses the address of the Ray that the block starts, and lets its processes inherit it.
 
-    Ray's own watchers look for "the" Ray of the machine, and fail where another one runs beside this.
+    Ray's watchers look for any Ray of the machine, and fail if another one runs next to this one.
     """
     import ray
 
@@ -89,13 +107,3 @@ def _fixed_ray_address() -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
-
-
-def _silence_ray_data() -> None:
-    """Ray Data's own bars and logs off: the jobs show progress in terms of their own work."""
-    from ray.data import DataContext
-
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)

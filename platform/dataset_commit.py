@@ -34,6 +34,7 @@ def commit_dataset(
     samples: pa.Table,
     ledger: dict[str, pa.Table],
     totals: dict[str, Any],
+    format_version: int = FORMAT_VERSION,
     extra: dict[str, Any] | None = None,
     extra_files: Callable[[dict[str, Any]], dict[str, bytes]] | None = None,
 ) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def commit_dataset(
         samples: one row a sample, with at least `key`; the columns `shard` and `members` are added here.
         ledger: tables by name, written to `ledger/<name>.parquet`.
         totals: counts for people, kept in the index.
+        format_version: version of the ledger's tables; an older one where they are another dataset's.
         extra: further values for the index.
         extra_files: returns further files by name for the index; the index has no hash of them.
 
@@ -62,7 +64,7 @@ def commit_dataset(
     for name, table in sorted(ledger.items()):
         files[f"ledger/{name}.parquet"] = write_table(staging, f"ledger/{name}.parquet", table)
     index: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": format_version,
         "kind": kind,
         "config_digest": config_digest,
         "totals": totals,

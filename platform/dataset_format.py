@@ -15,8 +15,11 @@ import pyarrow as pa
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 
-FORMAT_VERSION = 1
-"""Version of the dataset format that this Framemill writes; it reads this one and all before it."""
+FORMAT_VERSION = 2
+"""Version of the dataset format that this Framemill writes; it reads this one and all before it.
+
+Version 2 added the cause of each rejection to both ledger tables, as columns behind its sentence (`reason`).
+"""
 SOURCE_STATES = ("ok", "filtered", "failed", "duplicate")
 """States of a row of `ledger/sources.parquet`."""
 CLIP_STATES = ("kept", "filtered", "failed", "duplicate")

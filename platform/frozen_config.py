@@ -1,6 +1,6 @@
-"""A job's resolved config, frozen to one YAML in its output: what a worker or a resume reads, and what an output is of.
+"""A job's resolved config, frozen to one YAML file in its output: which config an output directory belongs to.
 
-Its digest covers only the keys that determine the result.
+Workers and resumed jobs read that file. The config's digest covers only the keys that determine the result.
 """
 
 from __future__ import annotations
@@ -23,10 +23,15 @@ C = TypeVar("C")
 
 
 def result_values(config: Any, without: tuple[str, ...] = ()) -> Any:
-    """The part of a config that determines the result, as plain values, without keys of the roles named."""
+    """Returns the part of a config that determines the result, as plain values.
+
+    Args:
+        config: config, or a section or value of one.
+        without: roles (see `key`) whose keys are left out.
+    """
     if dataclasses.is_dataclass(config):
         return {
-            entry.name: result_values(result_part(entry, getattr(config, entry.name)), without)
+            entry.name: result_values(_result_part(entry, getattr(config, entry.name)), without)
             for entry in dataclasses.fields(config)
             if entry.metadata.get("result", True)
             and entry.metadata.get("role", "") not in without
@@ -39,38 +44,39 @@ def result_values(config: Any, without: tuple[str, ...] = ()) -> Any:
     return config
 
 
-def result_part(entry: dataclasses.Field, value: Any) -> Any:
-    """What of a key's value determines the result."""
+def _result_part(entry: dataclasses.Field, value: Any) -> Any:
+    """Returns the part of a key's value that determines the result."""
     part = entry.metadata.get("result", True)
     return part(value) if callable(part) else value
 
 
 def digest(config: Any) -> str:
-    """16 hex digits over the keys that determine the result."""
+    """Returns the digest of a config: 16 hex digits over the keys that determine the result."""
     text = json.dumps(result_values(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def to_yaml(config: Any) -> str:
+    """Returns a config as YAML, with the keys as users write them."""
     import yaml
 
-    return yaml.safe_dump(rename_keys(type(config), dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_rename_keys(type(config), dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
 
 
-def rename_keys(schema: type, values: dict[str, Any], *, back: bool = False) -> dict[str, Any]:
-    """A config's plain values under the names that users write; with `back`, under its attributes again."""
+def _rename_keys(schema: type, values: dict[str, Any], *, back: bool = False) -> dict[str, Any]:
+    """Returns a config's values by the names that users write; with `back`, by its attributes again."""
     values = dict(values)
     for name, hint in get_type_hints(schema).items():
         old, new = (user_key(name), name) if back else (name, user_key(name))
         if dataclasses.is_dataclass(hint) and isinstance(values.get(name), dict):
-            values[name] = rename_keys(cast(type, hint), values[name], back=back)
+            values[name] = _rename_keys(cast(type, hint), values[name], back=back)
         elif old != new and old in values:
             values = {new if key == old else key: value for key, value in values.items()}
     return values
 
 
 def freeze(config: Any, output: str) -> str:
-    """Writes the resolved config to `<output>/config.yaml`: what a worker or a resume reads."""
+    """Writes the resolved config to `<output>/config.yaml` and returns the URI."""
     from framemill.platform import storage
 
     target = storage.join(output, "config.yaml")
@@ -79,10 +85,10 @@ def freeze(config: Any, output: str) -> str:
 
 
 def load_frozen(schema: type[C], path: str | os.PathLike[str]) -> C:
-    """A config frozen by `freeze`.
+    """Returns a config that `freeze` wrote.
 
     Raises:
-        RequestError: the file is not there or does not fit the schema.
+        RequestError: there is no such file, or it does not fit the schema.
     """
     import yaml
 
@@ -93,42 +99,46 @@ def load_frozen(schema: type[C], path: str | os.PathLike[str]) -> C:
     except FileNotFoundError as error:
         raise RequestError(f"{path}: no such config file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path}: is not a config: {error_line(error)}") from error
+        raise RequestError(f"{path}: must be a config in YAML: {error_line(error)}") from error
     if not isinstance(values, dict):
-        raise RequestError(f"{path}: is not a config")
-    values = rename_keys(schema, values, back=True)
+        raise RequestError(f"{path}: must be a config in YAML")
+    values = _rename_keys(schema, values, back=True)
     return to_dataclass(OmegaConf.create(escape_interpolations(values)), Path(path).name, schema)
 
 
 def claim_output(config: Any, output: str, free: tuple[str, ...] = ()) -> bool:
-    """Makes `output` this config's: True where it already was, False where it was free.
+    """Makes `output` the output of this config; returns True if it was before, False if it was free.
 
-    Keys of the roles in `free` may differ from what the output was made with; its config.yaml stays as it is then,
-    and the caller freezes the new one with the new result.
+    Args:
+        config: config of the job.
+        output: folder or URI.
+        free: roles (see `key`) whose keys may differ from the config of the output. config.yaml is then left as it
+            is, and the caller freezes the new config with the new result.
 
     Raises:
-        RequestError: it holds another config's result; the line names the keys that differ.
+        RequestError: the output has the result of another config (the message names the keys that differ), or files of
+            another origin.
     """
     from framemill.platform import storage
 
     target = storage.join(output, "config.yaml")
     if storage.exists(target):
-        theirs = load_frozen(type(config), target)
-        different = ", ".join(differences(result_values(theirs, free), result_values(config, free)))
+        former = load_frozen(type(config), target)
+        different = ", ".join(differences(result_values(former, free), result_values(config, free)))
         if not different:
             return True
-        raise RequestError(f"output={output}: holds the result of another config ({different}); choose another output")
+        raise RequestError(f"output={output}: has the result of another config ({different}); choose another output")
     if any(not name.startswith(storage.TEMPORARY) for name in storage.list_dir(output)):
-        raise RequestError(f"output={output}: is not empty and not of this job (no config.yaml); choose another output")
+        raise RequestError(f"output={output}: is not empty and has no config.yaml of this job; choose another one")
     freeze(config, output)
     return False
 
 
-def differences(theirs: Any, ours: Any, prefix: str = "") -> list[str]:
-    """`key was A, is B` for each value in which two configs differ."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
+def differences(before: Any, now: Any, prefix: str = "") -> list[str]:
+    """Returns "key was A, is B" for each value in which two configs differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
         lines: list[str] = []
-        for name in sorted(theirs.keys() | ours.keys()):
-            lines.extend(differences(theirs.get(name), ours.get(name), f"{prefix}{name}."))
+        for name in sorted(before.keys() | now.keys()):
+            lines.extend(differences(before.get(name), now.get(name), f"{prefix}{name}."))
         return lines
-    return [] if theirs == ours else [f"{prefix.rstrip('.')} was {theirs}, is {ours}"]
+    return [] if before == now else [f"{prefix.rstrip('.')} was {before}, is {now}"]

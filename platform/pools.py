@@ -1,17 +1,18 @@
 """Pools of Ray workers: actors for work with state, tasks for plain functions.
 
 Both run the same shell around an item. An error that may go away (`RetryLater`, storage that does not answer, an
-exception that nobody expected, a worker process that was lost) leaves the item pending with its reason and costs no
-other item. A `FramemillError` is an answer about the whole job, such as an output that another driver took over or a
-wrong request, and ends the job.
+unexpected exception, a worker process that was lost) leaves the item pending with its reason and costs no other item.
+A `FramemillError` is an answer about the whole job, such as an output that another driver took over or a wrong
+request, and ends the job.
 """
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from framemill.platform.errors import FramemillError, PendingError
@@ -19,12 +20,10 @@ from framemill.platform.progress import progress
 from framemill.platform.retry import RetryLater
 from framemill.platform.storage import StorageError
 
-CPUS_PER_ACTOR = 0.5
+_CPUS_PER_ACTOR = 0.5
 """Less than one core, so that a job's actors never keep another task of the same cluster from starting."""
-MAX_BLOCKS = 20_000
-"""Ray Data blocks of a pool at most; with fewer items each is a block of its own, the unit that an actor takes."""
-TASK_RETRIES = 2
-"""How often Ray runs a task again whose worker process was lost (out of memory, a lost node)."""
+_LOST_WORKER_RETRIES = 2
+"""How often an item is tried again whose worker process was lost (out of memory, a lost node)."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,22 +49,30 @@ def run_item(function: Callable[[T], R], item: T, name: str) -> ItemResult[R]:
     """
     try:
         return ItemResult(name, function(item))
-    except RetryLater as error:
-        return ItemResult(name, pending=str(error))
-    except StorageError as error:
-        return ItemResult(name, pending=f"storage: {error}")
-    except FramemillError:
-        raise
     except Exception as error:
-        logging.getLogger("framemill").exception("%s: unexpected error", name)
-        return ItemResult(name, pending=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return ItemResult(name, pending=pending_reason(error, name))
+
+
+def pending_reason(error: Exception, name: str = "") -> str:
+    """Returns why an item is pending whose work ended with this error; logs an error that nobody expected.
+
+    Raises:
+        FramemillError: `error` itself, where the job as a whole cannot go on.
+    """
+    if isinstance(error, RetryLater):
+        return str(error)
+    if isinstance(error, StorageError):
+        return f"storage: {error}"
+    if isinstance(error, FramemillError):
+        raise error
+    logging.getLogger("framemill").error("%s: unexpected error", name, exc_info=error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class PoolWorker(ABC):
-    """One Ray actor of a pool: takes items one by one.
+    """The work of one Ray actor of a pool: takes items one by one.
 
-    A subclass implements `do`, and `name` where items are not their own names. Items are strings (paths, JSON), since
-    they travel through Ray Data.
+    A subclass implements `do`, and `name` if items are not their own names. Items are strings (paths, JSON).
     """
 
     @abstractmethod
@@ -77,13 +84,33 @@ class PoolWorker(ABC):
             FramemillError: the job as a whole cannot go on.
         """
 
-    def name(self, item: str) -> str:
+    @staticmethod
+    def name(item: str) -> str:
         """Returns the item's name for people."""
         return item
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Runs `do` on `row["item"]`; Ray Data calls this with one row at a time."""
-        return asdict(run_item(self.do, row["item"], self.name(row["item"])))
+
+class _PoolActor:
+    """The Ray actor around a worker. Its first call makes the worker, so that errors of that reach the driver."""
+
+    def __init__(self, worker: type[PoolWorker], arguments: dict[str, Any]) -> None:
+        self._worker, self._arguments = worker, arguments
+
+    def start(self) -> None:
+        """Makes the worker."""
+        self._work = self._worker(**self._arguments)
+
+    def run(self, item: str) -> ItemResult[str]:
+        """Does one item in the shell that all workers share."""
+        return run_item(self._work.do, item, self._worker.name(item))
+
+
+@dataclass
+class _QueuedItem:
+    """An item of a pool of actors, and how many workers were lost with it."""
+
+    item: str
+    losses: int = 0
 
 
 def map_actors(
@@ -91,28 +118,72 @@ def map_actors(
 ) -> Iterator[ItemResult[str]]:
     """Yields the result of each item from a pool of actors, in the order in which items finish.
 
-    Nothing may depend on that order.
+    Nothing may depend on that order. An actor gets its next item when it has done the last, and none before it has
+    started: a cluster with room for fewer actors works with those. An actor that is lost is replaced, and its item is
+    tried again by another.
+
+    This is not Ray Data's actor pool: importing that costs a second of CPU in the driver and in each worker, and each
+    actor of it prints a warning about its constructor's arguments (ray#53727).
 
     Args:
-        worker: class of the actors; each is made by `worker(**arguments)`.
+        worker: class of the workers; each is made by `worker(**arguments)`.
         arguments: keyword arguments of the class; they are pickled.
         items: the work, one string an item.
         workers: number of actors.
         gpus: GPUs that each actor takes, which may be a share of one.
 
     Raises:
-        FramemillError: raised by a worker.
+        FramemillError: raised by a worker, or no worker starts.
     """
     import ray
-    from ray.data import ActorPoolStrategy
+    from ray.exceptions import RayError, RayTaskError
 
     if not items:
         return
-    rows = ray.data.from_items([{"item": item} for item in items], override_num_blocks=min(len(items), MAX_BLOCKS))
-    pool = ActorPoolStrategy(size=min(workers, len(items)), max_tasks_in_flight_per_actor=2)
-    results = rows.map(worker, fn_constructor_kwargs=arguments, compute=pool, num_cpus=CPUS_PER_ACTOR, num_gpus=gpus)
-    for row in results.iter_rows():
-        yield ItemResult(**row)
+    actor_class = ray.remote(num_cpus=_CPUS_PER_ACTOR, num_gpus=gpus, scheduling_strategy="SPREAD")(_PoolActor)
+    shared = ray.put(arguments)
+    queue = deque(_QueuedItem(item) for item in items)
+    running: dict[Any, tuple[Any, _QueuedItem | None]] = {}  # by call: its actor, and its item (None: it starts)
+    lost_starts = 0
+
+    def start_actor() -> None:
+        actor: Any = actor_class.remote(worker, shared)
+        running[actor.start.remote()] = (actor, None)
+
+    def give_item(actor: Any) -> None:
+        if queue:
+            entry = queue.popleft()
+            running[actor.run.remote(entry.item)] = (actor, entry)
+
+    try:
+        for _ in range(min(workers, len(items))):
+            start_actor()
+        while queue or any(entry for _, entry in running.values()):
+            (ready,), _ = ray.wait(list(running), num_returns=1)
+            actor, entry = running.pop(ready)
+            try:
+                result = ray.get(ready)
+            except RayTaskError as error:
+                raise error.cause from None
+            except RayError as error:
+                reason = f"its worker process was lost: {str(error).splitlines()[0]}"
+                if entry is None:
+                    lost_starts += 1
+                    if lost_starts > _LOST_WORKER_RETRIES * workers:
+                        raise FramemillError(f"{worker.__name__}: no worker starts: {reason}") from error
+                elif entry.losses >= _LOST_WORKER_RETRIES:
+                    yield ItemResult(worker.name(entry.item), pending=reason)
+                else:
+                    queue.append(_QueuedItem(entry.item, entry.losses + 1))
+                if queue:
+                    start_actor()
+                continue
+            give_item(actor)
+            if entry is not None:
+                yield result
+    finally:
+        for actor, _ in running.values():
+            ray.kill(actor)
 
 
 def map_tasks(
@@ -140,7 +211,7 @@ def map_tasks(
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=TASK_RETRIES)(run_item)
+    task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_LOST_WORKER_RETRIES)(run_item)
     running: dict[Any, str] = {}
 
     def next_result() -> ItemResult[R]:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ import time
 from collections.abc import Iterator
 
 LINE_EVERY_S = 10.0
+"""Seconds between two lines of progress."""
 
 
 def say(text: str) -> None:
-    """One plain line on standard output, at once."""
+    """Prints a line on standard output and flushes it."""
     print(text, flush=True)
 
 
 class Progress:
-    """A count towards a total. `advance` is cheap enough to call for every item."""
+    """Counts done items and prints a line every `LINE_EVERY_S` seconds; `advance` is cheap enough for every item.
+
+    Args:
+        label: what is done.
+        total: number of items.
+        unit: what an item is, in the plural.
+    """
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         self.label, self.total, self.unit = label, total, unit
@@ -25,23 +32,31 @@ class Progress:
         self.started = self._last_line = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        """Counts items as done.
+
+        Args:
+            count: number of items.
+            note: shown until the next call or the end.
+        """
         self.done += count
-        self.note = note
+        self.note = note if self.done < self.total else ""
         if self.done < self.total and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             say(self.line())
 
     def line(self) -> str:
+        """Returns the progress as a line: done, total and seconds."""
         elapsed = time.monotonic() - self.started
         note = f" ({self.note})" if self.note else ""
         return f"{self.label}: {self.done}/{self.total} {self.unit}, {elapsed:.0f} s{note}"
 
     def close(self) -> None:
+        """Prints the last line."""
         say(self.line())
 
 
 class BarProgress(Progress):
-    """The same count as a bar that redraws itself."""
+    """Shows the count as a bar that redraws itself."""
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         super().__init__(label, total, unit)
@@ -62,16 +77,18 @@ class BarProgress(Progress):
         self._bar.start()
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        """Counts items as done and redraws the bar."""
         self.done += count
         self._bar.update(self._task, advance=count, note=note)
 
     def close(self) -> None:
+        """Stops redrawing."""
         self._bar.stop()
 
 
 @contextlib.contextmanager
 def progress(label: str, total: int, unit: str = "items") -> Iterator[Progress]:
-    """Shows how far a piece of work is for as long as the block runs."""
+    """Shows the progress of the work in the block: a bar on a terminal, lines elsewhere."""
     bar = BarProgress(label, total, unit) if sys.stdout.isatty() else Progress(label, total, unit)
     try:
         yield bar

@@ -1,5 +1,4 @@
-"""Weight files: named by a path or URI and, where the asker is careful, the sha256 of their content. Nothing is
-downloaded from anywhere else, and nothing is unpickled."""
+"""Weight files by path or URI and, optionally, sha256. Nothing else is downloaded, and nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -12,10 +11,14 @@ from framemill.platform.errors import RequestError
 
 
 def read_weights(uri: str, sha256: str = "") -> bytes:
-    """The content of a weight file.
+    """Returns the content of a weight file.
+
+    Args:
+        uri: path or URI.
+        sha256: 64 hex digits that the content must have; empty: not checked.
 
     Raises:
-        RequestError: it is not there, cannot be read, or is not the one that was meant.
+        RequestError: there is no such file, it cannot be read, or its sha256 is another.
     """
     try:
         data = storage.read_bytes(uri)
@@ -23,17 +26,17 @@ def read_weights(uri: str, sha256: str = "") -> bytes:
         raise RequestError(f"{uri}: there is no such file") from error
     except OSError as error:
         raise RequestError(f"{uri}: cannot be read ({error.strerror or error})") from error
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 and found != sha256:
-        raise RequestError(f"{uri}: its sha256 is {found}, not {sha256}")
+    actual = hashlib.sha256(data).hexdigest()
+    if sha256 and actual != sha256:
+        raise RequestError(f"{uri}: its sha256 is {actual}, must be {sha256}")
     return data
 
 
 def read_state_dict(uri: str, sha256: str = "") -> dict[str, Any]:
-    """The tensors by name of a safetensors file, or of one that torch saved.
+    """Returns the state dict (tensors by name) of a safetensors file or of a file saved by torch.
 
     Raises:
-        RequestError: as `read_weights`, or it holds anything but tensors by name.
+        RequestError: as `read_weights`, or the file is no state dict.
     """
     import torch
     from safetensors.torch import load
@@ -43,8 +46,8 @@ def read_state_dict(uri: str, sha256: str = "") -> dict[str, Any]:
         if uri.endswith(".safetensors"):
             return load(data)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a file that is no state dict makes the reader raise
-        raise RequestError(f"{uri}: is no state dict, of safetensors or torch ({type(error).__name__})") from error
+    except Exception as error:  # the readers raise many classes for a file that is no state dict
+        raise RequestError(f"{uri}: must be a state dict of safetensors or torch ({type(error).__name__})") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise RequestError(f"{uri}: is no state dict: it does not hold tensors by name")
+        raise RequestError(f"{uri}: must be a state dict, with tensors by name")
     return state

@@ -1,8 +1,8 @@
 """Framemill's own code as a folder that another machine can import.
 
-From a checkout the code is built into a wheel, so that what is shipped is what a release would hold, and the wheel is
-unpacked; from an installed Framemill its files are taken as they lie. Ray itself could be handed the wheel, but runs
-`pip install` on it, which wants the network for dependencies the cluster has, and a pip that uv's environments lack.
+From a checkout the code is built into a wheel, so that just what a release would contain is shipped, and the wheel is
+unpacked; the files of an installed Framemill are copied. Ray could be given the wheel itself, but it runs `pip install`
+on it, which needs the network for dependencies that the cluster has, and a pip that uv's environments lack.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pathlib import Path
 
 from framemill.platform.errors import FramemillError
 
-NAME = "framemill"
-BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+_NAME = "framemill"
+_BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 
 
-def checkout() -> Path | None:
-    """The root of the checkout this code runs from, or None where it is installed."""
+def _checkout() -> Path | None:
+    """Returns the root of the checkout that this code runs from, or None if Framemill is installed."""
     root = Path(__file__).resolve().parents[1]
     return root if (root / "pyproject.toml").is_file() else None
 
@@ -32,8 +32,10 @@ def checkout() -> Path | None:
 def build_wheel(root: Path, folder: Path) -> Path:
     """Builds the wheel of the checkout `root` into `folder` and returns its path.
 
-    The build runs on a copy: setuptools leaves folders behind, and takes files deleted since from the last ones.
-    Raises FramemillError with the build's last line where it fails.
+    The build runs on a copy: setuptools leaves folders behind, and packs from them files that were deleted since.
+
+    Raises:
+        FramemillError: the build failed; the message has its last line.
     """
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     folders = project["tool"]["setuptools"]["package-dir"].values()
@@ -43,30 +45,30 @@ def build_wheel(root: Path, folder: Path) -> Path:
         for name in ("pyproject.toml", project["project"]["readme"], "LICENSE"):
             if (root / name).is_file():
                 shutil.copy(root / name, build)
-        command = [sys.executable, "-c", BUILD, str(folder.resolve())]
+        command = [sys.executable, "-c", _BUILD, str(folder.resolve())]
         done = subprocess.run(command, cwd=build, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FramemillError(f"the wheel of {root} does not build: {done.stderr.strip().splitlines()[-1]}")
-    return next(folder.glob(f"{NAME}-*.whl"))
+    return next(folder.glob(f"{_NAME}-*.whl"))
 
 
 def unpack_code(folder: Path) -> str:
-    """Puts the package and its metadata into `folder`, which then can stand on a Python path; returns their digest."""
-    root = checkout()
+    """Copies the package and its metadata into `folder`, which can then be on a Python path; returns their digest."""
+    root = _checkout()
     if root:
         with tempfile.TemporaryDirectory(prefix="framemill-wheel-") as wheels:
             zipfile.ZipFile(build_wheel(root, Path(wheels))).extractall(folder)
     else:
-        for file in importlib.metadata.distribution(NAME).files or []:
-            if file.parts[0].startswith(NAME) and file.suffix != ".pyc":
+        for file in importlib.metadata.distribution(_NAME).files or []:
+            if file.parts[0].startswith(_NAME) and file.suffix != ".pyc":
                 target = folder / file
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(str(file.locate()), target)
-    return code_digest(folder / NAME)
+    return code_digest(folder / _NAME)
 
 
 def code_digest(package: Path) -> str:
-    """sha256 over the relative path and content of every file of a package folder."""
+    """Returns the sha256 over the relative path and content of every file of a package folder."""
     total = hashlib.sha256()
     for path in sorted(path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         total.update(f"{path.relative_to(package).as_posix()}\0{path.stat().st_size}\0".encode())

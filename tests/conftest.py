@@ -16,6 +16,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# Tensors of tests are small: threads would only wait for each other, and very long on a busy machine. Before NumPy and
+# torch are imported; processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile("framemill", deadline=None)
 hypothesis.settings.load_profile("framemill")

@@ -11,17 +11,26 @@ from framemill.platform.errors import RequestError
 
 @dataclass
 class DedupConfig:
+    """Thresholds of the two searches for duplicates."""
+
     near: Optional[int] = key(
         26,
-        "of clips that show the same footage (also rescaled, cropped, mirrored, sped up) the best is kept: where half "
-        "of the frames differ in at most so many of the 128 bits of their perceptual hashes; null: not compared",
+        "near duplicates (same footage, also rescaled, cropped, mirrored, sped up): largest median distance of their "
+        "frames' perceptual hashes, bits of 128; only the best clip is kept; null: not searched",
     )
     semantic: Optional[float] = key(
-        None, "and of those whose embeddings have at least this cosine; 0.95 is mild; null: not compared"
+        None,
+        "semantic duplicates: least cosine of their embeddings (0.95 is mild); only the best clip is kept; "
+        "null: not searched",
     )
 
     def validate(self) -> None:
+        """Checks the thresholds.
+
+        Raises:
+            RequestError: a threshold is out of range.
+        """
         if self.near is not None and not 0 <= self.near <= 64:
             raise RequestError(f"dedup.near={self.near}: must be from 0 to 64, or null")
         if self.semantic is not None and not 0 < self.semantic <= 1:
-            raise RequestError(f"dedup.semantic={self.semantic}: must be above 0 and at most 1, or null")
+            raise RequestError(f"dedup.semantic={self.semantic}: must be more than 0 and at most 1, or null")

@@ -1,70 +1,69 @@
-"""Which of the clips that passed repeat a better one: copies of the same footage, and much the same footage.
+"""Which of the clips that passed repeat a better one: copies of the same footage, and footage that shows much the same.
 
-Sources with the same bytes are told apart before, by their content's hash (`select.originals`).
+Sources with the same bytes are found before, by the hash of their content (`select.states.build_tables`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
 from framemill.data_filters.dedup.config import DedupConfig
 from framemill.data_filters.dedup.near import near_duplicates
 from framemill.data_filters.dedup.semantic import semantic_duplicates
-from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.platform.errors import RequestError
-
-Row = Mapping[str, Any]
-
-
-class Duplicate(NamedTuple):
-    kept: str
-    """Key of the clip that stays."""
-    reason: str
-
-
-def find_duplicates(config: DedupConfig, passed: Sequence[Row]) -> dict[str, Duplicate]:
-    """The clips that go, by key, in whatever order they come: copies first, then of what stays the much alike.
-
-    Args:
-        passed: rows of the clips table, those whose scores let them through.
-
-    Raises:
-        RequestError: embeddings are asked for and there are none.
-    """
-    clips = sorted(passed, key=preference)
-    found: dict[str, Duplicate] = {}
-    if config.near is not None:
-        near = near_duplicates([clip["phashes"] for clip in clips], [clip["path"] for clip in clips], config.near)
-        for number, (kept, bits) in near.items():
-            key = clips[kept]["key"]
-            found[clips[number]["key"]] = Duplicate(key, f"near duplicate of {key}, distance {bits}")
-    if config.semantic is not None:
-        clips = [clip for clip in clips if clip["key"] not in found]
-        seen = [clip for clip in clips if clip.get("embedding") is not None]
-        if clips and not seen:
-            raise RequestError(f"dedup.semantic={config.semantic:g}: no clip has an embedding; it may be null")
-        if seen:
-            embeddings = np.array([clip["embedding"] for clip in seen], np.float32)
-            for number, (kept, cosine) in semantic_duplicates(embeddings, config.semantic).items():
-                key = seen[kept]["key"]
-                found[seen[number]["key"]] = Duplicate(key, f"semantic duplicate of {key}, similarity {cosine:g}")
-    return found
-
-
-def preference(clip: Row) -> tuple[float, float, str]:
-    """Sorts the clip to keep first: of the most pixels between its black bars, then of the highest `technical` score,
-    as far as they are measured; then by key."""
-    pixels = clip["width"] * clip["height"] * (1 - (clip.get("black_bars") or 0.0))
-    return -round(pixels), -(clip.get("technical") or 0.0), clip["key"]
 
 
 def mark_duplicates(config: DedupConfig, clips: ClipTable) -> None:
-    """Gives the kept clips that repeat another the state "duplicate" and the reason."""
+    """Gives every kept clip that repeats another the state "duplicate"."""
     passed = [clips[i] for i, state in enumerate(clips.column("state")) if state == "kept"]
-    found = find_duplicates(config, passed)
+    duplicates = find_duplicates(config, passed)
     for clip in passed:
-        if clip["key"] in found:
-            clip["state"], clip["reason"] = "duplicate", found[clip["key"]].reason
+        if reason := duplicates.get(clip.key):
+            clip.reject("duplicate", reason)
+
+
+def find_duplicates(config: DedupConfig, passed: Sequence[ClipRow]) -> dict[str, Reason]:
+    """The reasons of the clips that repeat a kept one, by key; the order of the clips makes no difference.
+
+    Near duplicates are found first, semantic duplicates among the clips that are left.
+
+    Args:
+        config: the thresholds.
+        passed: the clips that passed selection.
+
+    Raises:
+        RequestError: semantic duplicates are asked for, and no clip has an embedding.
+    """
+    clips = sorted(passed, key=_preference)
+    duplicates: dict[str, Reason] = {}
+    if config.near is not None:
+        near = near_duplicates([clip.phashes for clip in clips], [clip.path for clip in clips], config.near)
+        for index, (kept, bits) in near.items():
+            reason = Reason(Cause.NEAR_DUPLICATE, other=clips[kept].key, detail=f"distance {bits}")
+            duplicates[clips[index].key] = reason
+    if config.semantic is not None:
+        clips = [clip for clip in clips if clip.key not in duplicates]
+        embedded = [clip for clip in clips if clip.vector("embedding") is not None]
+        if clips and not embedded:
+            raise RequestError(f"dedup.semantic={config.semantic:g}: no clip has an embedding; it may be null")
+        if embedded:
+            embeddings = np.array([clip.vector("embedding") for clip in embedded], np.float32)
+            for index, (kept, cosine) in semantic_duplicates(embeddings, config.semantic).items():
+                other = embedded[kept].key
+                reason = Reason(Cause.SEMANTIC_DUPLICATE, other=other, detail=f"similarity {cosine:g}")
+                duplicates[embedded[index].key] = reason
+    return duplicates
+
+
+def _preference(clip: ClipRow) -> tuple[float, float, str]:
+    """Sort key by which the clip to keep comes first.
+
+    Most pixels between the black bars first, then the highest `technical` score, as far as both are measured, then
+    the key.
+    """
+    pixels = clip.width * clip.height * (1 - (clip.score("black_bars") or 0.0))
+    return -round(pixels), -(clip.score("technical") or 0.0), clip.key

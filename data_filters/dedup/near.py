@@ -1,9 +1,10 @@
 """Near duplicates: clips that show the same footage, found by the perceptual hashes of their frames.
 
-All pairs of a million clips are far too many to compare. So frames are sorted into buckets by some bits of their hashes
-(Indyk and Motwani, "Approximate nearest neighbors", 1998), and only those that share one are compared. Of F frames a
-bucket holds about CELL, whatever F is; each pair of frames in which two copies are alike may meet in any of the tables.
-Time is O(TABLES F log F), with at most CROWD comparisons a frame and table; memory is O(F).
+Comparing all pairs of a million clips is too slow. So frames are put into buckets by some bits of their hashes, and
+only frames in the same bucket are compared: locality-sensitive hashing (LSH) by bit sampling, Indyk and Motwani,
+"Approximate nearest neighbors", 1998. The number of bits grows with the number of frames F, so that a bucket has about
+_BUCKET_SIZE frames. Each of T = _TABLES tables samples other bits; two copies meet if any two of their frames share a
+bucket in any table. Time is O(T F log F), memory is O(F).
 """
 
 from __future__ import annotations
@@ -15,109 +16,133 @@ import numpy as np
 
 from framemill.data_filters.measure.phash import BITS, HALF
 
-TABLES = 16
-CELL = 16
-CROWD = 64
-"""Of one bucket each frame is compared with so many that go before it, those of the best clips: of a thousand copies
-all but the best will go, and it is there."""
-STILL = 4
-"""Bits. A frame that differs by no more from an earlier one of its clip need not be looked up too."""
-Words = np.ndarray
-"""Hashes as uint64 (frames, 2)."""
+_TABLES = 16
+"""LSH tables."""
+_BUCKET_SIZE = 16
+"""Average number of frames in an LSH bucket."""
+MAX_BUCKET_COMPARISONS = 64
+"""Cap on comparisons per frame in an LSH bucket. Frames of preferred clips come first, so of a thousand copies the clip
+to keep is always among those compared."""
+_STILL_BITS = 4
+"""A frame that differs by at most this many bits from an earlier frame of its clip is not looked up in the tables."""
+Hashes = np.ndarray
+"""uint64 (frames, 2): hashes of 128 bits. Mirroring a frame inverts the second word and leaves the first."""
 
 
-def near_duplicates(hashes: Sequence[bytes], sources: Sequence[str], most: int) -> dict[int, tuple[int, int]]:
-    """Of clips in order of preference, the best first: {number: (number of the kept clip it repeats, distance)}.
+def near_duplicates(hashes: Sequence[bytes], sources: Sequence[str], max_bits: int) -> dict[int, tuple[int, int]]:
+    """The clips that repeat an earlier one: {index: (index of the kept clip, distance in bits)}.
 
-    A clip goes if a kept one before it lies within `most` bits, to the nearest of them; never for one that itself
-    goes, so that of a chain each of whose links is near, the far ends stay. Clips of one source are never compared:
-    they lie at different times, and what is alike in them is a camera that stands still.
+    A clip is a duplicate of the nearest kept clip before it, if their distance is at most `max_bits`. It is never a
+    duplicate of a clip that is a duplicate itself, so that the far ends of a chain of near clips both stay. Clips of
+    one source are never compared: they are at different times, and what they share is a camera that does not move.
 
     Args:
-        hashes: of each clip, 16 bytes a frame; one without frames repeats nothing.
-        sources: which source each clip is of.
+        hashes: for each clip in order of preference, best first, 16 bytes a frame. A clip without frames repeats
+            nothing.
+        sources: path of each clip's source.
+        max_bits: largest distance of a duplicate, see `distance`.
     """
-    gone: dict[int, tuple[int, int]] = {}
-    frames = [np.frombuffer(one, ">u8").astype(np.uint64).reshape(-1, 2) for one in hashes]
-    before: dict[int, list[int]] = {}
-    for i, j in zip(*meetings(frames, sources, most), strict=True):
-        before.setdefault(int(j), []).append(int(i))
-    for j in sorted(before):
-        near = [(distance(frames[i], frames[j]), i) for i in sorted(before[j]) if i not in gone]
-        if near and min(near)[0] <= most:
-            bits, i = min(near)
-            gone[j] = (i, bits)
-    return gone
+    frames = [np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, 2) for data in hashes]
+    candidates: dict[int, list[int]] = {}
+    for i, j in zip(*_candidate_pairs(frames, sources, max_bits), strict=True):
+        candidates.setdefault(int(j), []).append(int(i))
+    duplicates: dict[int, tuple[int, int]] = {}
+    for j in sorted(candidates):
+        distances = [(distance(frames[i], frames[j]), i) for i in sorted(candidates[j]) if i not in duplicates]
+        if distances and min(distances)[0] <= max_bits:
+            bits, i = min(distances)
+            duplicates[j] = (i, bits)
+    return duplicates
 
 
-def distance(one: Words, other: Words) -> int:
-    """Bits that differ, 0..128, between two clips' hashes.
+def distance(first: Hashes, second: Hashes) -> int:
+    """The distance of two clips in bits, 0 to 128; 128 if one has no frames.
 
-    At least half of the frames of the clip with fewer lie that near to one of the other's: so it does not matter how
-    fast or from when on a copy runs. All frames are seen as they are, or all mirrored.
+    Each frame of the shorter clip has a Hamming distance to the nearest frame of the other; the lower median of these
+    counts, so that neither the speed nor the start of a copy matters. All frames are compared as they are, or all
+    mirrored.
     """
-    few, many = (one, other) if len(one) < len(other) else (other, one)
+    few, many = (first, second) if len(first) < len(second) else (second, first)
     if not len(few):
         return BITS
     even, odd = (np.bitwise_count(few[:, None, half] ^ many[None, :, half]).astype(int) for half in (0, 1))
-    nearest = [table.min(axis=1) for table in (even + odd, even + HALF - odd)]
+    nearest = [bits.min(axis=1) for bits in (even + odd, even + HALF - odd)]
     middle = (len(few) - 1) // 2
     return int(min(np.partition(row, middle)[middle] for row in nearest))
 
 
-def meetings(frames: Sequence[Words], sources: Sequence[str], most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers (i, j), i < j, of clips of different sources that may have a pair of frames within `most` bits, as far
-    as their buckets tell."""
-    words = np.concatenate([np.zeros((0, 2), np.uint64), *frames])
-    counts = np.array([len(one) for one in frames], np.int64)
-    moved = changes(words, counts)
-    words, clip = words[moved], np.repeat(np.arange(len(frames)), counts)[moved]
-    place = {path: number for number, path in enumerate(dict.fromkeys(sources))}
-    source = np.array([place[path] for path in sources], np.int64)
-    width = max(0, math.ceil(math.log2(max(1, len(words)) / CELL)))
-    found = np.zeros(0, np.int64)
-    for table in range(TABLES):
-        met = list(bucket_pairs(words, clip, source, bucket_bits(table, width), most + STILL))
-        found = np.unique(np.concatenate([found, *met]))
-    return found & 0xFFFFFFFF, found >> 32
+def _candidate_pairs(frames: Sequence[Hashes], sources: Sequence[str], max_bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two arrays of clip indices, i < j: pairs from different sources with two frames at most `max_bits` apart, as far
+    as the LSH buckets show."""
+    hashes = np.concatenate([np.zeros((0, 2), np.uint64), *frames])
+    counts = np.array([len(clip) for clip in frames], np.int64)
+    distinct = _distinct_frames(hashes, counts)
+    hashes, clip = hashes[distinct], np.repeat(np.arange(len(frames)), counts)[distinct]
+    source_indices = {path: index for index, path in enumerate(dict.fromkeys(sources))}
+    source = np.array([source_indices[path] for path in sources], np.int64)
+    width = max(0, math.ceil(math.log2(max(1, len(hashes)) / _BUCKET_SIZE)))
+    pairs = np.zeros(0, np.int64)
+    for table in range(_TABLES):
+        batches = _bucket_pairs(hashes, clip, source, _bucket_bits(table, width), max_bits + _STILL_BITS)
+        pairs = np.unique(np.concatenate([pairs, *batches]))
+    return pairs & 0xFFFFFFFF, pairs >> 32
 
 
-def changes(words: Words, counts: np.ndarray) -> np.ndarray:
-    """Which frames differ by more than STILL bits from the one before of their clip of which that is said."""
+def _distinct_frames(hashes: Hashes, counts: np.ndarray) -> np.ndarray:
+    """Mask of frames that differ by more than _STILL_BITS bits from the last frame already marked in the same clip.
+
+    Args:
+        hashes: of the frames of all clips, clip after clip.
+        counts: int (clips,), the number of frames of each clip.
+
+    Returns:
+        bool (frames,).
+    """
     begin = np.cumsum(counts) - counts
-    moved = np.zeros(len(words), bool)
+    distinct = np.zeros(len(hashes), bool)
     last = begin.copy()
+    # All clips advance together, one frame a step.
     for step in range(int(counts.max(initial=0))):
-        has = np.flatnonzero(counts > step)
-        at = begin[has] + step
-        new = np.bitwise_count(words[at] ^ words[last[has]]).sum(axis=1) > (STILL if step else -1)
-        moved[at[new]], last[has[new]] = True, at[new]
-    return moved
+        clips = np.flatnonzero(counts > step)
+        frame = begin[clips] + step
+        bits = np.bitwise_count(hashes[frame] ^ hashes[last[clips]]).sum(axis=1)
+        new = bits > (_STILL_BITS if step else -1)
+        distinct[frame[new]], last[clips[new]] = True, frame[new]
+    return distinct
 
 
-def bucket_pairs(
-    words: Words, clip: np.ndarray, source: np.ndarray, bits: np.ndarray, most: int
+def _bucket_pairs(
+    hashes: Hashes, clip: np.ndarray, source: np.ndarray, bits: np.ndarray, max_bits: int
 ) -> Iterator[np.ndarray]:
-    """Of one table, the clips that meet, as j << 32 | i."""
-    bucket = np.zeros(len(words), np.uint64)
+    """Yields the pairs of clips (i, j), i < j, with near frames in one bucket of one table, as j << 32 | i.
+
+    Args:
+        hashes: of the distinct frames.
+        clip: int (frames,), index of the clip of each frame, ascending.
+        source: int (clips,), index of the source of each clip.
+        bits: the bits of the first word that name the bucket.
+        max_bits: largest Hamming distance of two frames.
+    """
+    bucket = np.zeros(len(hashes), np.uint64)
     for bit in bits:
-        bucket = bucket << np.uint64(1) | words[:, 0] >> bit & np.uint64(1)
-    order = np.argsort(bucket, kind="stable")  # and so, in each bucket, by clip
-    bucket, clip, words = bucket[order], clip[order], words[order]
+        bucket = bucket << np.uint64(1) | hashes[:, 0] >> bit & np.uint64(1)
+    # The sort is stable, so that the frames of a bucket stay in the order of their clips.
+    order = np.argsort(bucket, kind="stable")
+    bucket, clip, hashes = bucket[order], clip[order], hashes[order]
     starts = np.flatnonzero(np.append(bucket[:1] == bucket[:1], bucket[1:] != bucket[:-1]))
     first = np.repeat(starts, np.diff(np.append(starts, len(bucket))))
     later = np.arange(len(bucket))
-    for offset in range(CROWD):
+    for offset in range(MAX_BUCKET_COMPARISONS):
         later = later[first[later] + offset < later]
-        one = first[later] + offset
-        apart = source[clip[one]] != source[clip[later]]
-        one, other = one[apart], later[apart]
-        even, odd = np.bitwise_count(words[one] ^ words[other]).T.astype(np.int64)
-        near = even + np.minimum(odd, HALF - odd) <= most
-        yield clip[other[near]] << 32 | clip[one[near]]
+        earlier = first[later] + offset
+        other_source = source[clip[earlier]] != source[clip[later]]
+        a, b = earlier[other_source], later[other_source]
+        even, odd = np.bitwise_count(hashes[a] ^ hashes[b]).T.astype(np.int64)
+        near = even + np.minimum(odd, HALF - odd) <= max_bits
+        yield clip[b[near]] << 32 | clip[a[near]]
 
 
-def bucket_bits(table: int, width: int) -> np.ndarray:
-    """Numbers of the bits that name a table's buckets: of the half that mirroring leaves as it is."""
+def _bucket_bits(table: int, width: int) -> np.ndarray:
+    """The `width` bits that name the buckets of a table, drawn from the word that mirroring leaves unchanged."""
     order = np.random.PCG64(table).random_raw(HALF).argsort(kind="stable")
     return order[:width].astype(np.uint64)

@@ -1,39 +1,55 @@
-"""The clips of a curation as columns: a million of them are arrays and not dicts, decided upon by masks.
+"""The clips of a curation as columns: a million clips are arrays, and masks over the arrays decide.
 
-`Clips` is a sequence of rows all the same. A row is a view: what is written to it is written to the columns.
+`ClipTable` is also a sequence of rows. A `ClipRow` is a view: writing to the row writes to the columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.ledger.parts import CLIP_FIELDS, Part
+from framemill.data_filters.ledger.reasons import REASON_FIELDS, Reason, reason_columns, reasons_from_columns
 
 Column = Any
-"""Numbers are an array, null as NaN; all else is a list."""
-Row = dict[str, Any]
-GATHERED = 1000
-"""Tables of so many sources are joined to one: a table takes far more room than the few clips in it."""
+"""A numpy array of numbers, null as NaN; a list for any other type."""
+T = TypeVar("T")
 
 
 class ClipTable(Sequence["ClipRow"]):
-    """A table whose columns turn into arrays and lists as they are asked for; the others stay as Arrow has them."""
+    """A table whose columns become arrays and lists when they are asked for; the others stay Arrow columns.
+
+    Column `reason` holds `Reason` objects; `to_table` turns them into the columns of REASON_FIELDS.
+    """
 
     def __init__(self, table: pa.Table) -> None:
+        """Creates the table over an Arrow table, which is not changed."""
         self.table = table
         self.columns: dict[str, Column] = {}
 
     @staticmethod
-    def of(rows: Sequence[Row]) -> ClipTable:
-        return ClipTable(pa.Table.from_pylist(list(rows)))
+    def of(rows: Sequence[dict[str, Any]]) -> ClipTable:
+        """From rows; values of `reason` are `Reason` objects or None."""
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        columns = {name: [row.get(name) for row in rows] for name in names}
+        reasons = columns.pop("reason", None)
+        clips = ClipTable(pa.table(columns))
+        if reasons is not None:
+            clips.put("reason", reasons)
+        return clips
+
+    @staticmethod
+    def of_ledger(table: pa.Table) -> ClipTable:
+        """From a ledger table with the columns of REASON_FIELDS."""
+        clips = ClipTable(table)
+        clips.put("reason", reasons_from_columns(table))
+        return clips
 
     def __len__(self) -> int:
+        """The number of clips."""
         return self.table.num_rows
 
     @overload
@@ -43,53 +59,124 @@ class ClipTable(Sequence["ClipRow"]):
     def __getitem__(self, at: slice) -> list[ClipRow]: ...
 
     def __getitem__(self, at: int | slice) -> ClipRow | list[ClipRow]:
+        """A row, or the rows of a slice."""
         if isinstance(at, slice):
             return [ClipRow(self, i) for i in range(*at.indices(len(self)))]
         return ClipRow(self, range(len(self))[at])
 
     def __iter__(self) -> Iterator[ClipRow]:
+        """The rows in order."""
         return (ClipRow(self, i) for i in range(len(self)))
 
     def column(self, name: str) -> Column:
         """A column to read and to write to.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: there is no column of that name.
         """
         if name not in self.columns:
-            self.columns[name] = plain(self.table[name])
+            self.columns[name] = _as_column(self.table[name])
         return self.columns[name]
 
     def has(self, name: str) -> bool:
+        """Whether there is a column of that name."""
         return name in self.columns or name in self.table.column_names
 
     def put(self, name: str, values: Column) -> None:
-        """A column in the place of the one of that name, or beside the others."""
+        """Replaces a column, or adds one."""
         self.columns[name] = values
 
     def names(self) -> list[str]:
+        """The names of the columns."""
         return list(dict.fromkeys([*self.table.column_names, *self.columns]))
 
     def to_table(self, schema: pa.Schema) -> pa.Table:
-        """The columns of a schema as Arrow's."""
-        columns = [
-            pa.array(self.columns[field.name], field.type, from_pandas=True)
-            if field.name in self.columns
+        """The columns of a schema as an Arrow table."""
+        columns = self.columns
+        if any(name in schema.names for name, _ in REASON_FIELDS):
+            columns = {**columns, **reason_columns(self.column("reason"))}
+        arrays = [
+            pa.array(columns[field.name], field.type, from_pandas=True)
+            if field.name in columns
             else self.table[field.name].cast(field.type)
             for field in schema
         ]
-        return pa.Table.from_arrays(columns, schema=schema)
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+
+class _Cell(Generic[T]):
+    """A column's value in a row, as an attribute of the row."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, row: ClipRow, owner: type) -> T:
+        return row[self.name]
+
+    def __set__(self, row: ClipRow, value: T) -> None:
+        row[self.name] = value
 
 
 class ClipRow(MutableMapping[str, Any]):
-    """One clip of some Clips."""
+    """One clip of a `ClipTable`: the fixed columns as typed attributes, scores through `score`."""
 
     __slots__ = ("at", "clips")
 
+    key = _Cell[str]()
+    source_id = _Cell[str]()
+    path = _Cell[str]()
+    """Path of the source, relative to the input."""
+    start_s = _Cell[float]()
+    """Seconds since the source's first frame."""
+    end_s = _Cell[float]()
+    first_frame = _Cell[int]()
+    """Index of the first frame in the source."""
+    frames = _Cell[int]()
+    """Number of frames."""
+    width = _Cell[int]()
+    """Pixels of the source's frames, upright."""
+    height = _Cell[int]()
+    fps = _Cell[float]()
+    description = _Cell[str]()
+    """A sentence made from the measured facts."""
+    phashes = _Cell[bytes]()
+    """Perceptual hashes, 16 bytes a frame."""
+    sidecar_caption = _Cell["str | None"]()
+    state = _Cell[str]()
+    """"kept", "filtered", "failed" or "duplicate"."""
+    reason = _Cell["Reason | None"]()
+    caption = _Cell["str | None"]()
+    captions = _Cell["list[dict[str, Any]]"]()
+    """All captions in order of preference: {"source", "text", "weight"}."""
+    provenance = _Cell["dict[str, Any]"]()
+
     def __init__(self, clips: ClipTable, at: int) -> None:
+        """Creates a view of row `at` of the table."""
         self.clips, self.at = clips, at
 
+    def reject(self, state: str, reason: Reason) -> None:
+        """Sets the state and the reason of a clip that is not kept."""
+        self.state, self.reason = state, reason
+
+    def score(self, name: str) -> float | None:
+        """The value of a score; None where it was not measured, or there is no such column."""
+        return self[name] if self.clips.has(name) else None
+
+    def vector(self, name: str) -> list[float] | None:
+        """The value of a column of embeddings; None where it was not measured, or there is no such column."""
+        return self[name] if self.clips.has(name) else None
+
+    def text(self, name: str) -> str | None:
+        """The value of a column of texts that not every dataset has; None where there is no such column."""
+        return self[name] if self.clips.has(name) else None
+
+    @property
+    def seconds(self) -> float:
+        """The length of the clip in seconds."""
+        return self.end_s - self.start_s
+
     def __getitem__(self, name: str) -> Any:
+        """The value of a column."""
         values = self.clips.columns.get(name)
         if values is None:
             values = self.clips.column(name)
@@ -99,80 +186,31 @@ class ClipRow(MutableMapping[str, Any]):
         return None if value != value else value
 
     def __setitem__(self, name: str, value: Any) -> None:
+        """Writes to a column, which is added where there is none."""
         if not self.clips.has(name):
             self.clips.put(name, [None] * len(self.clips))
         column = self.clips.column(name)
         column[self.at] = value
 
     def __delitem__(self, name: str) -> None:
+        """Always raises TypeError: a row of a table cannot lose a column."""
         raise TypeError("a row of a table cannot lose a column")
 
     def __iter__(self) -> Iterator[str]:
+        """The names of the columns."""
         return iter(self.clips.names())
 
     def __len__(self) -> int:
+        """The number of columns."""
         return len(self.clips.names())
 
     def __repr__(self) -> str:
+        """The row as a dict."""
         return repr(dict(self))
 
 
-@dataclass(frozen=True)
-class MeasuredSources:
-    """What measuring all sources gave."""
-
-    parts: list[Part]
-    """Without the rows of their clips."""
-    clips: pa.Table
-    """All clips of all of them, `path` says whose: the clips table without verdicts."""
-
-    @staticmethod
-    def of(parts: Sequence[Part]) -> MeasuredSources:
-        """Out of parts that have their clips as rows."""
-        rows = [clip for part in parts for clip in part.clips]
-        return MeasuredSources(
-            list(parts), pa.Table.from_pylist(rows) if rows else pa.schema(CLIP_FIELDS).empty_table()
-        )
-
-    def found(self) -> dict[str, int]:
-        """How many clips each source with any has."""
-        if not self.clips.num_rows:
-            return {}
-        counts = pc.value_counts(self.clips["path"])
-        return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
-
-
-class PartCollector:
-    """Joins what many sources gave."""
-
-    def __init__(self, schema: pa.Schema) -> None:
-        self.schema = schema
-        self.parts: list[Part] = []
-        self.tables: list[pa.Table] = []
-        self.few: list[pa.Table] = []
-
-    def add(self, held: tuple[Part, pa.Table] | None) -> bool:
-        """Takes a part and its clips; False where there is none."""
-        if held is None:
-            return False
-        self.parts.append(held[0])
-        table = held[1]
-        there = set(table.column_names)
-        columns = [
-            table[field.name] if field.name in there else pa.nulls(table.num_rows, field.type) for field in self.schema
-        ]
-        self.few.append(pa.Table.from_arrays(columns, schema=self.schema))
-        if len(self.few) == GATHERED:
-            self.tables.append(pa.concat_tables(self.few).combine_chunks())
-            self.few = []
-        return True
-
-    def measured(self) -> MeasuredSources:
-        return MeasuredSources(self.parts, pa.concat_tables([self.schema.empty_table(), *self.tables, *self.few]))
-
-
-def plain(values: pa.ChunkedArray) -> Column:
-    """An Arrow column as an array or list of its own."""
+def _as_column(values: pa.ChunkedArray) -> Column:
+    """A copy of an Arrow column as an array or a list."""
     kind = values.type
     if pa.types.is_floating(kind) or (pa.types.is_integer(kind) and not values.null_count):
         return np.array(values.to_numpy())
@@ -180,7 +218,7 @@ def plain(values: pa.ChunkedArray) -> Column:
 
 
 def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    """A table with a column in the place of the one of that name, or beside the others."""
+    """The table with a column replaced, or added at the end."""
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, values)
     return table.append_column(name, values)

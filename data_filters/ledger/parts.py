@@ -1,197 +1,147 @@
-"""The ledger: one immutable Arrow part for each source while the work goes on, two tables when it is done."""
+"""Parts: what measuring one source gave, as one immutable Arrow file for each source while a curation runs."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-import os
-import time
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from framemill.data_filters.filters.registry import score_columns
-from framemill.data_filters.measure.messages import MeasuredClip
+from framemill.data_filters.ledger import format_v1
+from framemill.data_filters.ledger.reasons import Cause, Reason
+from framemill.data_filters.ledger.schema import clips_schema
+from framemill.data_filters.ledger.source_row import FileFacts
 from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
-from framemill.platform.vision.probe import VideoInfo
 
 PARTS = "work/parts"
-JOURNAL = "work/journal.jsonl"
-PROVENANCE = pa.struct([("tags", pa.list_(pa.string())), ("licence", pa.string()), ("external", pa.string())])
-FACT_FIELDS = [
-    ("codec", pa.string()),
-    ("width", pa.int64()),
-    ("height", pa.int64()),
-    ("rotation", pa.int64()),
-    ("fps", pa.float64()),
-    ("fps_varies", pa.bool_()),
-    ("duration", pa.float64()),
-    ("pixel_format", pa.string()),
-    ("hdr", pa.string()),
-    ("audio", pa.string()),
-]
-"""What the file is, as `VideoInfo` says; null where it could not be read."""
-SOURCES_SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("source_id", pa.string()),
-        ("state", pa.string()),
-        ("reason", pa.string()),
-        ("clips", pa.int64()),
-        ("provenance", PROVENANCE),
-        *FACT_FIELDS,
-    ]
-)
-CLIP_FIELDS = [
-    ("key", pa.string()),
-    ("source_id", pa.string()),
-    ("path", pa.string()),
-    ("start_s", pa.float64()),
-    ("end_s", pa.float64()),
-    ("first_frame", pa.int64()),
-    ("frames", pa.int64()),
-    ("width", pa.int64()),
-    ("height", pa.int64()),
-    ("fps", pa.float64()),
-    ("description", pa.string()),
-    ("phashes", pa.binary()),
-    ("sidecar_caption", pa.string()),
-]
-VERDICT_FIELDS = [("state", pa.string()), ("reason", pa.string()), ("caption", pa.string())]
-
-
-VECTOR = pa.list_(pa.float32())
-
-
-def clips_schema(scores: list[str], vectors: list[str] | None = None, *, verdicts: bool = True) -> pa.Schema:
-    """Columns of the clips table: facts, verdict, then a column a score, and one a vector."""
-    measured = [*((name, pa.float64()) for name in scores), *((name, VECTOR) for name in vectors or [])]
-    return pa.schema([*CLIP_FIELDS, *(VERDICT_FIELDS if verdicts else []), *measured])
+"""Folder of the parts in an output."""
+_METADATA = b"framemill"
+"""Key of the schema's metadata that the facts of the source are written to."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What measuring one source gave."""
+    """What measuring one source gave, without its clips."""
 
     source: Source
     source_id: str | None
     """sha256 of the content; None where the file could not be read."""
-    reason: str | None
-    """Why it failed, or was screened; None where it was read to its end."""
+    reason: Reason | None
+    """Why the source failed or was rejected by the key-frame pre-filter; None where it was decoded to its end."""
     provenance: dict[str, Any]
-    clips: list[dict[str, Any]]
-    """Rows of the clips table without their verdict. When written each has a `thumbnail` (JPEG) too; reading leaves it
-    where it is. A driver, which holds the clips of all sources, has them in one table instead."""
-    screened: bool = False
-    """Whether it ended at the key-frame screen: it is filtered then, and the reason says by what."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """The columns of FACT_FIELDS; empty where the file could not be read."""
+    facts: FileFacts | None = None
+    """None where the file could not be read as video."""
     seconds: float = field(default=0.0, compare=False)
-    """How long it took; 0 where nothing was measured here. No result depends on it."""
+    """Wall time of measuring; 0 where the source was measured for another dataset. No result depends on it."""
 
-
-def fact_columns(video: VideoInfo | None, fps_varies: bool | None) -> dict[str, Any]:
-    """A source's columns of FACT_FIELDS."""
-    if video is None:
-        return {}
-    known = asdict(video) | {"fps_varies": fps_varies}
-    return {name: round(known[name], 6) if isinstance(known[name], float) else known[name] for name, _ in FACT_FIELDS}
-
-
-def clip_rows(source: Source, source_id: str, caption: str | None, clips: list[MeasuredClip]) -> list[dict[str, Any]]:
-    """A source's clips as rows. A key is made of content and frames, so it is the same wherever the file lies."""
-    return [
-        {
-            "key": f"{source_id[:16]}-{clip.first_frame:07d}-{clip.first_frame + clip.frames:07d}",
-            "source_id": source_id,
-            "path": source.path,
-            **{name: getattr(clip, name) for name in ("start_s", "end_s", "first_frame", "frames")},
-            **{name: getattr(clip, name) for name in ("width", "height", "fps", "description", "phashes", "thumbnail")},
-            "sidecar_caption": caption,
-            **clip.scores,
-        }
-        for clip in clips
-    ]
+    @property
+    def prefiltered(self) -> bool:
+        """Whether the key-frame pre-filter rejected the source: its state is "filtered" then, not "failed"."""
+        return self.reason is not None and self.reason.cause is Cause.PREFILTERED
 
 
 def part_name(source: Source) -> str:
+    """The file name of a source's part, the same wherever the input is stored."""
     return hashlib.blake2b(source.path.encode(), digest_size=16).hexdigest() + ".arrow"
 
 
-def part_uri(output: str, source: Source) -> str:
-    return storage.join(output, PARTS, part_name(source))
+def holds_other_sources(output: str, sources: list[Source]) -> bool:
+    """Whether an output has parts, none of which is of these sources: then it was made from another input."""
+    names = {name for name in storage.list_dir(storage.join(output, PARTS)) if not name.startswith(storage.TEMPORARY)}
+    return bool(names) and bool(sources) and names.isdisjoint(part_name(source) for source in sources)
 
 
-def holds_others(output: str, sources: list[Source]) -> bool:
-    """Whether an output has parts, and none of them is of these sources: it is another input's."""
-    held = {name for name in storage.list_dir(storage.join(output, PARTS)) if not name.startswith(storage.TEMPORARY)}
-    return bool(held) and bool(sources) and held.isdisjoint(part_name(source) for source in sources)
+def write_part(output: str, part: Part, clips: Sequence[dict[str, Any]], scores: Sequence[str]) -> None:
+    """Commits what was measured of a source.
 
-
-def write_part(output: str, part: Part, filters: list[str]) -> None:
-    """Commits a source as measured."""
+    Args:
+        output: folder or URI of the dataset.
+        part: the source.
+        clips: rows of the clips table without state, each with a `thumbnail` (JPEG).
+        scores: names of the columns of scores.
+    """
     facts = {
-        "source": part.source.to_json(),
+        "source": asdict(part.source),
         "source_id": part.source_id,
-        "reason": part.reason,
+        "reason": part.reason.to_dict() if part.reason else None,
         "provenance": part.provenance,
-        "facts": part.facts,
-        "screened": part.screened,
+        "facts": asdict(part.facts) if part.facts else None,
         "seconds": part.seconds,
     }
-    schema = clips_schema(score_columns(filters), verdicts=False).append(pa.field("thumbnail", pa.binary()))
-    table = pa.Table.from_pylist(part.clips, schema.with_metadata({"framemill": json.dumps(facts)}))
+    schema = clips_schema(scores, states=False).append(pa.field("thumbnail", pa.binary()))
+    table = pa.Table.from_pylist(list(clips), schema.with_metadata({_METADATA: json.dumps(facts).encode()}))
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema) as writer:
         writer.write_table(table)
-    storage.write_atomic(part_uri(output, part.source), buffer.getvalue())
+    storage.write_atomic(_part_uri(output, part.source), buffer.getvalue())
 
 
-def read_part(output: str, source: Source) -> Part | None:
-    """What was measured of a source; None where nothing was, or the file has changed since."""
-    held = read_columns(output, source)
-    return None if held is None else replace(held[0], clips=held[1].to_pylist())
+def read_part(output: str, source: Source) -> tuple[Part, pa.Table] | None:
+    """What was measured of a source, and its clips without thumbnails.
 
-
-def read_columns(output: str, source: Source) -> tuple[Part, pa.Table] | None:
-    """The same with the clips as a table, not as rows."""
-    table = read_ipc(part_uri(output, source))
-    if table is None:
+    Returns:
+        None where nothing was measured, or the file has changed since.
+    """
+    table = read_ipc(_part_uri(output, source))
+    if table is None or _facts(table)["source"]["stamp"] != source.stamp:
         return None
-    if Source.from_json(json.loads(table.schema.metadata[b"framemill"])["source"]).stamp != source.stamp:
-        return None
-    return part_from(source, table)
+    return _as_part(source, table)
 
 
-def part_from(source: Source, table: pa.Table) -> tuple[Part, pa.Table]:
-    """A part, and its clips, of what its file holds."""
-    facts = json.loads(table.schema.metadata[b"framemill"])
-    told = {name: facts[name] for name in ("source_id", "reason", "provenance", "screened", "facts")}
-    return Part(source=source, clips=[], seconds=facts.get("seconds", 0.0), **told), table.drop_columns(["thumbnail"])
+def read_any_part(output: str, path: str) -> tuple[Part, pa.Table] | None:
+    """What was measured of the source of a path, whether or not the file has changed since; its URI is empty."""
+    source = Source(path, "", "")
+    table = read_ipc(_part_uri(output, source))
+    return None if table is None else _as_part(source, table)
 
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:
-    """The JPEG of each clip of a source, by key."""
-    table = read_ipc(part_uri(output, source))
+    """The JPEG of each clip of a source, by key; empty where there is no part."""
+    table = read_ipc(_part_uri(output, source))
     if table is None:
         return {}
     return dict(zip(table["key"].to_pylist(), table["thumbnail"].to_pylist(), strict=True))
 
 
 def read_ipc(uri: str) -> pa.Table | None:
+    """An Arrow IPC file as a table; None where there is no such file."""
     if not storage.exists(uri):
         return None
     with pa.ipc.open_file(io.BytesIO(storage.read_bytes(uri))) as reader:
         return reader.read_all()
 
 
-def log_event(output: str, **event: Any) -> None:
-    """Adds a line to the journal of a local output: who began and finished what, for people and tests. No result
-    depends on it."""
-    if storage.is_local(output):
-        line = json.dumps({"time": round(time.time(), 3), "pid": os.getpid(), **event}) + "\n"
-        with open(storage.local_path(storage.join(output, JOURNAL)), "a") as file:
-            file.write(line)
+def _part_uri(output: str, source: Source) -> str:
+    return storage.join(output, PARTS, part_name(source))
+
+
+def _facts(table: pa.Table) -> dict[str, Any]:
+    """What was recorded of the source, as JSON values."""
+    facts = json.loads(table.schema.metadata[_METADATA])
+    # Format version 1 wrote the source as JSON text.
+    return {**facts, "source": json.loads(facts["source"])} if isinstance(facts["source"], str) else facts
+
+
+def _as_part(source: Source, table: pa.Table) -> tuple[Part, pa.Table]:
+    facts = _facts(table)
+    part = Part(
+        source=source,
+        source_id=facts["source_id"],
+        reason=_as_reason(facts),
+        provenance=facts["provenance"],
+        facts=FileFacts(**facts["facts"]) if facts["facts"] else None,
+        seconds=facts.get("seconds", 0.0),
+    )
+    return part, table.drop_columns(["thumbnail"])
+
+
+def _as_reason(facts: dict[str, Any]) -> Reason | None:
+    reason = facts["reason"]
+    if isinstance(reason, str):
+        return format_v1.part_reason(reason, source_id=facts["source_id"], prefiltered=facts["screened"])
+    return Reason.from_dict(reason) if reason else None

@@ -14,10 +14,13 @@ from framemill.platform.tracking import Tracker
 
 
 def record_report(tracker: Tracker, output: str, figures: Figures) -> None:
-    """Logs what each step dropped and each score's median as metrics; the page, the histograms as pictures and all
-    figures as JSON as artifacts."""
-    tracker.log_metrics({f"dropped/{name_of(step.name)}": float(step.dropped) for step in figures.clips})
-    tracker.log_metrics({f"median/{name_of(figure.name)}": figure.median for figure in figures.histograms})
+    """Logs the report of a dataset to an MLflow run.
+
+    Metrics: clips rejected by each step, and the median of each score. Artifacts: the page, the histograms as SVG,
+    and all figures as JSON.
+    """
+    tracker.log_metrics({f"dropped/{_safe_name(step.name)}": float(step.dropped) for step in figures.clips})
+    tracker.log_metrics({f"median/{_safe_name(figure.name)}": figure.median for figure in figures.histograms})
     with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
         page, numbers = Path(folder, "report.html"), Path(folder, "figures.json")
         page.write_bytes(storage.read_bytes(storage.join(output, "report.html")))
@@ -25,11 +28,11 @@ def record_report(tracker: Tracker, output: str, figures: Figures) -> None:
         tracker.log_artifact(str(page))
         tracker.log_artifact(str(numbers))
         for figure in figures.histograms:
-            picture = Path(folder, f"{name_of(figure.name)}.svg")
-            picture.write_text(chart(figure, STYLE))
-            tracker.log_artifact(str(picture), "histograms")
+            image = Path(folder, f"{_safe_name(figure.name)}.svg")
+            image.write_text(chart(figure, STYLE))
+            tracker.log_artifact(str(image), "histograms")
 
 
-def name_of(words: str) -> str:
-    """A name that MLflow and a file system take."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in words)[:100]
+def _safe_name(text: str) -> str:
+    """A name that MLflow and file systems accept."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)[:100]

@@ -1,138 +1,174 @@
-"""report.html: one file that fetches nothing and runs nothing but its own script.
+"""report.html: one file that fetches nothing and runs no script but its own.
 
-Every word in it that comes from outside goes through the template's escaping, or as JSON into a text node.
+All text from outside goes through the template's escaping, or as JSON into a text node.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
 from framemill.data_filters.ledger.parts import Part
+from framemill.data_filters.ledger.source_row import SourceRow
 from framemill.data_filters.report.charts import chart
-from framemill.data_filters.report.figures import Figures, Step, drop_steps, figures_of, limits_of, limits_taken
-from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, SHEETS, Sheet, pictures_of, sheets_of
+from framemill.data_filters.report.drop_steps import drop_steps
+from framemill.data_filters.report.figures import Figures, Step, applied_limits, band_limits, curation_figures
+from framemill.data_filters.report.sheets import (
+    MAX_SHEETS,
+    SHEET_CLIPS,
+    THUMBNAIL_BYTES,
+    Sheet,
+    contact_sheets,
+    thumbnail_uris,
+)
 from framemill.data_filters.report.summary import summarise
+from framemill.data_filters.select.bounds import Stage
+from framemill.data_filters.select.config import Band
 from framemill.platform import storage
-from framemill.platform.frozen_config import digest
 from framemill.platform.text import display_text
 
-HOME = Path(__file__).parent
-SLOWEST = 12
-LISTED = 200
+_TEMPLATES = Path(__file__).parent
+_SLOWEST = 12
+"""Rows of the table of slow sources."""
+_MAX_ROWS = 200
 """Rows of a table of sources."""
-Row = dict[str, Any]
 
 
-def write_report(config: CurateConfig, parts: list[Part], sources: list[Row], clips: ClipTable) -> Figures:
-    """Writes `<output>/report.html` from the rows of both ledger tables and gives its figures.
+@dataclass(frozen=True)
+class ReportSettings:
+    """What the report shows besides the rows of the ledger."""
 
-    The same dataset gives the same page, but for the times in its section `slowest`.
+    output: str
+    """Folder or URI of the dataset."""
+    config_digest: str
+    measured_in: str
+    """The dataset whose decode pass made the thumbnails."""
+    scores: Sequence[str]
+    """Names of the score columns, in order."""
+    bands: Mapping[str, Band]
+    """The bands for all sources."""
+    min_seconds: float
+    """Least length of a clip."""
+    stages: Sequence[Stage]
+    """The rules by which clips were selected."""
+
+
+def write_report(
+    settings: ReportSettings, parts: Sequence[Part], sources: Sequence[SourceRow], clips: ClipTable
+) -> Figures:
+    """Writes `<output>/report.html` from the rows of both ledger tables and returns its figures.
+
+    The same dataset gives the same page, apart from the times in section `slowest`.
     """
-    ends = drop_steps(config, clips)
-    figures = figures_of(config, sources, clips, ends, limits_taken(config, parts, clips))
-    sheets = sheets_of(figures, clips, ends)
-    pictures = pictures_of(config, (part.source for part in parts), sheets)
-    page = render(config, figures, sheets, pictures, parts, sources, clips)
-    storage.write_atomic(storage.join(config.output, "report.html"), page.encode())
+    provenances = {part.source.path: part.provenance for part in parts}
+    steps = drop_steps(clips)
+    figures = curation_figures(
+        sources,
+        clips,
+        steps,
+        scores=settings.scores,
+        bands=list(settings.bands),
+        limits=applied_limits(provenances, clips, settings.min_seconds, settings.stages),
+    )
+    sheets = contact_sheets(figures, clips, steps)
+    thumbnails = thumbnail_uris(settings.measured_in, (part.source for part in parts), sheets)
+    page = _render(settings, figures, sheets, thumbnails, parts, sources, clips)
+    storage.write_atomic(storage.join(settings.output, "report.html"), page.encode())
     return figures
 
 
-def render(
-    config: CurateConfig,
+def _render(
+    settings: ReportSettings,
     figures: Figures,
-    sheets: list[Sheet],
-    pictures: dict[str, str],
-    parts: list[Part],
-    sources: list[Row],
+    sheets: Sequence[Sheet],
+    thumbnails: Mapping[str, str],
+    parts: Sequence[Part],
+    sources: Sequence[SourceRow],
     clips: ClipTable,
 ) -> str:
+    """The page."""
     import jinja2
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HOME),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": display_text, "minutes": minutes}
-    script = (HOME / "report.js").read_text("utf-8")
+    environment.filters |= {"visible": display_text, "duration": _duration}
+    script = (_TEMPLATES / "report.js").read_text("utf-8")
     scores = [figure.name for figure in figures.histograms]
-    shown = {clip["key"]: clip for sheet in sheets for clip in sheet.clips}
-    without = [source for source in sources if not source["clips"] or source["reason"]]
+    shown = {clip.key: clip for sheet in sheets for clip in sheet.clips}
+    score_steps = {step.name: step for step in figures.clips if step.of_score}
+    without_clips = [source for source in sources if not source.clips]
     return environment.get_template("report.html").render(
-        style=Markup((HOME / "report.css").read_text("utf-8")),
+        style=Markup((_TEMPLATES / "report.css").read_text("utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        summary=summarise(config.output, "", sources, clips),
-        config_digest=digest(config),
-        source_bars=bars(len(sources), figures.sources),
-        clip_bars=bars(len(clips), figures.clips),
-        charts=[
-            (figure, Markup(chart(figure)), next((s.dropped for s in figures.clips if s.name == figure.name), 0))
-            for figure in figures.histograms
-        ],
+        summary=summarise(settings.output, "", sources, clips),
+        config_digest=settings.config_digest,
+        source_bars=_bars(len(sources), figures.sources),
+        clip_bars=_bars(len(clips), figures.clips),
+        charts=[(figure, Markup(chart(figure)), score_steps.get(figure.name)) for figure in figures.histograms],
         sheets=sheets,
-        pictures=pictures,
+        thumbnails=thumbnails,
         facts={
-            "limits": {name: limits_of(config, name) for name in scores},
-            "clips": {key: details(clip, scores) for key, clip in shown.items()},
+            "limits": {name: band_limits(settings.bands, name) for name in scores},
+            "clips": {key: _details(clip, scores) for key, clip in shown.items()},
         },
-        failed=[source for source in without if source["state"] == "failed" or is_broken(source)],
-        others=[source for source in without if source["state"] in ("duplicate", "filtered") and not source["clips"]],
-        slowest=slowest(parts),
-        listed=LISTED,
-        caps={"sheet": SHEET, "sheets": SHEETS, "megabytes": PICTURE_BYTES >> 20},
-        missing=sum(key not in pictures for key in shown),
+        failed=[source for source in sources if source.state == "failed"],
+        without_clips=[source for source in without_clips if source.state in ("duplicate", "filtered")],
+        slowest=_slowest(parts),
+        max_rows=_MAX_ROWS,
+        caps={"clips": SHEET_CLIPS, "sheets": MAX_SHEETS, "megabytes": THUMBNAIL_BYTES >> 20},
+        missing=sum(key not in thumbnails for key in shown),
     )
 
 
-def is_broken(source: Row) -> bool:
-    """Whether a source ended early, though clips of it stand."""
-    return bool(source["state"] == "ok" and source["reason"])
+def _bars(total: int, steps: Sequence[Step]) -> list[tuple[Step, float, float]]:
+    """Each step with what it left and what it rejected, in percent of the total."""
+    return [(step, 100 * step.left / max(1, total), 100 * step.dropped / max(1, total)) for step in steps]
 
 
-def bars(whole: int, steps: list[Step]) -> list[tuple[Step, float, float]]:
-    """Each step with what it left and what it dropped, in percent of the whole."""
-    return [(step, 100 * step.left / max(1, whole), 100 * step.dropped / max(1, whole)) for step in steps]
-
-
-def details(clip: Mapping[str, Any], scores: list[str]) -> Row:
-    """What the page's script tells of a clip that is clicked."""
+def _details(clip: ClipRow, scores: Sequence[str]) -> dict[str, Any]:
+    """What the page shows of a clip that is clicked, as JSON values."""
     return {
-        "path": display_text(clip["path"]),
-        "time": f"{clip['start_s']:.2f} to {clip['end_s']:.2f} s",
-        "picture": f"{clip['width']}x{clip['height']}, {clip['frames']} frames, {clip['fps']:g} a second",
-        "state": clip["state"],
-        "reason": display_text(clip["reason"] or ""),
-        "caption": display_text(clip["caption"] or clip["description"] or ""),
-        "scores": [[name, clip.get(name)] for name in scores],
+        "path": display_text(clip.path),
+        "time": f"{clip.start_s:.2f} to {clip.end_s:.2f} s",
+        "picture": f"{clip.width}x{clip.height}, {clip.frames} frames, {clip.fps:g} a second",
+        "state": clip.state,
+        "reason": display_text(str(clip.reason or "")),
+        "caption": display_text(clip.caption or clip.description or ""),
+        "scores": [[name, clip.score(name)] for name in scores],
     }
 
 
-def slowest(parts: list[Part]) -> list[Row]:
-    """The sources that took longest to fetch, decode and measure."""
+def _slowest(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Rows of the sources that took longest to fetch, decode and measure."""
     measured = [part for part in parts if part.seconds > 0]
+    longest = max((part.seconds for part in measured), default=0.0)
     return [
         {
             "path": part.source.path,
             "seconds": part.seconds,
-            "share": 100 * part.seconds / max(one.seconds for one in measured),
-            "duration": part.facts.get("duration"),
-            "picture": "{codec} {width}x{height}".format(**part.facts) if part.facts else "could not be read",
+            "share": 100 * part.seconds / longest,
+            "duration": part.facts.duration if part.facts else None,
+            "picture": f"{part.facts.codec} {part.facts.width}x{part.facts.height}"
+            if part.facts
+            else "could not be read",
         }
-        for part in sorted(measured, key=lambda part: (-part.seconds, part.source.path))[:SLOWEST]
+        for part in sorted(measured, key=lambda part: (-part.seconds, part.source.path))[:_SLOWEST]
     ]
 
 
-def minutes(hours: float) -> str:
+def _duration(hours: float) -> str:
     """A length for people: "42 s", "12.5 min", "3.2 h"."""
     seconds = hours * 3600
     if seconds < 90:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from framemill.data_filters.ledger.clip_table import ClipTable
-from framemill.data_filters.select.states import STATES, countable_reason
+from framemill.data_filters.ledger.source_row import SourceRow
+from framemill.platform.dataset_format import CLIP_STATES
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,17 @@ class CurateResult:
         }
 
 
-def summarise(output: str, digest: str, sources: list[dict[str, Any]], clips: ClipTable) -> CurateResult:
+def summarise(output: str, digest: str, sources: Sequence[SourceRow], clips: ClipTable) -> CurateResult:
     """Counts the rows of both ledger tables."""
     states = np.array(clips.column("state"), str)
     lasts = clips.column("end_s") - clips.column("start_s")
-    seconds = {state: float(lasts[states == state].sum()) for state in STATES}
-    told = zip(clips.column("state"), clips.column("reason"), strict=True)
-    reasons = Counter(countable_reason(state, reason) for state, reason in told if reason)
-    reasons.update("source " + source["state"] for source in sources if source["state"] in ("failed", "duplicate"))
+    seconds = {state: float(lasts[states == state].sum()) for state in CLIP_STATES}
+    reasons = Counter(reason.countable for reason in clips.column("reason") if reason)
+    reasons.update("source " + source.state for source in sources if source.state in ("failed", "duplicate"))
     return CurateResult(
         output=output,
         digest=digest,
-        sources=dict(sorted(Counter(source["state"] for source in sources).items())),
+        sources=dict(sorted(Counter(source.state for source in sources).items())),
         clips=dict(sorted(Counter(clips.column("state")).items())),
         reasons=dict(sorted(reasons.items())),
         hours_found=round(sum(seconds.values()) / 3600, 6),

@@ -1,34 +1,38 @@
-"""The bounds that a clip's scores are held to: bands, of all sources or of a set of them, as values or quantiles."""
+"""Bounds on scores: bands for all sources or for a set of sources, as values or as quantiles."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
+from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.select.config import Band, SelectConfig
 
-DECIMALS = 9
-"""A quantile times a number of clips is rounded to so many: 0.29 * 100 is 28.999999999999996."""
+_DECIMALS = 9
+"""A quantile times a number of clips is rounded to this many decimals: 0.29 * 100 is 28.999999999999996."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A band, and the sources that it is for."""
+    """A band, and the sources that the band applies to."""
 
     band: Band
     name: str = ""
-    """Of its set; empty: for all sources that no set before it takes."""
+    """Name of the set of sources; empty: all sources that no set before matches."""
     paths: list[str] = field(default_factory=list)
+    """Globs of paths in the set."""
     tags: list[str] = field(default_factory=list)
+    """Globs of tags in the set."""
     joined: bool = False
-    """Whether its score came from elsewhere."""
+    """Whether the score comes from `join.scores`."""
 
-    def takes(self, path: str, tags: list[str]) -> bool:
+    def matches(self, path: str, tags: Sequence[str]) -> bool:
+        """Whether the rule applies to a source."""
         if not self.name:
             return True
         return any(fnmatchcase(path, glob) for glob in self.paths) or any(
@@ -37,17 +41,24 @@ class Rule:
 
 
 Stage = dict[str, list[Rule]]
-"""By score, the rules for it in the order in which a source tries them. A stage is what gets known together."""
+"""Rules by score, first match wins. A stage is the scores available at the same point: the decode pass, then each
+network."""
 
 
 def stage_rules(select: SelectConfig, scores: Iterable[str], joined: Iterable[str] = ()) -> Stage:
-    """The rules for some scores. Where a source is of several sets, the first by name that has a band counts."""
+    """The rules of some scores. A set of sources comes before the band of all sources, sets in order of their names.
+
+    Args:
+        select: bands and sets.
+        scores: the scores of the stage, in the order in which they are checked.
+        joined: the scores that come from `join.scores`.
+    """
     stage: Stage = {}
     for score in scores:
         rules = [
-            Rule(one.bands[score], name, one.paths, one.tags, score in joined)
-            for name, one in sorted(select.sets.items())
-            if score in one.bands
+            Rule(sources.bands[score], name, sources.paths, sources.tags, score in joined)
+            for name, sources in sorted(select.sets.items())
+            if score in sources.bands
         ]
         if score in select.bands:
             rules.append(Rule(select.bands[score], joined=score in joined))
@@ -55,63 +66,73 @@ def stage_rules(select: SelectConfig, scores: Iterable[str], joined: Iterable[st
     return stage
 
 
-def banded(select: SelectConfig) -> list[str]:
-    """The scores that have a band somewhere, in the order in which they are looked at."""
-    sets = (score for _, one in sorted(select.sets.items()) for score in one.bands)
-    return list(dict.fromkeys([*select.bands, *sets]))
+def scores_with_bands(select: SelectConfig) -> list[str]:
+    """The scores that have a band for all sources or for a set, in the order in which they are checked."""
+    in_sets = (score for _, sources in sorted(select.sets.items()) for score in sources.bands)
+    return list(dict.fromkeys([*select.bands, *in_sets]))
 
 
-def matching_rule(rules: list[Rule], path: str, tags: list[str]) -> int:
-    """The place of the first rule that takes a source; -1 where none does."""
-    return next((i for i, rule in enumerate(rules) if rule.takes(path, tags)), -1)
+def matching_rule(rules: Sequence[Rule], path: str, tags: Sequence[str]) -> int:
+    """The index of the first rule that matches a source; -1 if none does."""
+    return next((i for i, rule in enumerate(rules) if rule.matches(path, tags)), -1)
 
 
 @dataclass(frozen=True)
 class Bound:
-    value: float
-    told: str
-    """What set it, in words; empty for a plain value for all sources."""
+    """A lower or an upper bound of a score."""
 
-    def says(self, score: str, side: str) -> str:
-        """For example "motion below 1.2 (20 % quantile of set anime)"."""
-        return f"{score} {side} {self.value:g}" + (f" ({self.told})" if self.told else "")
+    value: float
+    origin: str
+    """What set the bound, for people, e.g. "20 % quantile of set anime"; empty for a value for all sources."""
+
+    def reason(self, cause: Cause, score: str) -> Reason:
+        """The reason of a clip outside the bound, e.g. "motion below 1.2 (20 % quantile of set anime)"."""
+        return Reason(cause, score, self.value, detail=self.origin)
 
 
 def lower_bound(rule: Rule, values: np.ndarray) -> Bound | None:
-    """The least score that is kept, of a rule for clips with these scores: the stricter of value and quantile.
+    """The least score that is kept: the stricter of the rule's value and quantile.
 
-    The quantile q drops the lowest floor(q * n) of n clips, but none that scores as the first that is kept.
+    The quantile q rejects the lowest floor(q * n) of n clips, but no clip that scores as the first kept one.
+
+    Args:
+        rule: the band.
+        values: float (n,), scores of the clips that a quantile is taken of.
+
+    Returns:
+        None where the rule has no lower bound.
     """
-    return strictest(rule, rule.band.min, rule.band.min_quantile, quantile(values, rule.band.min_quantile), 1.0)
+    return _strictest(rule, rule.band.min, rule.band.min_quantile, quantile(values, rule.band.min_quantile), 1.0)
 
 
 def upper_bound(rule: Rule, values: np.ndarray) -> Bound | None:
-    """The greatest score that is kept; the quantile q drops the highest floor((1 - q) * n) in the same way."""
+    """The greatest score that is kept; the quantile q rejects the highest floor((1 - q) * n) in the same way."""
     q = rule.band.max_quantile
-    least = quantile(-values, None if q is None else 1.0 - q)
-    return strictest(rule, rule.band.max, q, None if least is None else -least, -1.0)
+    mirrored = quantile(-values, None if q is None else 1.0 - q)
+    return _strictest(rule, rule.band.max, q, None if mirrored is None else -mirrored, -1.0)
 
 
-def strictest(rule: Rule, value: float | None, q: float | None, at: float | None, sign: float) -> Bound | None:
+def _strictest(rule: Rule, value: float | None, q: float | None, at_q: float | None, sign: float) -> Bound | None:
     of_set = f"set {rule.name}" if rule.name else ""
-    found: list[Bound] = []
+    bounds: list[Bound] = []
     if value is not None:
-        found.append(Bound(value, of_set))
-    if q is not None and at is not None:
-        found.append(Bound(at, f"{100 * q:g} % quantile" + (f" of {of_set}" if of_set else "")))
-    return max(found, key=lambda bound: sign * bound.value, default=None)
+        bounds.append(Bound(value, of_set))
+    if q is not None and at_q is not None:
+        bounds.append(Bound(at_q, f"{100 * q:g} % quantile" + (f" of {of_set}" if of_set else "")))
+    return max(bounds, key=lambda bound: sign * bound.value, default=None)
 
 
 def quantile(values: np.ndarray, q: float | None) -> float | None:
-    """The value with just floor(q * n) of n before it in order; None where there are none.
+    """The value with exactly floor(q * n) of the n values before it in order; None where there are no values.
 
-    No value lies between two others: a bound is a score that was measured.
+    Never interpolated: a bound is a score that was measured.
     """
     if q is None or not len(values):
         return None
-    at = min(len(values) - 1, math.floor(round(q * len(values), DECIMALS)))
-    return float(np.partition(values, at)[at])
+    index = min(len(values) - 1, math.floor(round(q * len(values), _DECIMALS)))
+    return float(np.partition(values, index)[index])
 
 
-def set_tags(provenance: dict[str, Any]) -> list[str]:
+def source_tags(provenance: dict[str, Any]) -> list[str]:
+    """The tags of a source."""
     return list(provenance.get("tags") or [])

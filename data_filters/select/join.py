@@ -7,8 +7,9 @@ import dataclasses
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger.clip_table import MeasuredSources, with_column
+from framemill.data_filters.ledger.clip_table import with_column
+from framemill.data_filters.ledger.measured import MeasuredSources
+from framemill.data_filters.select.config import JoinConfig
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 from framemill.platform.progress import say
@@ -20,32 +21,41 @@ NAMES = ("key", "path")
 """What a file's rows may be named by: the key of a clip, or the path of a source, then for each of its clips."""
 
 
-def check_join(config: CurateConfig) -> CurateConfig:
-    """The config with the file's sha256 filled in, so that the output is known to be its.
+def with_join_digest(join: JoinConfig) -> JoinConfig:
+    """Returns the section with the sha256 of `join.scores`, which is then part of the result.
 
     Raises:
-        RequestError: the file is missing, not the one that was meant, or not a table of numbers by key or path.
+        RequestError: the file is missing, or is not the one that was meant.
     """
-    if not config.join.scores:
-        return config
+    if not join.scores:
+        return join
     try:
-        found = storage.sha256_file(config.join.scores)
+        sha256 = storage.sha256_file(join.scores)
     except OSError as error:
-        raise RequestError(f"join.scores={config.join.scores}: cannot be read ({error.strerror or error})") from error
-    if config.join.sha256 not in ("", found):
-        raise RequestError(f"join.scores={config.join.scores}: its sha256 is {found}, not {config.join.sha256}")
-    read_joined(config)
-    return dataclasses.replace(config, join=dataclasses.replace(config.join, sha256=found))
+        raise RequestError(f"join.scores={join.scores}: cannot be read ({error.strerror or error})") from error
+    if join.sha256 not in ("", sha256):
+        raise RequestError(f"join.scores={join.scores}: its sha256 is {sha256}, not {join.sha256}")
+    return dataclasses.replace(join, sha256=sha256)
 
 
-def join_scores(config: CurateConfig, measured: MeasuredSources) -> MeasuredSources:
+def check_join(join: JoinConfig) -> None:
+    """Checks that `join.scores` is a table of numbers by key or path, before hours of measuring.
+
+    Raises:
+        RequestError: it is not.
+    """
+    if join.scores:
+        read_joined(join)
+
+
+def join_scores(join: JoinConfig, measured: MeasuredSources) -> MeasuredSources:
     """The clips with the columns of the file; null where it says nothing of a clip.
 
     What it says of other clips and sources is left out: one file may serve many datasets.
     """
-    if not config.join.scores:
+    if not join.scores:
         return measured
-    joined = read_joined(config)
+    joined = read_joined(join)
     name = joined.column_names[0]
     table = measured.clips
     rows = pc.index_in(table[name], joined[name].combine_chunks())
@@ -56,13 +66,13 @@ def join_scores(config: CurateConfig, measured: MeasuredSources) -> MeasuredSour
     return dataclasses.replace(measured, clips=table)
 
 
-def read_joined(config: CurateConfig) -> pa.Table:
+def read_joined(join: JoinConfig) -> pa.Table:
     """The file's `key` or `path`, each once, and the columns that are asked for: rounded numbers, and CAPTION.
 
     Raises:
         RequestError: it is not such a file.
     """
-    uri = config.join.scores
+    uri = join.scores
     table = read_file(uri)
     name = next((name for name in NAMES if name in table.column_names), None)
     if name is None:
@@ -75,12 +85,12 @@ def read_joined(config: CurateConfig) -> pa.Table:
     if twice is not None:
         raise RequestError(f"join.scores={uri}: {name} {twice} occurs more than once")
     columns = {name: names}
-    for column in config.join.columns:
+    for column in join.columns:
         if column not in table.column_names:
             raise RequestError(f"join.columns={column}: is not in {uri}, which has {listed(table)}")
         columns[column] = numbers(uri, name, names, column, table[column])
-    if config.join.caption:
-        columns[CAPTION] = texts(config, table)
+    if join.caption:
+        columns[CAPTION] = texts(join, table)
     return pa.table(columns)
 
 
@@ -113,9 +123,9 @@ def numbers(uri: str, name: str, names: pa.ChunkedArray, column: str, values: pa
     return pc.round(pc.if_else(pc.is_nan(plain), None, plain), DECIMALS)
 
 
-def texts(config: CurateConfig, table: pa.Table) -> pa.ChunkedArray:
+def texts(join: JoinConfig, table: pa.Table) -> pa.ChunkedArray:
     """The column of captions."""
-    column, uri = config.join.caption, config.join.scores
+    column, uri = join.caption, join.scores
     if column not in table.column_names:
         raise RequestError(f"join.caption={column}: is not in {uri}, which has {listed(table)}")
     if not (pa.types.is_null(table[column].type) or is_text(table[column].type)):

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
 from framemill.data_filters.sources.archive_errors import ArchiveError
 from framemill.data_filters.sources.config import DropConfig
 from framemill.data_filters.sources.sidecars import Provenance, SidecarError, provenance
 from framemill.data_filters.sources.source import Source, read_sidecars
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True)
+class Exclusion:
+    """The rule that excludes a source."""
+
+    kind: str
+    """"path", "tag" or "licence"."""
+    glob: str
+    """The glob that fits; empty where the rule is that a source has no tag or licence."""
 
 
-def exclude_sources(sources: list[Source], rules: DropConfig) -> tuple[list[Source], list[Row]]:
-    """Returns the sources that no rule excludes, and the ledger's rows of the others.
+@dataclass(frozen=True)
+class ExcludedSource:
+    """A source that is not decoded."""
+
+    path: str
+    provenance: Provenance
+    exclusion: Exclusion
+
+
+def exclude_sources(sources: Sequence[Source], rules: DropConfig) -> tuple[list[Source], list[ExcludedSource]]:
+    """Returns the sources that no rule excludes, and the excluded ones.
 
     A source whose sidecar cannot be read has no tags or licence to be excluded by; measuring it reports the sidecar.
 
@@ -23,35 +41,23 @@ def exclude_sources(sources: list[Source], rules: DropConfig) -> tuple[list[Sour
         OSError: a sidecar cannot be reached.
     """
     if not (rules.paths or rules.tags or rules.licences):
-        return sources, []
+        return list(sources), []
     kept: list[Source] = []
-    rows: list[Row] = []
+    excluded: list[ExcludedSource] = []
     for source in sources:
         facts: Provenance | None = None
         with contextlib.suppress(SidecarError, ArchiveError):
             facts = read_sidecars(source.uri)[1]
-        reason = exclusion_reason(source.path, facts, rules)
-        if reason is None:
+        exclusion = find_exclusion(source.path, facts, rules)
+        if exclusion is None:
             kept.append(source)
         else:
-            rows.append(excluded_row(source.path, facts or provenance(), reason))
-    return kept, rows
+            excluded.append(ExcludedSource(source.path, facts or provenance(), exclusion))
+    return kept, excluded
 
 
-def excluded_row(path: str, provenance: Provenance, reason: str) -> Row:
-    """Returns the ledger's row of an excluded source."""
-    return {
-        "path": path,
-        "source_id": None,
-        "provenance": provenance,
-        "state": "filtered",
-        "reason": reason,
-        "clips": 0,
-    }
-
-
-def exclusion_reason(path: str, provenance: Provenance | None, rules: DropConfig) -> str | None:
-    """Returns why the rules exclude a source; None where they do not.
+def find_exclusion(path: str, provenance: Provenance | None, rules: DropConfig) -> Exclusion | None:
+    """Returns the first rule that excludes a source; None where none does.
 
     Args:
         path: path of the source.
@@ -62,8 +68,8 @@ def exclusion_reason(path: str, provenance: Provenance | None, rules: DropConfig
     if provenance is not None:
         checks.append(("tag", rules.tags, provenance["tags"]))
         checks.append(("licence", rules.licences, [provenance["licence"] or ""]))
-    for what, globs, values in checks:
+    for kind, globs, values in checks:
         for glob in globs:
             if any(fnmatchcase(value, glob) for value in values):
-                return f"dropped by {what} {glob}" if glob else f"dropped for want of a {what}"
+                return Exclusion(kind, glob)
     return None

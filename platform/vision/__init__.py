@@ -1,1 +1,1 @@
-"""Video and image work shared by curation, training and evaluation."""
+"""Video decoding, encoding and image networks, shared by curation, training and evaluation."""

@@ -1,35 +1,36 @@
-"""Whether an MP4 or QuickTime file is all there: its boxes say how long they are (ISO/IEC 14496-12, 4.2)."""
+"""Detecting truncated MP4 and QuickTime files by the sizes of their boxes (ISO/IEC 14496-12, 4.2)."""
 
 from __future__ import annotations
 
 import os
 
 MOV_FORMATS = "mov"
-"""FFmpeg's name for the readers of such files begins with this."""
-SHORT_HEADER, LONG_HEADER = 8, 16
-"""Bytes: size (4) and kind (4), then for boxes of 4 GiB and more the size again (8)."""
-TO_THE_END = 0
-LENGTHY = frozenset({b"moov", b"moof", b"mdat"})
-"""What pictures and their index lie in. What follows the last box may be anything."""
+"""Prefix of FFmpeg's name for the demuxer of these files ("mov,mp4,m4a,3gp,3g2,mj2")."""
+_SHORT_HEADER, _LONG_HEADER = 8, 16
+"""Bytes of a box header: size (4) and type (4), and for boxes of 4 GiB and more a 64-bit size (8)."""
+_SIZE_TO_END = 0
+"""Size field of a box that extends to the end of the file."""
+_MEDIA_BOXES = frozenset({b"moov", b"moof", b"mdat"})
+"""Boxes with frames or their index; only these are taken at their word, since any bytes may follow the last box."""
 
 
 def missing_bytes(path: str) -> int:
-    """How many bytes a top-level box promises beyond the end of the file; 0 where it is complete.
+    """Returns how many bytes the last top-level box lacks; 0 if the file is complete.
 
-    FFmpeg reads a file without its last packets as if they had never been there.
+    FFmpeg reads a truncated file without an error, as if the missing packets had never existed.
     """
     end = os.path.getsize(path)
     at = 0
     with open(path, "rb") as file:
-        while at + SHORT_HEADER <= end:
+        while at + _SHORT_HEADER <= end:
             file.seek(at)
-            header = file.read(LONG_HEADER)
+            header = file.read(_LONG_HEADER)
             size, kind = int.from_bytes(header[:4], "big"), header[4:8]
             if size == 1:
                 size = int.from_bytes(header[8:16], "big")
-            if size == TO_THE_END:
+            if size == _SIZE_TO_END:
                 return 0
-            if size < SHORT_HEADER or (at + size > end and kind not in LENGTHY):
+            if size < _SHORT_HEADER or (at + size > end and kind not in _MEDIA_BOXES):
                 return 0
             at += size
     return max(0, at - end)

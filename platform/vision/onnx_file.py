@@ -1,4 +1,4 @@
-"""Networks in ONNX files, given by path and sha256."""
+"""Networks in ONNX files."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import numpy as np
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.weights import read_weights
 
-CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
-FIXED = {"cudnn_conv_algo_search": "DEFAULT", "use_tf32": "0"}
-"""On a GPU: else the last decimals would depend on which algorithm was fastest that day."""
+_CUDA_PROVIDER, _CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
+_DETERMINISTIC = {"cudnn_conv_algo_search": "DEFAULT", "use_tf32": "0"}
+"""CUDA options without which the last decimals depend on which algorithm was fastest at start."""
 
 
 class OnnxNetwork:
-    """A file's network; `names` and `shapes` are its inputs', a side that is left open being None.
+    """A network in an ONNX file. `names` and `shapes` describe its inputs; a side of variable length is None.
 
     Args:
         weights: path or URI of the file.
-        sha256: of that file; not checked where empty.
+        sha256: sha256 of the file; empty: not checked.
         device: "cpu" or "cuda".
-        threads: on the CPU.
+        threads: number of threads on the CPU.
 
     Raises:
-        RequestError: the file is not there, not the one that was meant, or no network that runs here.
+        RequestError: there is no such file, its sha256 is another, or it is no network that runs on this machine.
     """
 
     def __init__(self, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
@@ -32,41 +32,46 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         options.use_deterministic_compute = True
-        options.log_severity_level = 3  # errors: its warnings are about graphs, for those who made them
-        provider = CUDA_PROVIDER if device == "cuda" else CPU_PROVIDER
+        options.log_severity_level = 3  # errors only: the warnings are for the authors of graphs
+        provider = _CUDA_PROVIDER if device == "cuda" else _CPU_PROVIDER
         if provider not in onnxruntime.get_available_providers():
             raise RequestError(f"{weights}: this onnxruntime runs on the CPU only; onnxruntime-gpu runs on GPUs")
-        asked = (provider, FIXED) if provider == CUDA_PROVIDER else provider
+        options_by_provider = (provider, _DETERMINISTIC) if provider == _CUDA_PROVIDER else provider
         try:
-            self.session = onnxruntime.InferenceSession(content, options, providers=[asked])
-        except Exception as error:  # whatever a file that is no model makes the reader raise
+            self.session = onnxruntime.InferenceSession(content, options, providers=[options_by_provider])
+        except Exception as error:  # onnxruntime raises many classes for a file that is no model
             raise RequestError(f"{weights}: is no ONNX model that runs here ({type(error).__name__})") from error
         if provider not in self.session.get_providers():
             raise FramemillError(f"{weights}: onnxruntime did not start on the GPU")
         self.weights = weights
         self.inputs = self.session.get_inputs()
-        self.names = [one.name for one in self.inputs]
-        self.shapes = [[side if isinstance(side, int) else None for side in one.shape] for one in self.inputs]
+        self.names = [entry.name for entry in self.inputs]
+        self.shapes = [[side if isinstance(side, int) else None for side in entry.shape] for entry in self.inputs]
 
     def require(self, inputs: int, sides: int, wanted: str) -> None:
-        """Refuses a file that does not take so many float arrays of so many sides; `wanted` says what it should take.
+        """Checks that the network has this number of float inputs with this number of dimensions.
+
+        Args:
+            inputs: number of inputs.
+            sides: number of dimensions of each.
+            wanted: what the network must take, for the error message.
 
         Raises:
-            RequestError: it does not.
+            RequestError: the inputs are others.
         """
-        fits = all(one.type == "tensor(float)" and len(one.shape) == sides for one in self.inputs)
+        fits = all(entry.type == "tensor(float)" and len(entry.shape) == sides for entry in self.inputs)
         if len(self.inputs) != inputs or not fits:
-            told = ", ".join(f"{one.name} {one.type} {one.shape}" for one in self.inputs)
-            raise RequestError(f"{self.weights}: takes {told}; {wanted}")
+            actual = ", ".join(f"{entry.name} {entry.type} {entry.shape}" for entry in self.inputs)
+            raise RequestError(f"{self.weights}: takes {actual}; {wanted}")
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """All outputs, for float32 arrays in the order of the inputs.
+        """Returns all outputs for float32 arrays, given in the order of the inputs.
 
         Raises:
-            FramemillError: it does not take them.
+            FramemillError: the network does not accept the arrays.
         """
         try:
-            return [np.asarray(one) for one in self.session.run(None, dict(zip(self.names, arrays, strict=True)))]
-        except Exception as error:  # onnxruntime's own, which share no base but this
+            return [np.asarray(output) for output in self.session.run(None, dict(zip(self.names, arrays, strict=True)))]
+        except Exception as error:  # onnxruntime's errors have no base class of their own
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise FramemillError(f"{self.weights}: does not take pictures {arrays[0].shape}: {reason}") from error

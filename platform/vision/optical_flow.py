@@ -1,7 +1,7 @@
-"""Optical flow by networks whose weights are given as files.
+"""Optical flow networks with weights from files.
 
-A network is called with two batches of pictures, uint8 (N, H, W, 3) RGB, the earlier and the later ones, and gives the
-flow float32 (N, H, W, 2): how far each pixel of the earlier picture moves to the right and down, in pixels of H x W.
+A network takes two batches of frames, uint8 (N, H, W, 3) RGB, the earlier and the later ones, and returns the flow,
+float32 (N, H, W, 2): the displacement of each pixel of the earlier frame to the right and down, in pixels of H x W.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.onnx_file import OnnxNetwork
 from framemill.platform.weights import read_state_dict
 
-RAFT_STEP = 8
-"""RAFT takes pictures whose sides are multiples of this; others are padded with their edges."""
-STEM = "feature_encoder.convnormrelu.0.weight"
-"""The tensor by which RAFT's sizes are told apart: 64 filters in the large one, 32 in the small one."""
+_RAFT_STEP = 8
+"""RAFT takes frames whose sides are multiples of this; others are padded by repeating their edges."""
+_STEM = "feature_encoder.convnormrelu.0.weight"
+"""First convolution of RAFT: it has 64 filters in raft_large and 32 in raft_small."""
 
 
 class FlowNetwork(Protocol):
+    """A function that returns the flow between pairs of frames."""
+
     def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
-        """The flow between pairs of pictures."""
+        """Returns the flow, float32 (N, H, W, 2), from `earlier` to `later`, uint8 (N, H, W, 3)."""
 
 
 class RaftFlow:
-    """RAFT (Teed and Deng 2020) as torchvision builds it, the large or the small one, whichever the weights are of.
+    """RAFT (Teed and Deng 2020, arXiv:2003.12039) of torchvision, large or small as the weights are.
 
     Args:
         weights: path or URI of a state dict of torchvision's `raft_large` or `raft_small`.
-        sha256: of that file; not checked where empty.
+        sha256: sha256 of the file; empty: not checked.
         device: "cpu" or "cuda".
-        threads: on the CPU; torch has one number for the whole process.
+        threads: number of threads on the CPU; torch has one setting for the whole process.
     """
 
     def __init__(self, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
@@ -40,7 +42,7 @@ class RaftFlow:
         from torchvision.models.optical_flow import raft_large, raft_small
 
         state = read_state_dict(weights, sha256)
-        large = STEM in state and state[STEM].shape[0] == 64
+        large = _STEM in state and state[_STEM].shape[0] == 64
         network = (raft_large if large else raft_small)(weights=None)
         try:
             network.load_state_dict(state)
@@ -53,34 +55,34 @@ class RaftFlow:
         import torch
 
         height, width = earlier.shape[1:3]
-        # Without the fixed algorithms and whole float32 the last decimals would depend on the day.
+        # Deterministic algorithms without TF32: else the last decimals would differ from run to run.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
-            flow = self.network(self.pictures(earlier), self.pictures(later))[-1].cpu().numpy()
-        top, left = ((-side % RAFT_STEP) // 2 for side in (height, width))
+            flow = self.network(self._batch(earlier), self._batch(later))[-1].cpu().numpy()
+        top, left = ((-side % _RAFT_STEP) // 2 for side in (height, width))
         return np.ascontiguousarray(flow[:, :, top : top + height, left : left + width].transpose(0, 2, 3, 1))
 
-    def pictures(self, rgb: np.ndarray) -> Any:
-        """As RAFT was trained: float32 (N, 3, H, W), -1..1, with the sides it takes."""
+    def _batch(self, rgb: np.ndarray) -> Any:
+        """Returns frames as RAFT takes them: float32 (N, 3, H, W), -1..1, padded to multiples of `_RAFT_STEP`."""
         import torch
 
         batch = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        down, right = (-side % RAFT_STEP for side in rgb.shape[1:3])
+        down, right = (-side % _RAFT_STEP for side in rgb.shape[1:3])
         edges = (right // 2, right - right // 2, down // 2, down - down // 2)
         return torch.nn.functional.pad(batch, edges, mode="replicate")
 
 
 class OnnxFlow:
-    """Any flow network in an ONNX file with two pictures as inputs, such as an export of UniMatch.
+    """A flow network in an ONNX file, such as an export of UniMatch.
 
-    The inputs are float32 (N, 3, H, W) RGB, 0..255; the output, the last where there are several refinements, is the
-    flow (N, 2, H, W). A file made for one pair at a time is given one at a time.
+    Its two inputs are float32 (N, 3, H, W) RGB, 0..255. Its last output (earlier ones are coarser refinements) is the
+    flow (N, 2, H, W). A network with a fixed batch size of 1 is called for each pair.
 
     Args:
         weights: path or URI of the file.
-        sha256: of that file; not checked where empty.
+        sha256: sha256 of the file; empty: not checked.
         device: "cpu" or "cuda".
-        threads: on the CPU.
+        threads: number of threads on the CPU.
     """
 
     def __init__(self, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
@@ -95,9 +97,9 @@ class OnnxFlow:
         flow = np.concatenate(flows)
         wanted = (len(earlier), 2, *earlier.shape[1:3])
         if flow.shape != wanted:
-            raise FramemillError(f"{self.network.weights}: gives {flow.shape}, not a flow {wanted}")
+            raise FramemillError(f"{self.network.weights}: must give a flow {wanted}, gives {flow.shape}")
         return np.ascontiguousarray(flow.transpose(0, 2, 3, 1), dtype=np.float32)
 
 
 FLOW_NETWORKS: dict[str, Any] = {"raft": RaftFlow, "onnx": OnnxFlow}
-"""By the names that a config calls them."""
+"""Networks by the value of `motion.backend`."""

@@ -1,4 +1,4 @@
-"""Video in and out: the names the rest of Framemill uses."""
+"""Reading and writing video: the names that the rest of Framemill uses."""
 
 from framemill.platform.vision.probe import VideoError, VideoInfo, probe
 from framemill.platform.vision.read import Frame, iter_frames, read_video

@@ -54,14 +54,14 @@ class PrincipalComponents(DctCodec):
 
 
 def clips_of(folder: Path, height: int, width: int) -> list[np.ndarray]:
-    found = []
+    clips = []
     for path in sorted(folder.iterdir()):
         try:
             frames = [fit(frame, height, width) for frame in read(path)]
         except (av.FFmpegError, IndexError):
             continue
-        found += [np.stack(frames[at : at + FRAMES]) for at in range(0, len(frames) - FRAMES + 1, FRAMES)]
-    return found
+        clips += [np.stack(frames[at : at + FRAMES]) for at in range(0, len(frames) - FRAMES + 1, FRAMES)]
+    return clips
 
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:
@@ -75,8 +75,8 @@ def line(name: str, codec: Codec, clips: list[np.ndarray]) -> str:
     else:
         shown = [codec.decode(codec.encode(clip)) for clip in clips]
     seconds = (time.process_time() - began) / sum(clip[..., 0].size for clip in clips) * 1e6
-    found = [psnr(clip, other) for clip, other in zip(clips, shown, strict=True)]
-    quality = f"PSNR mean {np.mean(found):5.2f} dB, lowest {np.min(found):5.2f}"
+    ratios = [psnr(clip, other) for clip, other in zip(clips, shown, strict=True)]
+    quality = f"PSNR mean {np.mean(ratios):5.2f} dB, lowest {np.min(ratios):5.2f}"
     return f"  {name:22} {quality}; {seconds:6.3f} CPU s a megapixel"
 
 

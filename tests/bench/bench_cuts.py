@@ -38,20 +38,20 @@ Detect = Callable[[Iterable[np.ndarray], float], list[Transition]]
 
 def ours(frames: Iterable[np.ndarray], fps: float) -> list[Transition]:
     finder = TransitionFinder(fps)
-    found = [change for rgb in frames for change in finder.push(rgb)]
-    return [change for change in [*found, *finder.finish()] if change.end]
+    changes = [change for rgb in frames for change in finder.push(rgb)]
+    return [change for change in [*changes, *finder.finish()] if change.end]
 
 
 def theirs(*kinds: type[SceneDetector]) -> Detect:
     """PySceneDetect's detectors as they come; what several find is put together."""
 
     def detect(frames: Iterable[np.ndarray], fps: float) -> list[Transition]:
-        detectors, found, last = [kind() for kind in kinds], set(), FrameTimecode(0, float(fps))
+        detectors, cuts, last = [kind() for kind in kinds], set(), FrameTimecode(0, float(fps))
         for index, rgb in enumerate(frames):
             last, picture = FrameTimecode(index, float(fps)), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-            found |= {cut.frame_num for one in detectors for cut in one.process_frame(last, picture)}
-        found |= {cut.frame_num for one in detectors for cut in one.post_process(last)}
-        return [Transition(cut, cut) for cut in sorted(found)]
+            cuts |= {cut.frame_num for one in detectors for cut in one.process_frame(last, picture)}
+        cuts |= {cut.frame_num for one in detectors for cut in one.post_process(last)}
+        return [Transition(cut, cut) for cut in sorted(cuts)]
 
     return detect
 
@@ -64,11 +64,13 @@ DETECTORS: dict[str, Detect] = {
 }
 
 
-def judged(found: list[Transition], change: tuple[int, int] | None) -> Counter[str]:
+def judged(changes: list[Transition], change: tuple[int, int] | None) -> Counter[str]:
     """Hits, wrong ones and misses."""
-    near = [one for one in found if change and one.first <= change[1] + TOLERANCE and one.end >= change[0] - TOLERANCE]
+    near = [
+        each for each in changes if change and each.first <= change[1] + TOLERANCE and each.end >= change[0] - TOLERANCE
+    ]
     hits = min(1, len(near))
-    return Counter(hit=hits, wrong=len(found) - hits, missed=int(change is not None) - hits)
+    return Counter(hit=hits, wrong=len(changes) - hits, missed=int(change is not None) - hits)
 
 
 def rates(count: Counter[str]) -> str:
@@ -87,8 +89,8 @@ def accuracy() -> None:
                 counts[name].setdefault(clip.kind, Counter()).update(judged(detect(frames, FPS), clip.change))
     for name, kinds in counts.items():
         for kind, count in kinds.items():
-            found = f"{count['hit']:4} found {count['missed']:4} missed {count['wrong']:4} wrong"
-            print(f"{name:<22} {kind:<19} {found}  " + (rates(count) if count["hit"] + count["missed"] else ""))
+            counts = f"{count['hit']:4} found {count['missed']:4} missed {count['wrong']:4} wrong"
+            print(f"{name:<22} {kind:<19} {counts}  " + (rates(count) if count["hit"] + count["missed"] else ""))
         print(f"{name:<22} {'over all':<19} {rates(sum(kinds.values(), Counter()))}")
 
 
@@ -120,8 +122,8 @@ def main() -> None:
     for path in sys.argv[1:]:
         frames = [frame.rgb for frame in iter_frames(path, size=SIZE)]
         for name, detect in DETECTORS.items():
-            found = detect(frames, float(probe(path).fps))
-            print(f"{Path(path).name:<22} {name:<22} {[(one.first, one.end) for one in found]}")
+            changes = detect(frames, float(probe(path).fps))
+            print(f"{Path(path).name:<22} {name:<22} {[(change.first, change.end) for change in changes]}")
     if len(sys.argv) == 1:
         accuracy()
         cost()

@@ -49,13 +49,15 @@ def judged(of: dict[str, bytes], others: dict[str, bytes], made: list[tuple[str,
     """Of all clips that are told to be copies, how many are of what is named (precision); of all copies, how many are
     told (recall)."""
     names, hashes = zip(*of.items(), *others.items(), *made, strict=True)
-    found = near_duplicates(hashes, [str(number) for number in range(len(names))], MOST)
-    right = sum(names[kept] == names[number] for number, (kept, _) in found.items())
-    precision = right / len(found) if found else float("nan")
-    return f"precision {precision:.3f}, recall {right / len(made):.3f} ({len(made)} copies, {len(found)} found)"
+    duplicates = near_duplicates(hashes, [str(number) for number in range(len(names))], MOST)
+    right = sum(names[kept] == names[number] for number, (kept, _) in duplicates.items())
+    precision = right / len(duplicates) if duplicates else float("nan")
+    return f"precision {precision:.3f}, recall {right / len(made):.3f} ({len(made)} copies, {len(duplicates)} found)"
 
 
-def told(label: str, of: dict[str, bytes], others: dict[str, bytes], made: dict[str, dict[str, bytes]]) -> None:
+def print_accuracy(
+    label: str, of: dict[str, bytes], others: dict[str, bytes], made: dict[str, dict[str, bytes]]
+) -> None:
     for way, copied in made.items():
         print(f"{label} {way:<12} {judged(of, others, list(copied.items()))}")
     whole = [pair for copied in made.values() for pair in copied.items()]
@@ -77,7 +79,7 @@ def words(hashes: bytes) -> np.ndarray:
 
 def real_footage() -> list[Footage]:
     """The longest clip from the first frames of each real video, small."""
-    found = []
+    clips = []
     for path in sorted(FOLDER.glob("*.*")):
         try:
             info = probe(str(path))
@@ -87,8 +89,8 @@ def real_footage() -> list[Footage]:
         except VideoError:
             continue
         if len(frames) == REAL_FRAMES and path.name != "hiker_tiny.mp4":  # which is hiker.mp4 at another size
-            found.append(Footage(path.name, frames, info.fps))
-    return found
+            clips.append(Footage(path.name, frames, info.fps))
+    return clips
 
 
 def on_real_clips(folder: str) -> None:
@@ -102,7 +104,7 @@ def on_real_clips(folder: str) -> None:
             of.pop(one.name, None)
     whole = {way: {name: data for name, data in c.items() if name in of} for way, c in made.items()}
     if of:
-        told("real    ", of, {}, whole)
+        print_accuracy("real    ", of, {}, whole)
 
 
 def at_scale(count: int) -> None:
@@ -114,12 +116,12 @@ def at_scale(count: int) -> None:
     frames[-copied:] = frames[:copied] ^ flips(random, (copied, 8, 16), 3)
     hashes = [one.tobytes() for one in frames]
     began = time.process_time()
-    found = near_duplicates(hashes, [str(number) for number in range(count)], MOST)
+    duplicates = near_duplicates(hashes, [str(number) for number in range(count)], MOST)
     seconds, peak = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    right = sum(number - kept == count - copied for number, (kept, _) in found.items())
+    right = sum(number - kept == count - copied for number, (kept, _) in duplicates.items())
     print(
         f"scale    {count} clips: {seconds:.1f} CPU s ({1e6 * seconds / count:.0f} us a clip), "
-        f"recall {right / copied:.4f}, precision {right / max(1, len(found)):.4f}, peak {peak:.2f} GiB"
+        f"recall {right / copied:.4f}, precision {right / max(1, len(duplicates)):.4f}, peak {peak:.2f} GiB"
     )
 
 
@@ -137,7 +139,7 @@ def main() -> None:
         if sys.argv[1:] == ["tune"]:
             tune(*measured(TUNING, folder))
             return
-        told("held out", *measured(HELD_OUT, folder))
+        print_accuracy("held out", *measured(HELD_OUT, folder))
         on_real_clips(folder)
 
 

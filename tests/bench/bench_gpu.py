@@ -51,11 +51,11 @@ def child(name: str, mode: str, size: str) -> None:
         with torch.no_grad():
             step(given)
 
-    found = {
+    costs = {
         "forward": measured(model.eval(), forward),
         "training step": measured(model.train(), lambda: train(step, given)),
     }
-    print(json.dumps(found))
+    print(json.dumps(costs))
 
 
 def measured(model: torch.nn.Module, function: Callable[[], None]) -> tuple[float, float]:
@@ -73,8 +73,8 @@ def measured(model: torch.nn.Module, function: Callable[[], None]) -> tuple[floa
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
         model.zero_grad(set_to_none=True)
-    held = torch.cuda.max_memory_allocated() if DEVICE == "cuda" else status_mib("VmHWM") * 2**20
-    return sorted(seconds)[RUNS // 2], held / 2**30
+    peak = torch.cuda.max_memory_allocated() if DEVICE == "cuda" else status_mib("VmHWM") * 2**20
+    return sorted(seconds)[RUNS // 2], peak / 2**30
 
 
 def main() -> None:
@@ -101,8 +101,8 @@ def main() -> None:
             results[name, mode] = json.loads(answer.splitlines()[-1])
     for work, times in (("forward", 1), ("training step", 3)):
         print(f"\n{work:<20} {'ms':>9} {'tokens/s':>10} {'MFU':>7} {'GiB':>7}")
-        for (name, mode), found in results.items():
-            seconds, gib = found[work]
+        for (name, mode), costs in results.items():
+            seconds, gib = costs[work]
             mfu = f"{times * flops / seconds / peak:7.1%}" if peak else "      ?"
             print(f"{name} {mode:<10} {1000 * seconds:9.1f} {tokens / seconds:10.0f} {mfu} {gib:7.1f}")
         for mode in ("eager", "compiled"):

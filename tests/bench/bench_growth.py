@@ -26,8 +26,10 @@ from tests.bench.model_pair import EXACT_MEMORY, SMALL, cpu_seconds, framemill, 
 
 CONFIG = dataclasses.replace(SMALL, num_attention_heads=4, num_cross_attention_heads=4, num_layers=2)
 TOKENS_OF_A_FRAME = (16, 16)
-FRAMES = (4, 8, 16, 32, 64, 128, 256)  # of 256 tokens: 1k to 64k
-LATENT_FRAMES = (21, 61, 141, 261)  # 5, 15, 35 and 65 s at 16 frames a second and 4 to a latent frame
+FRAMES = (4, 8, 16, 32, 64, 128, 256)
+"""Latent frames of 256 tokens each: 1k to 64k tokens."""
+LATENT_FRAMES = (21, 61, 141, 261)
+"""5, 15, 35 and 65 s at 16 frames a second and 4 frames in a latent frame."""
 BLOCK = 10
 
 
@@ -40,12 +42,14 @@ def starts(frames: int) -> list[int]:
 def forward_seconds() -> dict[int, float]:
     model, step = framemill(CONFIG)
     model.eval()
-    found = {}
+    seconds_by_tokens = {}
     for frames in FRAMES:
         given = inputs(CONFIG, (frames, *TOKENS_OF_A_FRAME))
         step(given)
-        found[frames * math.prod(TOKENS_OF_A_FRAME)] = min(cpu_seconds(lambda g=given: step(g)) for _ in range(3))
-    return found
+        seconds_by_tokens[frames * math.prod(TOKENS_OF_A_FRAME)] = min(
+            cpu_seconds(lambda g=given: step(g)) for _ in range(3)
+        )
+    return seconds_by_tokens
 
 
 @torch.no_grad()
@@ -87,9 +91,12 @@ def measure(mode: str, frames: int) -> tuple[float, list[float]]:
     return grown, seconds
 
 
-def exponent(found: dict[int, float]) -> float:
+def exponent(seconds_by_tokens: dict[int, float]) -> float:
     """p of time = c tokens^p, by least squares over the logarithms."""
-    xs, ys = [math.log(tokens) for tokens in found], [math.log(seconds) for seconds in found.values()]
+    xs, ys = (
+        [math.log(tokens) for tokens in seconds_by_tokens],
+        [math.log(seconds) for seconds in seconds_by_tokens.values()],
+    )
     return statistics.linear_regression(xs, ys).slope
 
 

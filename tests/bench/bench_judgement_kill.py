@@ -58,7 +58,7 @@ def command(footage: Path, output: Path, network: Path, server: Server) -> list[
 def recorded(output: Path) -> str:
     """All answers on disk."""
     folders = (output / "work" / "captions").glob("*")
-    return " ".join(one.text for folder in folders for said in read_answers(str(folder)).values() for one in said)
+    return " ".join(one.text for folder in folders for answers in read_answers(str(folder)).values() for one in answers)
 
 
 def due(phase: str, output: Path, asked: int, clips: int, at: float) -> bool:
@@ -85,7 +85,7 @@ def wait(driver: subprocess.Popen, moment: Callable[[], bool]) -> bool:
 
 def disturbed(run: list[str], output: Path, server: Server, clips: int, seed: int) -> list[str]:
     """Runs through all kills to the end; what was wrong."""
-    dice, wrong, held = random.Random(seed), [], {}
+    dice, wrong, recorded_marks = random.Random(seed), [], {}
     driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for i, (phase, victim) in enumerate((*KILLS, LAST)):
         at = (i % 2 + dice.random()) / 2
@@ -102,16 +102,19 @@ def disturbed(run: list[str], output: Path, server: Server, clips: int, seed: in
         else:
             driver.kill()
             driver.wait()
-            marks, said = server.stats()["asked"], recorded(output)
-            held |= {mark: marks[mark] for mark in marks if mark in said and mark not in held}
+            marks, answers = server.stats()["asked"], recorded(output)
+            recorded_marks |= {mark: marks[mark] for mark in marks if mark in answers and mark not in recorded_marks}
             driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         print(
-            f"  {phase:<14} {victim:<7} killed; {asked():3d} requests so far, {len(held):3d} answers held", flush=True
+            f"  {phase:<14} {victim:<7} killed; {asked():3d} requests so far, {len(recorded_marks):3d} answers held",
+            flush=True,
         )
     while driver.wait():
         driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     marks = server.stats()["asked"]
-    return wrong + [f"{mark}: asked for again, though recorded" for mark in held if marks[mark] != held[mark]]
+    return wrong + [
+        f"{mark}: asked for again, though recorded" for mark in recorded_marks if marks[mark] != recorded_marks[mark]
+    ]
 
 
 def main() -> int:

@@ -66,16 +66,16 @@ def run(step: Callable[..., Any], given: Inputs, policy: str | None) -> None:
 
 def memory(title: str, grid: tuple[int, int, int], frames: bool, policy: str) -> dict[str, float]:
     """A line with the MiB that a training step takes."""
-    found = {}
+    mib = {}
     for name in MODELS:
         own = policy if name == "framemill" else POLICIES[policy]
         command = [sys.executable, __file__, "child", name, own, str(int(frames)), *map(str, grid)]
-        found[name] = float(
+        mib[name] = float(
             subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=EXACT_MEMORY).stdout
         )
-    ours, theirs = found["framemill"], found["diffusers"]
+    ours, theirs = mib["framemill"], mib["diffusers"]
     print(f"{title:<52} {ours:6.0f} MiB {theirs:6.0f} MiB   {ours / theirs:5.2f}", flush=True)
-    return found
+    return mib
 
 
 def child(name: str, policy: str, frames: str, *grid: str) -> None:

@@ -72,7 +72,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def told(clips: list[MotionClip], truth: np.ndarray, scores: np.ndarray) -> str:
+def accuracy(clips: list[MotionClip], truth: np.ndarray, scores: np.ndarray) -> str:
     moves = np.array([clip.moving for clip in clips])
     pans = np.array([clip.kind == "pan" and clip.amount >= 1 for clip in clips])
     return (
@@ -96,10 +96,12 @@ def on_known_flow() -> None:
     truth = np.array([clip.truth() for clip in clips])
     seconds, scores = {}, {}
     for name, method in (("ours", Motion()), ("Farneback", Farneback())):
-        found: list[float] = []
-        seconds[name] = cpu_seconds(lambda m=method, f=found: f.extend(m.score(c)["motion"] for c in shown))
-        scores[name] = np.array(found)
-        print(f"{name:<10} {told(clips, truth, scores[name])}; {1000 * seconds[name] / len(clips) / 2:.2f} ms a pair")
+        motions: list[float] = []
+        seconds[name] = cpu_seconds(lambda m=method, f=motions: f.extend(m.score(c)["motion"] for c in shown))
+        scores[name] = np.array(motions)
+        print(
+            f"{name:<10} {accuracy(clips, truth, scores[name])}; {1000 * seconds[name] / len(clips) / 2:.2f} ms a pair"
+        )
     print(f"cost       ours/Farneback {seconds['ours'] / seconds['Farneback']:.3f} (OpenCV {cv2.__version__})")
     for kind in dict.fromkeys(clip.kind for clip in clips):
         of_kind = np.array([clip.kind == kind for clip in clips])

@@ -38,7 +38,8 @@ def hashes(data: bytes, clips: int) -> list[bytes]:
 
 def draw(folder: str, clips: int) -> None:
     """A dataset of which only the ledger is there."""
-    from framemill.data_filters.ledger.parts import PROVENANCE, SOURCES_SCHEMA, clips_schema
+    from framemill.data_filters.ledger.reasons import REASON_FIELDS
+    from framemill.data_filters.ledger.schema import PROVENANCE, SOURCES_SCHEMA, clips_schema
     from framemill.platform.dataset_commit import commit_dataset
     from framemill.platform.frozen_config import digest, freeze
 
@@ -65,7 +66,7 @@ def draw(folder: str, clips: int) -> None:
         "phashes": hashes(random.bytes(clips * HASHES), clips),
         "sidecar_caption": [None] * clips,
         "state": ["kept"] * clips,
-        "reason": [None] * clips,
+        **{name: [None] * clips for name, _ in REASON_FIELDS},
         "caption": [None] * clips,
     }
     columns |= {name: random.uniform(*SPREAD.get(name, (0, 1)), clips).round(6) for name in config.scores}
@@ -101,15 +102,17 @@ def copy(folder: str, output: str) -> dict[str, float]:
 def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     """What `framemill curate from=` does but for starting Ray, and for the workers' packing."""
     from framemill.data_filters import from_dataset
-    from framemill.data_filters.captions.captioning import write_captions
+    from framemill.data_filters.captioning import write_captions
     from framemill.data_filters.dedup.duplicates import mark_duplicates
-    from framemill.data_filters.ledger.parts import SOURCES_SCHEMA, clips_schema
-    from framemill.data_filters.models.registry import rules_by_stage
-    from framemill.data_filters.pipeline import plan as plan_shards
+    from framemill.data_filters.ledger.schema import clips_schema
+    from framemill.data_filters.ledger.source_row import sources_table
+    from framemill.data_filters.ledger.tables import check_conservation
+    from framemill.data_filters.pack.plan import plan_shards
+    from framemill.data_filters.pipeline import report_settings
     from framemill.data_filters.report import write_report
     from framemill.data_filters.report.summary import summarise
     from framemill.data_filters.select.best import keep_best
-    from framemill.data_filters.select.states import build_tables, check_conservation, finish_sources
+    from framemill.data_filters.select.states import build_tables, finish_sources
     from framemill.platform.tables import write_table
     from framemill.platform.writer_lock import LockToken
 
@@ -126,7 +129,8 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     done("config")
     measured, _ = from_dataset.read_measured(config)
     done("reading")
-    sources, clips = build_tables(measured, config.clip.min_seconds, rules_by_stage(config, []))
+    stages = config.rules_by_stage([])
+    sources, clips = build_tables(measured, config.clip.min_seconds, stages)
     done("deciding")
     mark_duplicates(config.dedup, clips)
     done("deduplicating")
@@ -135,16 +139,16 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     found = [part.source for part in measured.parts]
     write_captions(config, found, clips, LockToken("", 0, ""))
     done("captions")
-    plans = plan_shards(config, found, clips)
+    plans = plan_shards(clips, found, config.pack, config.scores)
     names = {plan.name for plan in plans}
     done("planning shards")
-    finish_sources(sources, clips)
+    sources = finish_sources(sources, clips)
     check_conservation(sources, clips)
     summary = summarise(output, "", sources, clips)
     done("concluding")
-    write_report(config, measured.parts, sources, clips)
+    write_report(report_settings(config, stages), measured.parts, sources, clips)
     done("report")
-    write_table(output, "sources.parquet", pa.Table.from_pylist(sources, SOURCES_SCHEMA))
+    write_table(output, "sources.parquet", sources_table(sources))
     write_table(output, "clips.parquet", clips.to_table(clips_schema(config.scores)))
     done("writing")
     print(f"{summary.clips} in {len(names)} shards", file=sys.stderr)

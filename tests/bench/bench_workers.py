@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framemill.data_filters.ledger.parts import JOURNAL
+from framemill.data_filters.ledger.event_log import EVENT_LOG
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # `tests`, when this file is run by its path
 
@@ -57,7 +57,7 @@ def curate(footage: Path, output: Path, workers: int) -> dict[str, float]:
     subprocess.run(
         [sys.executable, "-m", "framemill.jobs.cli", "curate", *words], check=True, stdout=subprocess.DEVNULL
     )
-    entries = [json.loads(line) for line in (output / JOURNAL).read_text().splitlines()]
+    entries = [json.loads(line) for line in (output / EVENT_LOG).read_text().splitlines()]
     times = {unit: [entry["time"] for entry in entries if unit in entry] for unit in ("path", "shard")}
     begun, ended = times["path"][0], times["shard"][-1]
     return {
@@ -77,8 +77,8 @@ def main() -> None:
         runs = {workers: curate(footage, Path(scratch) / str(workers), workers) for workers in (1, 2)}
         indexes = {(Path(scratch) / str(workers) / "index.json").read_bytes() for workers in runs}
     for workers, spans in runs.items():
-        told = "  ".join(f"{name} {seconds:7.2f} s" for name, seconds in spans.items())
-        print(f"workers={workers}  {told}")
+        times = "  ".join(f"{name} {seconds:7.2f} s" for name, seconds in spans.items())
+        print(f"workers={workers}  {times}")
     ratios = "  ".join(f"{name} {seconds / runs[2][name]:.2f}" for name, seconds in runs[1].items())
     print(f"ratio      {ratios}  (the index is {'the same' if len(indexes) == 1 else 'ANOTHER'})")
 

@@ -16,7 +16,7 @@ import numpy as np
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
 from framemill.platform.vision.reel import FPS as REEL_FPS
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import encode_mp4
 from tests.bench.motion_set import HEIGHT, WIDTH, scenery, through, with_object
 
@@ -44,13 +44,10 @@ class Footage:
         path = os.path.join(folder, "footage.mp4")
         with open(path, "wb") as file:
             file.write(encode_mp4(self.frames, self.fps, crf=self.crf))
-        told = measure_source(path, MeasureSettings(0.5, 30.0, ()))
-        clips = [item for item in told if isinstance(item, MeasuredClip)]
+        items = measure_source(path, MeasureSettings(0.5, 30.0, ()))
+        clips = [item for item in items if isinstance(item, MeasuredClip)]
         assert len(clips) == 1, f"{self.name}: {len(clips)} clips"
         return clips[0]
-
-
-# ------------------------------------------------------------------------------------------------------ footage
 
 
 def shown(picture: np.ndarray, path: Iterator[tuple[float, float, float]]) -> Frames:
@@ -71,7 +68,7 @@ def footage(seed: int) -> list[Footage]:
     every = {"pan": pan, "zoom": zoom, "object": [np.clip(frame, 0, 255).astype(np.uint8) for frame in local]}
     return [
         *(Footage(f"{kind}-{seed}", frames, FPS) for kind, frames in every.items()),
-        Footage(f"reel-{seed}", list(draw(scene(seed), seed)), REEL_FPS),
+        Footage(f"reel-{seed}", list(render_scene(scene(seed), seed)), REEL_FPS),
     ]
 
 
@@ -92,12 +89,9 @@ def look_alikes(seed: int) -> list[Footage]:
     return [
         Footage(f"elsewhere-{seed}", elsewhere, FPS),
         Footage(f"another-object-{seed}", [np.clip(frame, 0, 255).astype(np.uint8) for frame in local], FPS),
-        Footage(f"another-way-{seed}", list(draw(scene(seed, "up"), seed + 7000)), REEL_FPS),
-        Footage(f"another-texture-{seed}", list(draw(scene(seed), seed + 8000)), REEL_FPS),
+        Footage(f"another-way-{seed}", list(render_scene(scene(seed, "up"), seed + 7000)), REEL_FPS),
+        Footage(f"another-texture-{seed}", list(render_scene(scene(seed), seed + 8000)), REEL_FPS),
     ]
-
-
-# ------------------------------------------------------------------------------------------------------- copies
 
 
 def resized(frames: Frames, scale: float) -> Frames:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from framemill.training.model import LinearDiT, LinearDiTConfig
 
-TEXT_TOKENS = 300  # SANA-Video's captions, padding and all
+TEXT_TOKENS = 300
+"""Length of SANA-Video's captions, with padding."""
 
 SMALL = LinearDiTConfig(
     num_attention_heads=8,

@@ -33,16 +33,16 @@ def real_clips(folder: Path = FOLDER) -> dict[str, ClipFrames]:
     bounds = (default.min_seconds, default.max_seconds, default.trim_s)
     clips: dict[str, ClipFrames] = {}
     for path in sorted(folder.glob("*.*")):
-        found: list[ClipFrames] = []
+        clips_of_file: list[ClipFrames] = []
         try:
             info = probe(str(path))
             splitter = Splitter(info.fps, info.width, info.height, *bounds)
             for frame in iter_frames(str(path), size=small_size(info.width, info.height)):
-                found.extend(splitter.push(frame))
+                clips_of_file.extend(splitter.push(frame))
         except VideoError:
             continue
-        found.extend(splitter.finish())
-        clips.update({f"{path.name}:{number}": clip for number, clip in enumerate(found)})
+        clips_of_file.extend(splitter.finish())
+        clips.update({f"{path.name}:{number}": clip for number, clip in enumerate(clips_of_file)})
     return clips
 
 
@@ -78,12 +78,12 @@ def held_frames(folder: Path = FOLDER) -> list[HeldFrame]:
                 pictures[path.name] = frame.rgb.astype(np.float32)
         except VideoError:
             continue
-    held, names = [], list(pictures)
+    stills, names = [], list(pictures)
     for name, following in zip(names, names[1:] + names[:1], strict=True):
         picture = pictures[name]
         other = cv2.resize(pictures[following], picture.shape[1::-1], interpolation=cv2.INTER_AREA)
-        held += [HeldFrame(name, kind, a, picture, other) for kind, amounts in STILL.items() for a in amounts]
-    return held
+        stills += [HeldFrame(name, kind, a, picture, other) for kind, amounts in STILL.items() for a in amounts]
+    return stills
 
 
 def encoded_still(still: HeldFrame, folder: str) -> ClipFrames:

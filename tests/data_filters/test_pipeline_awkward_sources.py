@@ -17,7 +17,7 @@ import pytest
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings
 from framemill.data_filters.pipeline import curate
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.child_process import ChildProcess
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError
@@ -147,7 +147,7 @@ def test_the_law_of_conservation_holds(run: Run) -> None:
     assert set(states) <= {"kept", "filtered", "failed", "duplicate"}
     assert len(Dataset.open(str(run.output))) == states["kept"]
     assert all((clip["reason"] is None) == (clip["state"] == "kept") for clip in run.clips)
-    assert audit_dataset(str(run.output)) == []
+    assert audit(str(run.output)).problems == []
 
 
 def test_the_good_ones_are_not_failed(run: Run) -> None:

@@ -59,7 +59,7 @@ def test_the_core_reads_datasets_totals_scores_and_checks_configs(tmp_path: Path
 import framemill
 from framemill.data_filters import CurateConfig
 from framemill.eval import vbench_i2v_totals, vbench_totals
-from framemill.platform.config import compose
+from framemill.platform.compose import compose
 from framemill.platform.errors import RequestError
 from framemill.training import TrainConfig
 assert compose("train", TrainConfig, ["data=x", "output=y"]).data == "x"

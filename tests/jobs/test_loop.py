@@ -10,7 +10,7 @@ import pytest
 from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
-from framemill.platform.tracking import mlflow_client
+from framemill.platform.mlflow_store import mlflow_client
 from framemill.platform.vision.reel import render_reel
 from tests.support.console import run_job
 
@@ -35,13 +35,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def test_the_table_says_what_was_kept_trained_and_scored(finished: tuple[Path, str]) -> None:
-    folder, said = finished
+    folder, output = finished
     kept = len(Dataset.open(str(folder / "out" / "dataset")))
-    assert f"clips      {kept} kept of 30 found in 21 sources" in said
+    assert f"clips      {kept} kept of 30 found in 21 sources" in output
     for line in ("1 motion below", "1 saturation above", "1 technical below", "1 source failed", "1 source duplicate"):
-        assert line in said
-    assert re.search(r"stage +low: 3 steps, held-out loss \d\.\d+", said)
-    assert re.search(r"score +temporal_flickering: 0\.\d{4}", said)
+        assert line in output
+    assert re.search(r"stage +low: 3 steps, held-out loss \d\.\d+", output)
+    assert re.search(r"score +temporal_flickering: 0\.\d{4}", output)
     assert (folder / "out" / "overview.png").stat().st_size > 10_000
 
 
@@ -63,11 +63,11 @@ def test_mlflow_has_parameters_metrics_the_dataset_and_the_videos(finished: tupl
 def test_the_same_command_again_does_nothing_anew(
     finished: tuple[Path, str], ray_session: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, said = finished
+    folder, output = finished
     before = {p: p.stat().st_mtime_ns for p in (folder / "out" / "videos").glob("*.mp4")}
     index = (folder / "out" / "dataset" / "index.json").read_bytes()
     assert main(loop(folder)) == 0
-    table = said[said.index("clips  ") : said.index("dataset  ")]
+    table = output[output.index("clips  ") : output.index("dataset  ")]
     assert table in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert (folder / "out" / "dataset" / "index.json").read_bytes() == index
@@ -75,7 +75,7 @@ def test_the_same_command_again_does_nothing_anew(
 
 def test_audit_sees_one_changed_byte_of_a_shard(finished: tuple[Path, str]) -> None:
     dataset = finished[0] / "out" / "dataset"
-    assert audit(str(dataset)) == []
+    assert audit(str(dataset)).problems == []
     shard = sorted((dataset / "shards").glob("*.tar"))[0]
     content = shard.read_bytes()
     shard.write_bytes(content[:700] + bytes([content[700] ^ 1]) + content[701:])

@@ -10,13 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from framemill.jobs.status import status
 from framemill.platform import storage
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
 from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.shard_writer import Sample, write_shard
-from framemill.platform.status import status_lines
 from framemill.platform.storage import StorageError
 from framemill.platform.writer_lock import LockToken, WriterLock
 from tests.support.console import START_S
@@ -79,10 +79,10 @@ def test_a_dataset_is_written_read_by_range_and_audited(bucket: str, tmp_path: P
     assert dataset.read(1, "mp4") == b"B" * 7000 and dataset.read(0, "txt") == b"one"
     asked = [line for line in s3.read_text().splitlines()[before:] if "GET" in line]
     assert len(asked) == 2 and all(" 206 " in line for line in asked), "two ranges, and nothing else is fetched"
-    assert "complete: 2 samples" in status_lines(f"{bucket}/set")[0]
+    assert "complete: 2 samples" in status(f"{bucket}/set")[0]
     name = f"{bucket}/set/shards/{shard.name}"
     storage.write_atomic(name, storage.read_bytes(name).replace(b"BB", b"Bb", 1))
-    assert "its content changed" in audit_dataset(f"{bucket}/set")[0]
+    assert "its content changed" in audit(f"{bucket}/set").problems[0]
 
 
 def test_failures_are_one_line_with_the_uri(bucket: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A real Chromium for the tests that open a page: the machine's own, else one that is fetched once into .venv."""
+"""A Chromium for the tests that open a page: the machine's own, else one that is downloaded once into .venv."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+EXECUTABLES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PACKAGE = "@sparticuz/chromium@153.0.0"
 """A headless Chromium as an npm package, with the libraries that a bare machine lacks."""
 HOME = Path(__file__).resolve().parents[2] / ".venv" / "browser"
-UNPACK = "import('@sparticuz/chromium').then(it => it.default.executablePath())"
+UNPACK = "import('@sparticuz/chromium').then(module => module.default.executablePath())"
 LIBRARIES = {"AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x"}
-"""Has the package unpack its libraries too."""
+"""Makes the package unpack the libraries that it ships for AWS Lambda, too."""
 
 
 @dataclass(frozen=True)
 class Browser:
+    """An executable, and the environment that it needs besides the usual one."""
+
     executable: str
     environment: dict[str, str]
 
 
 def find_browser() -> tuple[Browser | None, str]:
-    """A browser and "", or None and why there is none."""
-    for name in NAMES:
+    """A browser and an empty string, or None and the reason why there is none."""
+    for name in EXECUTABLES:
         if path := shutil.which(name):
             return Browser(path, {}), ""
-    if path := playwrights():
+    if path := playwright_chromium():
         return Browser(path, {}), ""
-    return fetched()
+    return downloaded_chromium()
 
 
-def playwrights() -> str | None:
-    """The one that `playwright install chromium` put here."""
+def playwright_chromium() -> str | None:
+    """Path of the Chromium that `playwright install chromium` installed; None if it did not."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
@@ -42,8 +44,8 @@ def playwrights() -> str | None:
     return path if os.path.exists(path) else None
 
 
-def fetched() -> tuple[Browser | None, str]:
-    """The npm package's, fetched at the first call."""
+def downloaded_chromium() -> tuple[Browser | None, str]:
+    """The Chromium of the npm package, downloaded at the first call."""
     npm, node = shutil.which("npm"), shutil.which("node")
     chromium, libraries = HOME / "unpacked" / "chromium", HOME / "unpacked" / "al2023" / "lib"
     if not chromium.exists():

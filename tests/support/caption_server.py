@@ -1,9 +1,9 @@
-"""A server that speaks OpenAI's chat completions and misbehaves as it is told. Its own process, over real HTTP.
+"""A server with OpenAI's chat completions API that fails as its rules say; a process of its own, over real HTTP.
 
     python caption_server.py '{"script": ["429", "hang"], "refuse": 0.2, ...}'
 
-prints its port. A clip is known by its pictures: the k-th request about one meets the k-th misfortune of `script`, and
-those after the last are answered. `GET /stats` says how often each clip was asked about.
+prints its port. A clip is known by its frames. The k-th request about a clip meets the k-th failure of `script`; later
+requests are answered. `GET /stats` returns how often each clip was asked about.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 HANG_S = 3.0
 MODEL = "tiny-vlm"
@@ -32,16 +32,21 @@ TEXT = (
 )
 
 
-def mark_of(messages: list) -> str:
-    """What stands for a clip: a hash of its pictures, which must be real JPEGs."""
+def clip_mark(messages: list[dict[str, Any]]) -> str:
+    """Hash of a request's frames, which must be JPEGs: the same for every request about one clip."""
     urls = [part["image_url"]["url"] for part in messages[0]["content"] if part["type"] == "image_url"]
     assert urls and all(url.startswith("data:image/jpeg;base64,/9j/") for url in urls)
     return hashlib.sha256("".join(urls).encode()).hexdigest()[:12]
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers requests by `rules`, and counts them for the whole process."""
+
     protocol_version = "HTTP/1.1"
-    rules: ClassVar[dict] = {}
+    rules: ClassVar[dict[str, Any]] = {}
+    """key: the API key that is required. never: share of the clips that are never answered. script: failures in the
+    order in which a clip meets them, beginning anywhere (see `fail`). delay_s: time before an answer. bad: by text,
+    [low, high, tries]: clips between these shares get the text as their answer for seeds below `tries`."""
     asked: ClassVar[Counter] = Counter()
     answered: ClassVar[Counter] = Counter()
     requests: ClassVar[list] = []
@@ -78,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.reply(401, json.dumps({"error": {"message": f"wrong key {given}"}}).encode())
         if body["model"] != MODEL:
             return self.reply(404, b'{"error": {"message": "The model does not exist."}}')
-        mark = mark_of(body["messages"])
+        mark = clip_mark(body["messages"])
         with Handler.lock:
             self.asked[mark] += 1
             count = self.asked[mark]
@@ -88,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(503, b"busy")
         script = rules.get("script", [])
         if count <= len(script):
-            return self.misbehave(script[(count - 1 + int(mark[4:6], 16)) % len(script)])
+            return self.fail(script[(count - 1 + int(mark[4:6], 16)) % len(script)])
         time.sleep(rules.get("delay_s", 0))
         with Handler.lock:
             self.answered[mark] += 1
@@ -104,7 +109,8 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
         self.reply(200, json.dumps({"object": "chat.completion", "choices": [choice]}).encode())
 
-    def misbehave(self, what: str) -> None:
+    def fail(self, what: str) -> None:
+        """Fails in one of the ways that a server may."""
         if what == "429":
             self.reply(429, b"slow down", {"Retry-After": "0.2"})
         elif what == "500":
@@ -145,18 +151,20 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server:
-    """The process, seen from a test."""
+    """The server's address, for a test."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/v1"
 
-    def stats(self) -> dict:
+    def stats(self) -> dict[str, Any]:
+        """Requests and answers so far, by clip; the largest number of requests at one time."""
         with urllib.request.urlopen(self.url) as reply:
             return json.load(reply)
 
 
 @contextlib.contextmanager
 def caption_server(**rules: object) -> Iterator[Server]:
+    """Runs a server with these rules for the length of the block."""
     program = [sys.executable, str(Path(__file__)), json.dumps(rules)]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.ledger.parts import JOURNAL
+from framemill.data_filters.ledger.event_log import EVENT_LOG
 from framemill.platform.audit import audit
 from framemill.platform.dataset import read_ledger
 from framemill.platform.storage import TEMPORARY
@@ -24,7 +24,7 @@ about is named by `path` (a source that is measured), `scored` (a source) or `sh
 
 def read_journal(output: Path) -> list[Entry]:
     """All lines of an output's journal, oldest first; none where there is no journal yet."""
-    file = output / JOURNAL
+    file = output / EVENT_LOG
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
@@ -93,7 +93,7 @@ def find_problems(output: Path, undisturbed: Path) -> list[str]:
     Also what the audit finds, temporary files left behind, and work that was done twice.
     """
     ours, theirs = committed_bytes(output), committed_bytes(undisturbed)
-    problems = audit(str(output))
+    problems = audit(str(output)).problems
     problems += [f"{name}: in only one of the two" for name in sorted(ours.keys() ^ theirs.keys())]
     problems += [f"{name}: differs" for name in sorted(ours.keys() & theirs.keys()) if ours[name] != theirs[name]]
     problems += [f"{file}: left behind" for file in sorted(output.rglob(f"{TEMPORARY}*"))]

@@ -1,4 +1,4 @@
-"""Flow networks for tests: an ONNX file whose answer is known in closed form, and RAFT with random weights."""
+"""Weights of optical flow networks: an ONNX file with a flow in closed form, and RAFT with random weights."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from torchvision.models.optical_flow import raft_small
 
 
 def closed_form(path: Path, *, size: tuple[int | None, int | None] = (None, None), batch: int | None = None) -> Path:
-    """A network whose flow is, at each pixel, x: 0.1 times the mean of the later picture's channels there less the
-    earlier's; y: 0.05 times the earlier picture's mean over all pixels. `size` (H, W) and `batch` fix its inputs."""
+    """Writes an ONNX network whose flow has a closed form.
+
+    At each pixel x is 0.1 times the change of the channels' mean from the earlier frame to the later; y is 0.05 times
+    the mean of the whole earlier frame. `size` (H, W) and `batch` fix the shape of its inputs.
+    """
     shape = [batch, 3, *size]
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("image1", "image2")]
     output = helper.make_tensor_value_info("flow", TensorProto.FLOAT, [batch, 2, *size])
@@ -37,13 +40,14 @@ def closed_form(path: Path, *, size: tuple[int | None, int | None] = (None, None
 
 
 def closed_form_flow(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
-    """The same in numpy: (N, H, W, 3) twice to (N, H, W, 2)."""
+    """The flow of `closed_form` in numpy, from two batches of frames (N, H, W, 3): (N, H, W, 2)."""
     x = 0.1 * (later.astype(np.float64) - earlier).mean(-1)
     y = np.broadcast_to(0.05 * earlier.astype(np.float64).mean((1, 2, 3))[:, None, None], x.shape)
     return np.stack([x, y], -1)
 
 
 def random_raft(path: Path) -> Path:
+    """Writes a state dict of torchvision's small RAFT with seeded random weights."""
     torch.manual_seed(0)
     torch.save(raft_small(weights=None).state_dict(), path)
     return path

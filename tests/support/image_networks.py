@@ -1,4 +1,4 @@
-"""Networks for tests, small and with seeded random weights, as the files that users would give."""
+"""Small image networks with seeded random weights, as files in the formats that users have."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import open_clip
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+Shape = list[int | None]
+"""Dimensions of an ONNX tensor; None for one that is free."""
 TINY_CLIP = {
     "embed_dim": 24,
     "quick_gelu": True,
@@ -20,7 +22,7 @@ TINY_CLIP = {
 
 
 def tiny_clip(folder: Path) -> tuple[str, Path, torch.nn.Module]:
-    """The name of a small CLIP that open_clip knows in this process, its weights, and it."""
+    """Name of a small CLIP model that is registered with open_clip in this process, path of its weights, the model."""
     name = "framemill-tiny"
     (folder / f"{name}.json").write_text(json.dumps(TINY_CLIP))
     open_clip.add_model_config(folder / f"{name}.json")
@@ -28,6 +30,7 @@ def tiny_clip(folder: Path) -> tuple[str, Path, torch.nn.Module]:
 
 
 def saved_clip(name: str, path: Path) -> torch.nn.Module:
+    """A CLIP model of open_clip by name, with random weights whose state dict is written to `path`."""
     torch.manual_seed(1)
     model = open_clip.create_model(name, load_weights=False)
     for value in model.parameters():  # some begin as zeros, in which an error could hide
@@ -37,7 +40,7 @@ def saved_clip(name: str, path: Path) -> torch.nn.Module:
 
 
 class ImprovedPredictor(torch.nn.Module):
-    """LAION's, as published: https://github.com/christophschuhmann/improved-aesthetic-predictor."""
+    """LAION's aesthetic head, as published: https://github.com/christophschuhmann/improved-aesthetic-predictor."""
 
     def __init__(self, width: int, relu: bool) -> None:
         super().__init__()
@@ -53,7 +56,7 @@ class ImprovedPredictor(torch.nn.Module):
 
 
 def head(kind: str, width: int, path: Path) -> torch.nn.Module:
-    """A head, "linear", "mse" or "relu", whose state dict is at `path`."""
+    """An aesthetic head of a kind (linear, mse or relu), whose state dict is written to `path`."""
     torch.manual_seed(2)
     made = torch.nn.Linear(width, 1) if kind == "linear" else ImprovedPredictor(width, kind == "relu")
     if path.suffix == ".safetensors":
@@ -65,12 +68,20 @@ def head(kind: str, width: int, path: Path) -> torch.nn.Module:
     return made.eval()
 
 
-def saved_graph(path: Path, nodes: list, inputs: dict, outputs: dict, constants: dict[str, np.ndarray]) -> Path:
-    def values(shapes: dict) -> list:
+def saved_graph(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, Shape],
+    outputs: dict[str, Shape],
+    constants: dict[str, np.ndarray],
+) -> Path:
+    """Writes an ONNX model of these nodes, inputs and outputs (shapes by name) and constants."""
+
+    def values(shapes: dict[str, Shape]) -> list[onnx.ValueInfoProto]:
         return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
 
-    held = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "made_by_a_test", values(inputs), values(outputs), held)
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "made_by_a_test", values(inputs), values(outputs), initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
@@ -78,13 +89,16 @@ def saved_graph(path: Path, nodes: list, inputs: dict, outputs: dict, constants:
 
 
 def classifier(path: Path, *, side: int = 16, classes: int = 3, batch: int | None = None, last: bool = False) -> Path:
-    """A convolution, a tanh, a mean and a linear layer, with weights that `classifier_weights` gives."""
+    """Writes an ONNX classifier: convolution, tanh, linear layer, with the weights of `classifier_weights`.
+
+    `batch` fixes the batch size of its input; `last`: its input has the channels last.
+    """
     kernel, weight, bias = classifier_weights(classes)
     turn = [helper.make_node("Transpose", ["given"], ["pictures"], perm=[0, 3, 1, 2])] if last else []
     nodes = [
         *turn,
-        helper.make_node("Conv", ["pictures" if last else "given", "kernel"], ["found"], strides=[4, 4]),
-        helper.make_node("Tanh", ["found"], ["bent"]),
+        helper.make_node("Conv", ["pictures" if last else "given", "kernel"], ["features"], strides=[4, 4]),
+        helper.make_node("Tanh", ["features"], ["bent"]),
         helper.make_node("Flatten", ["bent"], ["flat"]),
         helper.make_node("Gemm", ["flat", "weight", "bias"], ["logits"]),
     ]
@@ -94,6 +108,7 @@ def classifier(path: Path, *, side: int = 16, classes: int = 3, batch: int | Non
 
 
 def classifier_weights(classes: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Kernel of the convolution, weight and bias of the linear layer."""
     random = np.random.default_rng(5)
     shapes = [(4, 3, 4, 4), (4 * 16, classes), (classes,)]
     kernel, weight, bias = (random.normal(size=shape).astype(np.float32) for shape in shapes)
@@ -101,24 +116,26 @@ def classifier_weights(classes: int = 3) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def classifier_logits(pictures: np.ndarray, mean: list[float], std: list[float], classes: int = 3) -> np.ndarray:
-    """The same in torch: uint8 (N, 16, 16, 3) to (N, classes)."""
+    """Logits of `classifier` in torch, (N, classes), for images uint8 (N, 16, 16, 3)."""
     kernel, weight, bias = map(torch.from_numpy, classifier_weights(classes))
     batch = (torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(
         std
     )[:, None, None]
-    found = torch.nn.functional.conv2d(batch, kernel, stride=4).tanh().flatten(1)
-    return (found @ weight + bias).double().numpy()
+    features = torch.nn.functional.conv2d(batch, kernel, stride=4).tanh().flatten(1)
+    return (features @ weight + bias).double().numpy()
 
 
 def dover(path: Path, views: int | None = 4) -> Path:
-    """As DOVER's own script exports: two views in, two scores out. Each branch is a convolution over time and space, a
-    tanh and a mean, with weights that `dover_kernels` gives."""
+    """Writes an ONNX model with the inputs and outputs of DOVER's own export: two views in, two scores out.
+
+    Each branch is a convolution over time and space, a tanh and a mean, with the weights of `dover_kernels`.
+    """
     kernels = dover_kernels()
     nodes = []
     for name, score in (("aes_view", "aesthetic"), ("tech_view", "technical")):
         nodes += [
-            helper.make_node("Conv", [name, f"{score}_kernel"], [f"{score}_found"], strides=[8, 32, 32]),
-            helper.make_node("Tanh", [f"{score}_found"], [f"{score}_bent"]),
+            helper.make_node("Conv", [name, f"{score}_kernel"], [f"{score}_features"], strides=[8, 32, 32]),
+            helper.make_node("Tanh", [f"{score}_features"], [f"{score}_bent"]),
             helper.make_node("ReduceMean", [f"{score}_bent"], [score], axes=[1, 2, 3, 4], keepdims=0),
         ]
     inputs = {"aes_view": [1, 3, 32, 224, 224], "tech_view": [views, 3, 32, 224, 224]}
@@ -127,6 +144,7 @@ def dover(path: Path, views: int | None = 4) -> Path:
 
 
 def dover_kernels() -> dict[str, np.ndarray]:
+    """Kernel of the convolution of each branch of `dover`."""
     random = np.random.default_rng(6)
     names = ("aesthetic", "technical")
     return {name: random.normal(size=(2, 3, 8, 32, 32)).astype(np.float32) * 0.02 for name in names}

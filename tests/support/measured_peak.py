@@ -1,4 +1,4 @@
-"""What measuring one file takes in memory; runs in a child process of its own."""
+"""Peak memory of the decode pass over one file; called in a child process of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from framemill.data_filters.measure.messages import MeasureSettings
 
 
 def peak_kib(path: str) -> int:
-    """The process's highest resident size once the file has been measured, KiB.
+    """Highest resident size of this process, KiB, once the file has been measured.
 
-    getrusage's would not do: a child's begins with its parent's.
+    From /proc: `getrusage` starts a child's figure at its parent's.
     """
     for _ in measure_source(path, MeasureSettings(2.0, 10.0, tuple(FILTERS))):
         pass

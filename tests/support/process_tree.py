@@ -1,4 +1,4 @@
-"""The processes below one, as /proc tells of them, and who they are to a curation."""
+"""The descendants of a process, read from /proc, and which of them are a curation's workers and decoders."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ ACTORS = ("SourceWorker", "ModelWorker", "CaptionWorker", "ShardWorker")
 
 @dataclass(frozen=True)
 class Process:
-    """A process that no later one with its number is taken for."""
+    """A process. Its start time tells it from a later process with the same number."""
 
     pid: int
     started: str
+    """Start time in clock ticks since boot, as /proc states it."""
     parent: int
     command: str
 
     def alive(self) -> bool:
-        now = look(self.pid)
-        return now is not None and now.started == self.started
+        """Whether the process still runs."""
+        current = find_process(self.pid)
+        return current is not None and current.started == self.started
 
     def send(self, number: signal.Signals) -> None:
+        """Sends a signal, if the process still runs."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
 
-def look(pid: int) -> Process | None:
-    """A process by number; None where there is none, or only its exit status is left."""
+def find_process(pid: int) -> Process | None:
+    """The process of a number; None where there is none, or it is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -41,8 +44,8 @@ def look(pid: int) -> Process | None:
 
 
 def descendants(pid: int) -> list[Process]:
-    """The children of a process, theirs, and so on."""
-    every = [found for name in os.listdir("/proc") if name.isdigit() and (found := look(int(name)))]
+    """The children of a process, their children, and so on."""
+    every = [process for name in os.listdir("/proc") if name.isdigit() and (process := find_process(int(name)))]
     family, size = {pid}, 0
     while len(family) > size:
         size = len(family)
@@ -51,9 +54,10 @@ def descendants(pid: int) -> list[Process]:
 
 
 def workers(family: list[Process]) -> list[Process]:
-    """The actors of all pools."""
-    return [one for one in family if any(actor in one.command for actor in ACTORS)]
+    """The Ray actors of a curation's pools."""
+    return [process for process in family if any(actor in process.command for actor in ACTORS)]
 
 
 def decoders(family: list[Process]) -> list[Process]:
-    return [one for one in family if "framemill.platform.child_process import serve" in one.command]
+    """The child processes in which workers decode."""
+    return [process for process in family if "framemill.platform.child_process import serve" in process.command]

@@ -43,6 +43,7 @@ def commit_latents(
         shards=shards,
         samples=table,
         ledger={name: source.ledger(name) for name in _LEDGERS},
+        format_version=source.index["format_version"],  # that of the ledger, which is copied unchanged
         totals={
             "samples": len(source),
             "latents": counts.total(),

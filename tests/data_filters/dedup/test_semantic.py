@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from framemill.data_filters.dedup import semantic
+from framemill.data_filters.dedup.semantic import semantic_duplicates
 from tests.support.hashed_clips import unit
 
 
@@ -28,23 +28,21 @@ def greedy(embeddings: np.ndarray, least: float) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("least", [0.7, 0.9, 0.97])
-def test_semantic_equals_comparing_all(least: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_semantic_equals_comparing_all(least: float) -> None:
     embeddings = families(3, 400)
     expected = greedy(embeddings, least)
     assert 10 < len(expected) < 390
     for batch in (7, 1024):
-        monkeypatch.setattr(semantic, "BATCH", batch)
-        found = semantic.semantic_duplicates(embeddings, least)
+        found = semantic_duplicates(embeddings, least, batch=batch)
         assert {j: kept for j, (kept, _) in found.items()} == expected
         for j, (kept, cosine) in found.items():
             assert cosine == pytest.approx(float(embeddings[j] @ embeddings[kept]), abs=2e-6)
 
 
-def test_cells_find_nearly_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As above EXACT clips, where only the nearest cells are searched."""
+def test_cells_find_nearly_all_of_it() -> None:
+    """With more than `max_exact` clips, where only the nearest cells are searched."""
     embeddings = families(4, 3000)
-    exact = semantic.semantic_duplicates(embeddings, 0.9)
-    monkeypatch.setattr(semantic, "EXACT", 1000)
-    cells = semantic.semantic_duplicates(embeddings, 0.9)
-    assert cells == semantic.semantic_duplicates(embeddings, 0.9)
+    exact = semantic_duplicates(embeddings, 0.9)
+    cells = semantic_duplicates(embeddings, 0.9, max_exact=1000)
+    assert cells == semantic_duplicates(embeddings, 0.9, max_exact=1000)
     assert len(exact) > 500 and len(cells.keys() & exact.keys()) >= 0.98 * len(exact)

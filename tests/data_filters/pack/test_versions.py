@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from framemill.data_filters.pipeline import curate
+from framemill.jobs.status import status
 from framemill.platform import storage
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.dataset_commit import commit_dataset, finish_commit
 from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.shard_writer import Sample, write_shard
-from framemill.platform.status import status_lines
 from tests.support.console import kill_job_when
 from tests.support.curation_output import (
     PACK,
@@ -56,7 +56,7 @@ def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(
         """Curates on; the result must be that of a fresh curation of that name, made where it is not there yet."""
         since = len(read_journal(output))
         curate(configure(source, output, *PACK, *words))
-        assert audit_dataset(str(output)) == []
+        assert audit(str(output)).problems == []
         if not (tmp_path / fresh).exists():
             curate(configure(source, tmp_path / fresh, *PACK, *words))
         assert dataset_bytes(output) == dataset_bytes(tmp_path / fresh)
@@ -87,7 +87,7 @@ def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(
     assert told == [(3, 3, 0), (6, 3, 0), (4, 0, 2), (2, 0, 2), (4, 2, 0)]
     assert [one["version"] for one in versions(output)] == [1, 2, 3, 4, 5]
     assert versions(output)[-1]["digest"] == json.loads((output / "index.json").read_bytes())["digest"]
-    assert any("version 5" in line and "(+2 -0)" in line for line in status_lines(str(output)))
+    assert any("version 5" in line and "(+2 -0)" in line for line in status(str(output)))
 
 
 def test_a_preview_of_three_then_all_measures_only_the_rest(
@@ -125,8 +125,8 @@ def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(
     kill_job_when(["curate", *words], lambda: any("shard" in entry for entry in finished_entries(output, since)))
     half = finished_entries(output, since)
     if all((output / name).exists() and (output / name).read_bytes() == data for name, data in before.items()):
-        assert audit_dataset(str(output)) == [], "the version before stands, whatever lies beside it"
-        assert any("not yet committed" in line for line in status_lines(str(output)))
+        assert audit(str(output)).problems == [], "the version before stands, whatever lies beside it"
+        assert any("not yet committed" in line for line in status(str(output)))
     curate(configure(source, output, *PACK))
     rest = [entry for entry in finished_entries(output, since) if entry not in half]
     assert not sources_measured(half) & sources_measured(rest)
@@ -134,7 +134,7 @@ def test_killed_while_it_grows_it_keeps_its_version_and_goes_on(
     assert clips_cut(half) + clips_cut(rest) == 4
     curate(configure(source, tmp_path / "fresh", *PACK))
     assert dataset_bytes(output) == dataset_bytes(tmp_path / "fresh")
-    assert audit_dataset(str(output)) == []
+    assert audit(str(output)).problems == []
 
 
 STEPS = ("move", "write_atomic", "remove")
@@ -182,7 +182,7 @@ def test_a_commit_that_breaks_off_anywhere_is_finished_by_the_next_run(
         assert Dataset.open(str(output)).samples["key"].to_pylist() == ["a", "b"]
         commit(output, 2, ["b", "c"], write=False)
     assert Dataset.open(str(output)).samples["key"].to_pylist() == ["b", "c"]
-    assert audit_dataset(str(output)) == []
+    assert audit(str(output)).problems == []
     assert sorted(os.listdir(output / "shards")) == [shard["name"] for shard in read_index(str(output))["shards"]]
 
 
@@ -227,8 +227,8 @@ def test_a_newer_format_is_refused_everywhere(
     for refused in (
         lambda: curate(configure(source, output, *PACK)),
         lambda: curate(configure("", tmp_path / "new", f"from={output}")),
-        lambda: audit(str(output)),
-        lambda: status_lines(str(output)),
+        lambda: audit(str(output)).problems,
+        lambda: status(str(output)),
         lambda: Dataset.open(str(output)),
     ):
         with pytest.raises(RequestError, match="format version 99; this Framemill reads 1"):

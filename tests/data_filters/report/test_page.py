@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,20 +11,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from framemill.data_filters.ledger.clip_table import ClipTable, MeasuredSources
+from framemill.data_filters.from_dataset import measured_dataset
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.data_filters.ledger.parts import Part, read_thumbnails, write_part
-from framemill.data_filters.models.registry import model_specs, rules_by_stage
-from framemill.data_filters.report.figures import drop_steps, figures_of, limits_taken
+from framemill.data_filters.ledger.reasons import Cause, Reason
+from framemill.data_filters.ledger.source_row import SourceRow
+from framemill.data_filters.pipeline import report_settings
+from framemill.data_filters.report.drop_steps import KEPT, DropStep, drop_steps
+from framemill.data_filters.report.figures import Figures, applied_limits, curation_figures
 from framemill.data_filters.report.page import write_report
-from framemill.data_filters.report.sheets import PICTURE_BYTES, SHEET, home_of_parts, sheets_of
+from framemill.data_filters.report.sheets import SHEET_CLIPS, THUMBNAIL_BYTES, contact_sheets
 from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.sidecars import provenance
 from framemill.data_filters.sources.source import Source
 from framemill.platform.dataset import read_ledger
 from framemill.platform.frozen_config import freeze
-from framemill.platform.tracking import import_mlflow
+from framemill.platform.mlflow_store import import_mlflow
 from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.browser import find_browser
+from tests.support.curation_output import Configure
 
 Row = dict[str, Any]
 
@@ -48,7 +53,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(browser, attacked) -> Iterator[Any]:
+def page(browser: Any, attacked: Path) -> Iterator[Any]:
     """The report opened; nothing may have been said on the console or fetched by the end."""
     said: list[str] = []
     fetched: list[str] = []
@@ -73,7 +78,7 @@ def shown(page: Any) -> list[str]:
     return [cards.nth(i).get_attribute("data-key") for i in range(cards.count())]
 
 
-def test_a_click_on_a_step_shows_exactly_what_it_dropped(page, attacked):
+def test_a_click_on_a_step_shows_exactly_what_it_dropped(page: Any, attacked: Path) -> None:
     clips = clips_of(attacked)
     assert shown(page) == [clip["key"] for clip in clips if clip["state"] == "kept"] != []
     steps = {
@@ -92,7 +97,7 @@ def test_a_click_on_a_step_shows_exactly_what_it_dropped(page, attacked):
     assert shown(page) == [clip["key"] for clip in clips if clip["reason"] == "saturation above 248"]
 
 
-def test_a_click_on_a_clip_tells_its_scores(page, attacked):
+def test_a_click_on_a_clip_tells_its_scores(page: Any, attacked: Path) -> None:
     clip = next(clip for clip in clips_of(attacked) if (clip["reason"] or "").startswith("motion"))
     page.locator('button.step[data-show="motion"]').click()
     page.locator(f'.card[data-key="{clip["key"]}"]').click()
@@ -107,7 +112,7 @@ def test_a_click_on_a_clip_tells_its_scores(page, attacked):
     assert not page.locator("dialog").is_visible()
 
 
-def test_names_of_files_and_captions_do_nothing(page, attacked):
+def test_names_of_files_and_captions_do_nothing(page: Any, attacked: Path) -> None:
     for name in page.locator("button.step").evaluate_all("all => all.map(it => it.dataset.show)"):
         page.locator(f'button.step[data-show="{name}"]').click()
         for i in range(page.locator(".card:visible").count()):
@@ -124,7 +129,7 @@ def test_names_of_files_and_captions_do_nothing(page, attacked):
     assert ATTACK_CAPTION.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
 
 
-def test_pictures_are_those_of_the_decode_pass(page, attacked):
+def test_pictures_are_those_of_the_decode_pass(page: Any, attacked: Path) -> None:
     images = page.locator(".card").evaluate_all("all => all.map(it => [it.dataset.key, it.querySelector('img').src])")
     held: dict[str, bytes] = {}
     for path in {clip["path"] for clip in clips_of(attacked)}:
@@ -135,7 +140,7 @@ def test_pictures_are_those_of_the_decode_pass(page, attacked):
     assert page.locator(".card img").evaluate_all("all => all.every(it => it.complete && it.naturalWidth === 160)")
 
 
-def test_failed_sources_and_slow_ones_are_named(page, attacked):
+def test_failed_sources_and_slow_ones_are_named(page: Any, attacked: Path) -> None:
     sources = read_ledger(str(attacked), "sources").to_pylist()
     failed = [source for source in sources if source["state"] == "failed"]
     rows = page.locator("#failed tbody tr")
@@ -147,7 +152,7 @@ def test_failed_sources_and_slow_ones_are_named(page, attacked):
     assert seconds == sorted(seconds, reverse=True) and seconds[0] > 0
 
 
-def test_it_follows_the_readers_colours(browser, attacked):
+def test_it_follows_the_readers_colours(browser: Any, attacked: Path) -> None:
     colours = []
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)
@@ -158,7 +163,7 @@ def test_it_follows_the_readers_colours(browser, attacked):
     assert light > 600 and dark < 150
 
 
-def test_the_record_holds_the_same_figures(attacked, configure):
+def test_the_record_holds_the_same_figures(attacked: Path, configure: Configure) -> None:
     client = import_mlflow().MlflowClient(configure(attacked, attacked).tracking.uri)
     run = client.get_run((attacked / "mlflow_run.txt").read_text().strip())
     reasons = [(clip["reason"] or "").split(" ")[0] for clip in clips_of(attacked)]
@@ -180,11 +185,14 @@ def many(count: int) -> ClipTable:
     rng = np.random.default_rng(0)
     states = rng.choice(["kept", "filtered", "duplicate", "failed"], count, p=[0.5, 0.3, 0.1, 0.1])
     motion = rng.lognormal(1, 1, count).round(6)
+    reasons = {
+        "filtered": Reason(Cause.BELOW, "motion", 0.25),
+        "failed": Reason(Cause.NOT_PACKED, detail="x" * 5000),
+    }
     rows = []
     for i in range(count):
-        reason = {"kept": None, "filtered": "motion below 0.25", "failed": "x" * 5000}.get(
-            states[i], f"near duplicate of {i:09d}"
-        )
+        reason = reasons.get(states[i]) or Reason(Cause.NEAR_DUPLICATE, other=f"{i:09d}", detail="distance 3")
+        reason = None if states[i] == "kept" else reason
         facts = {"key": f"{i:09d}", "path": f"{i % 1000:04d}/" + "n" * 250, "state": states[i], "reason": reason}
         rows.append(
             {
@@ -197,52 +205,55 @@ def many(count: int) -> ClipTable:
     return ClipTable.of(rows)
 
 
-def test_a_large_dataset_makes_no_large_page(tmp_path, configure):
+def figures(sources: list[SourceRow], clips: ClipTable, limits: dict[str, dict[str, float]] | None = None) -> Figures:
+    """With the default filters' scores, three of which have a band."""
+    scores = ["motion", "saturation", "technical"]
+    return curation_figures(sources, clips, drop_steps(clips), scores=scores, bands=scores, limits=limits or {})
+
+
+def test_a_large_dataset_makes_no_large_page(tmp_path: Path, configure: Configure) -> None:
     clips = many(50_000)
-    parts = [Part(Source(path, "", ""), "0", None, {}, []) for path in sorted({clip["path"] for clip in clips})]
-    sources = [
-        {"path": one.source.path, "source_id": None, "state": "failed", "reason": "r" * 5000, "clips": 0}
-        for one in parts
-    ]
+    parts = [Part(Source(path, "", ""), "0", None, {}) for path in sorted({clip.path for clip in clips})]
+    error = Reason(Cause.UNREADABLE, detail="r" * 5000)
+    sources = [SourceRow(part.source.path, None, "failed", error, 0, {}) for part in parts]
     # Noise: no picture of the size is larger.
     jpeg = np.random.default_rng(1).bytes(60_000)
-    config = configure("-", tmp_path)
-    ends = drop_steps(config, clips)
-    sheets = sheets_of(figures_of(config, sources, clips, ends, {}), clips, ends)
+    settings = report_settings(configure("-", tmp_path), [])
+    steps = drop_steps(clips)
+    sheets = contact_sheets(figures(sources, clips), clips, steps)
     on_sheets = [clip for sheet in sheets for clip in sheet.clips]
     (tmp_path / "work" / "parts").mkdir(parents=True)
     for part in parts:
-        rows = [{"key": clip["key"], "thumbnail": jpeg} for clip in on_sheets if clip["path"] == part.source.path]
-        write_part(str(tmp_path), dataclasses.replace(part, clips=rows), [])
+        rows = [{"key": clip.key, "thumbnail": jpeg} for clip in on_sheets if clip.path == part.source.path]
+        write_part(str(tmp_path), part, rows, [])
     pages = []
     for order in (1, -1):
-        write_report(config, parts[::order], sources, clips)
+        write_report(settings, parts[::order], sources, clips)
         pages.append((tmp_path / "report.html").read_bytes())
     assert pages[0] == pages[1]
     page = pages[0].decode()
-    assert len(page) < PICTURE_BYTES * 4 / 3 + (2 << 20)
-    assert page.count('class="card"') == 4 * SHEET
+    assert len(page) < THUMBNAIL_BYTES * 4 / 3 + (2 << 20)
+    assert page.count('class="card"') == 4 * SHEET_CLIPS
     assert "60 of 24,9" in page and "near duplicate" in page and "At most 60 clips a sheet" in page
-    assert 0 < page.count("data:image/jpeg") == PICTURE_BYTES // len(jpeg)
+    assert 0 < page.count("data:image/jpeg") == THUMBNAIL_BYTES // len(jpeg)
 
 
-def test_pictures_are_found_through_selections_of_selections(tmp_path, configure):
+def test_pictures_are_found_through_selections_of_selections(tmp_path: Path, configure: Configure) -> None:
     first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
     freeze(configure("-", first), first)
     freeze(configure("", second, f"from={first}"), second)
-    assert home_of_parts(configure("", third, f"from={second}")) == first
+    assert measured_dataset(configure("", third, f"from={second}")) == first
     freeze(configure("", first, f"from={second}"), first)
-    assert home_of_parts(configure("", third, f"from={second}")) == first, "a ring has an end"
-    assert home_of_parts(configure("", third, f"from={tmp_path / 'gone'}")) == str(tmp_path / "gone")
+    assert measured_dataset(configure("", third, f"from={second}")) == first, "a ring has an end"
+    assert measured_dataset(configure("", third, f"from={tmp_path / 'gone'}")) == str(tmp_path / "gone")
 
 
-def test_figures_add_up_and_skip_what_is_no_number(configure):
+def test_figures_add_up_and_skip_what_is_no_number(configure: Configure) -> None:
     clips = many(3000)
     clips[7]["motion"] = 1e9
-    config = configure("-", "-")
-    figures = figures_of(config, [], clips, drop_steps(config, clips), {"motion": {"min": 0.25, "max": 200.0}})
-    assert [one.name for one in figures.histograms] == ["motion", "unheard"]
-    motion, unheard = figures.histograms
+    result = figures([], clips, {"motion": {"min": 0.25, "max": 200.0}})
+    assert [histogram.name for histogram in result.histograms] == ["motion", "unheard"]
+    motion, unheard = result.histograms
     assert motion.limits == {"min": 0.25, "max": 200.0} and motion.above > 0 and motion.missing == 0
     assert sum(motion.kept + motion.dropped + motion.others) == 3000 and motion.edges[-1] < 1000
     assert sum(motion.kept) == sum(clip["state"] == "kept" for clip in clips)
@@ -251,22 +262,54 @@ def test_figures_add_up_and_skip_what_is_no_number(configure):
     assert unheard.missing == 2000 and sum(unheard.kept + unheard.dropped + unheard.others) == 1000
     totals = np.sum([unheard.kept, unheard.dropped, unheard.others], axis=0)
     assert list(totals) == list(np.histogram(values, unheard.edges)[0])
-    dropped = {step.name: step.dropped for step in figures.clips}
+    dropped = {step.name: step.dropped for step in result.clips}
     assert list(dropped) == ["motion", "saturation", "technical", "near duplicate", "failed"]
-    assert sum(dropped.values()) == 3000 - sum(motion.kept) and figures.clips[-1].left == sum(motion.kept)
+    assert sum(dropped.values()) == 3000 - sum(motion.kept) and result.clips[-1].left == sum(motion.kept)
 
 
-def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure):
+def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure: Configure) -> None:
     """A quantile of the clips that no set takes, and the bound of a set."""
     rows = [{"key": f"{i:03d}", "path": f"{'ab'[i // 50]}.mp4", "motion": float(i)} for i in range(100)]
     rows = [{**row, "start_s": 0.0, "end_s": 3.0} for row in rows]
-    parts = [
-        Part(Source(path, "", ""), path, None, provenance(), [row for row in rows if row["path"] == path])
-        for path in ("a.mp4", "b.mp4")
-    ]
+    parts = [Part(Source(path, "", ""), path, None, provenance()) for path in ("a.mp4", "b.mp4")]
     bands = ["select.bands.motion={min_quantile: 0.2}", "select.sets.b={paths: [b.mp4], bands: {motion: {max: 90}}}"]
     config = configure("-", "-", "select=all", *bands)
-    clips = build_tables(
-        MeasuredSources.of(parts), config.clip.min_seconds, rules_by_stage(config, model_specs(config))
-    )[1]
-    assert limits_taken(config, parts, clips) == {"motion": {"min": 10.0, "max of b": 90.0}}
+    stages = config.rules_by_stage(config.model_specs)
+    clips = build_tables(MeasuredSources.of(parts, rows), config.clip.min_seconds, stages)[1]
+    provenances = {part.source.path: part.provenance for part in parts}
+    assert applied_limits(provenances, clips, config.clip.min_seconds, stages) == {
+        "motion": {"min": 10.0, "max of b": 90.0}
+    }
+
+
+@pytest.mark.parametrize("name", ["near", "shorter", "semantic", "kept", "failed", "duplicate", "not"])
+def test_a_score_with_the_name_of_a_cause_is_counted_apart(name: str) -> None:
+    """`join.columns` allows any of these names; the reasons below begin with them."""
+    rows = [
+        (None, "kept"),
+        (Reason(Cause.NEAR_DUPLICATE, other="k", detail="distance 3"), "duplicate"),
+        (Reason(Cause.NEAR_DUPLICATE, other="j", detail="distance 4"), "duplicate"),
+        (Reason(Cause.SEMANTIC_DUPLICATE, other="k", detail="similarity 0.97"), "duplicate"),
+        (Reason(Cause.TOO_SHORT, bound=2.0), "filtered"),
+        (Reason(Cause.NOT_BEST, "technical", 1.0), "filtered"),
+        (Reason(Cause.NOT_PACKED, detail="damaged"), "failed"),
+        (Reason(Cause.BELOW, name, 0.5), "filtered"),
+    ]
+    facts = {"path": "a", "start_s": 0.0, "end_s": 2.0, name: 0.25}
+    clips = ClipTable.of(
+        [{"key": str(i), "state": state, "reason": reason, **facts} for i, (reason, state) in enumerate(rows)]
+    )
+    steps = drop_steps(clips)
+    assert steps.rows(DropStep(name, of_score=True)) == [7] and steps.rows(KEPT) == [0]
+    result = curation_figures([], clips, steps, scores=[name], bands=[name], limits={name: {"min": 0.5}})
+    assert {(step.name, step.of_score): step.dropped for step in result.clips} == {
+        ("shorter than 2 s", False): 1,
+        (name, True): 1,
+        ("near duplicate", False): 2,
+        ("semantic duplicate", False): 1,
+        ("not among the best 1 by technical", False): 1,
+        ("failed", False): 1,
+    }
+    (histogram,) = result.histograms
+    assert (sum(histogram.kept), sum(histogram.dropped), sum(histogram.others)) == (1, 1, 6)
+    assert len({sheet.id for sheet in contact_sheets(result, clips, steps)}) == 7

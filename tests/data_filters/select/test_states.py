@@ -1,28 +1,41 @@
 """Selection is a pure function that loses no clip."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framemill.data_filters.ledger.clip_table import MeasuredSources
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.data_filters.ledger.parts import Part
+from framemill.data_filters.ledger.reasons import Cause, Reason
+from framemill.data_filters.ledger.source_row import SourceRow
+from framemill.data_filters.ledger.tables import check_conservation
 from framemill.data_filters.select.bounds import stage_rules
 from framemill.data_filters.select.config import Band, SelectConfig
-from framemill.data_filters.select.states import build_tables as settle_measured
-from framemill.data_filters.select.states import check_conservation, finish_sources
+from framemill.data_filters.select.states import build_tables, finish_sources
 from framemill.data_filters.sources.source import Source
 
 SELECT = SelectConfig({"motion": Band(1.0, 10.0), "technical": Band(0.5, None)})
 BANDS = [stage_rules(SELECT, ["motion", "technical"])]
 
 
-def settle(parts, min_seconds=2.0, stages=BANDS):
-    return settle_measured(MeasuredSources.of(parts), min_seconds, stages)
+Measured = tuple[Part, list[dict[str, Any]]]
+
+
+def tables(measured: Sequence[Measured]) -> tuple[list[SourceRow], ClipTable]:
+    """Both ledger tables of some sources and their clips."""
+    parts = [part for part, _ in measured]
+    return build_tables(MeasuredSources.of(parts, [row for _, rows in measured for row in rows]), 2.0, BANDS)
 
 
 def clip(
     path: str = "a", number: int = 0, seconds: float = 3.0, motion: float | None = 5.0, technical: float = 0.6
-) -> dict:
+) -> dict[str, Any]:
     return {
         "key": f"{path}-{number}",
         "path": path,
@@ -33,8 +46,13 @@ def clip(
     }
 
 
-def part(path: str, source_id: str | None, clips: list[dict], reason: str | None = None) -> Part:
-    return Part(Source(path, "/" + path, ""), source_id, reason, {"tags": [], "licence": None}, clips)
+def part(path: str, source_id: str | None, clips: list[dict[str, Any]], error: str = "") -> Measured:
+    reason = Reason(Cause.UNREADABLE, detail=error) if error else None
+    return Part(Source(path, "/" + path, ""), source_id, reason, {"tags": [], "licence": None}), clips
+
+
+def text(reason: Reason | None) -> str | None:
+    return str(reason) if reason else None
 
 
 @pytest.mark.parametrize(
@@ -52,12 +70,14 @@ def part(path: str, source_id: str | None, clips: list[dict], reason: str | None
         (clip(motion=float("nan")), ("failed", "motion could not be measured")),
     ],
 )
-def test_verdicts(row, expected):
-    decided = settle([part("a", "x", [row])])[1][0]
-    assert (decided["state"], decided["reason"]) == expected
+def test_the_first_check_that_rejects_gives_state_and_reason(
+    row: dict[str, Any], expected: tuple[str, str | None]
+) -> None:
+    decided = tables([part("a", "x", [row])])[1][0]
+    assert (decided.state, text(decided.reason)) == expected
 
 
-def test_copies_broken_files_and_sources_with_nothing_kept():
+def test_copies_broken_files_and_sources_with_nothing_kept() -> None:
     parts = [
         part("b", "same", [clip("b")]),
         part("a", "same", [clip("a")]),
@@ -67,10 +87,10 @@ def test_copies_broken_files_and_sources_with_nothing_kept():
         part("f", "empty", [], "not a readable media file"),
         part("g", None, [], "no permission to read it"),
     ]
-    sources, clips = settle(parts)
-    finish_sources(sources, clips)
+    sources, clips = tables(parts)
+    sources = finish_sources(sources, clips)
     check_conservation(sources, clips)
-    assert [(s["path"], s["state"], s["reason"], s["clips"]) for s in sources] == [
+    assert [(s.path, s.state, text(s.reason), s.clips) for s in sources] == [
         ("a", "ok", None, 1),
         ("b", "duplicate", "the same content as a", 0),
         ("c", "failed", "breaks off", 1),
@@ -79,46 +99,45 @@ def test_copies_broken_files_and_sources_with_nothing_kept():
         ("f", "failed", "not a readable media file", 0),
         ("g", "failed", "no permission to read it", 0),
     ]
-    assert [c["state"] for c in clips if c["path"] == "c"] == ["kept"], "complete clips of a broken file stand"
+    assert [c.state for c in clips if c.path == "c"] == ["kept"], "complete clips of a broken file stand"
 
 
-def test_a_screened_source_is_filtered_and_its_copy_a_duplicate():
-    still = [Part(Source(p, "/" + p, ""), "x", "a still picture", {}, [], screened=True) for p in ("b", "a")]
-    sources, clips = settle(still)
-    finish_sources(sources, clips)
+def test_a_prefiltered_source_is_filtered_and_its_copy_a_duplicate() -> None:
+    reason = Reason(Cause.PREFILTERED, detail="a still picture")
+    sources, clips = tables([(Part(Source(path, "/" + path, ""), "x", reason, {}), []) for path in ("b", "a")])
+    sources = finish_sources(sources, clips)
     check_conservation(sources, clips)
-    assert [(s["path"], s["state"], s["reason"], s["clips"]) for s in sources] == [
+    assert [(s.path, s.state, text(s.reason), s.clips) for s in sources] == [
         ("a", "filtered", "a still picture", 0),
         ("b", "duplicate", "the same content as a", 0),
     ]
 
 
-def test_a_source_whose_clips_cannot_be_packed_failed():
-    sources, clips = settle([part("a", "x", [clip("a")])])
-    clips[0].update(state="failed", reason="could not be packed: damaged")
-    finish_sources(sources, clips)
-    assert (sources[0]["state"], sources[0]["reason"]) == ("failed", "could not be packed: damaged")
+def test_a_source_whose_clips_cannot_be_packed_failed() -> None:
+    sources, clips = tables([part("a", "x", [clip("a")])])
+    clips[0].reject("failed", Reason(Cause.NOT_PACKED, detail="damaged"))
+    sources = finish_sources(sources, clips)
+    assert (sources[0].state, text(sources[0].reason)) == ("failed", "could not be packed: damaged")
 
 
 scores = st.floats(0, 20) | st.none() | st.just(float("nan"))
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.lists(st.tuples(st.floats(0.1, 9), scores), max_size=4)), max_size=8))
-def test_no_clip_is_lost_in_any_order(drawn):
+def test_no_clip_is_lost_in_any_order(drawn: list[tuple[int, list[tuple[float, float | None]]]]) -> None:
     parts = [
         part(f"p{i}", f"content{content}", [clip(f"p{i}", n, s, m) for n, (s, m) in enumerate(found)])
         for i, (content, found) in enumerate(drawn)
     ]
-    rows = settle(parts)
-    finish_sources(*rows)
-    check_conservation(*rows)
-    backwards = settle(parts[::-1])
-    finish_sources(*backwards)
-    assert repr((backwards[0], list(backwards[1]))) == repr((rows[0], list(rows[1])))
+    sources, clips = tables(parts)
+    sources = finish_sources(sources, clips)
+    check_conservation(sources, clips)
+    backwards, same_clips = tables(parts[::-1])
+    assert repr((finish_sources(backwards, same_clips), list(same_clips))) == repr((sources, list(clips)))
 
 
-def test_a_lost_clip_is_noticed():
-    sources, _ = settle([part("a", "x", [clip("a", 0), clip("a", 1)])])
-    _, fewer = settle([part("a", "x", [clip("a", 0)])])
+def test_a_lost_clip_is_noticed() -> None:
+    sources, _ = tables([part("a", "x", [clip("a", 0), clip("a", 1)])])
+    _, fewer = tables([part("a", "x", [clip("a", 0)])])
     with pytest.raises(AssertionError):
         check_conservation(sources, fewer)

@@ -21,7 +21,7 @@ from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.source import Source, fetch_source, read_sidecars, source_stamp
 from framemill.data_filters.sources.tar_archive import ByteRange, TarVideo
 from framemill.platform import storage
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.dataset import read_index, read_ledger, read_table
 from tests.support.footage import moving, write
 
@@ -237,7 +237,7 @@ def test_curated_and_grown(
     curate(configure(folder, output, *words))
     rows = {row["path"]: row for row in read_ledger(str(output), "sources").to_pylist()}
     video = f"{BIN}/video/part_000000/000000.tar/{UUID}.mp4"
-    assert audit_dataset(str(output)) == []
+    assert audit(str(output)).problems == []
     assert {path: row["state"] for path, row in rows.items() if not path.startswith("cut.tar/")} == {
         "00000.tar/000000000.mp4": "ok",
         "00000.tar/000000001.mp4": "ok",

@@ -76,10 +76,10 @@ def test_wrong_files_are_one_line(tmp_path: Path, raft_file: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     wrong = [
         (RaftFlow, "absent", "", "there is no such file"),
-        (RaftFlow, raft_file, "0" * 64, "its sha256 is [0-9a-f]{64}, not 0000"),
-        (RaftFlow, "words", "", "is no state dict"),
-        (RaftFlow, "pickle.pth", "", "is no state dict"),
-        (RaftFlow, "list.pth", "", "is no state dict"),
+        (RaftFlow, raft_file, "0" * 64, "its sha256 is [0-9a-f]{64}, must be 0000"),
+        (RaftFlow, "words", "", "must be a state dict"),
+        (RaftFlow, "pickle.pth", "", "must be a state dict"),
+        (RaftFlow, "list.pth", "", "must be a state dict"),
         (RaftFlow, "other.pth", "", "does not hold the weights"),
         (OnnxFlow, "absent", "", "there is no such file"),
         (OnnxFlow, "words", "", "is no ONNX model"),

@@ -11,7 +11,7 @@ import pytest
 import webdataset
 
 from framemill.platform import storage
-from framemill.platform.audit import audit_dataset
+from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
 from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.errors import FramemillError, PendingError, RequestError
@@ -109,7 +109,7 @@ def load(data: bytes) -> np.ndarray:
 
 
 def test_every_clip_has_text_and_a_latent_of_each_stage_it_is_long_enough_for(encoded: Path) -> None:
-    assert audit_dataset(str(encoded)) == []
+    assert audit(str(encoded)).problems == []
     latents = Dataset.open(str(encoded))
     totals = latents.index["totals"]
     assert (totals["samples"], totals["latents"], totals["without_latent"]) == (5, 8, 1)

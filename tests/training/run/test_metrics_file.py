@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from framemill.platform.config import TrackingConfig
+from framemill.platform.mlflow_store import mlflow_client
 from framemill.platform.progress import Progress
 from framemill.platform.tracking import Tracker
 from framemill.training.run.metrics_file import (
@@ -81,7 +82,7 @@ def test_the_mirror_logs_each_step_once_over_restarts(tmp_path: Path) -> None:
     write(MetricsFile(str(tmp_path), 5), 6, 9)  # the whole job was started again
     with tracker() as run:
         MlflowMirror(str(tmp_path), run, Progress("train", 9, "steps")).copy()
-        history = run.client.get_metric_history(run.run_id, "train/loss")
+    history = mlflow_client(run.uri).get_metric_history(run.run_id, "train/loss")
     assert [(point.step, point.value) for point in history] == [(step, 1 / step) for step in range(1, 10)]
 
 

@@ -20,7 +20,8 @@ from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.compose import compose
 from framemill.platform.errors import FramemillError, RequestError
-from framemill.platform.tracking import mlflow_client, tracking_uri
+from framemill.platform.mlflow_store import mlflow_client
+from framemill.platform.tracking import tracking_uri
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.loader import Loader
 from framemill.training.model import LinearDiT, rectified_flow
@@ -249,7 +250,7 @@ def test_what_a_run_leaves(whole: Path) -> None:
     kept = list_checkpoints(str(whole))
     assert [checkpoint.name for checkpoint in kept] == ["high-000015", "high-000020", "high-000022"]
     assert (whole / "latest").read_text().strip() == "high-000022"
-    assert audit(str(whole)) == []
+    assert audit(str(whole)).problems == []
     info = json.loads((whole / "export" / "framemill.json").read_text())
     assert (info["codec"], info["text"], info["step"], info["bucket"]) == ("dct", "hashed", STEPS, "17x64x112")
     assert info["block_frames"] == 2

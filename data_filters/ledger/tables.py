@@ -1,0 +1,68 @@
+"""The ledger of a committed dataset, of whichever format version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from framemill.data_filters.ledger import format_v1
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.reasons import REASON_FIELDS
+from framemill.data_filters.ledger.source_row import SourceRow, source_rows
+from framemill.platform import storage
+from framemill.platform.dataset import read_ledger
+from framemill.platform.dataset_format import conservation_problems, read_index
+from framemill.platform.tables import read_table
+
+
+def read_sources(dataset: str) -> list[SourceRow]:
+    """The sources of a dataset, by path.
+
+    Raises:
+        RequestError: there is no dataset.
+    """
+    table = read_ledger(dataset, "sources")
+    if _is_version_1(dataset):
+        table = format_v1.upgraded_sources(table, read_table(_clips_uri(dataset), ["path", "state", "reason"]))
+    return source_rows(table)
+
+
+def read_clips(dataset: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The clips of a dataset by key, with the columns of REASON_FIELDS.
+
+    Args:
+        dataset: folder or URI.
+        columns: the columns besides `state` and those of the reason that are read; None: all.
+
+    Raises:
+        RequestError: there is no dataset.
+    """
+    old = _is_version_1(dataset)
+    if columns is not None:
+        reason = ["reason"] if old else [name for name, _ in REASON_FIELDS]
+        columns = list(dict.fromkeys([*columns, "state", *reason]))
+    table = read_table(_clips_uri(dataset), columns)
+    return format_v1.upgraded_clips(table) if old else table
+
+
+def _is_version_1(dataset: str) -> bool:
+    return read_index(dataset)["format_version"] == 1
+
+
+def _clips_uri(dataset: str) -> str:
+    return storage.join(dataset, "ledger", "clips.parquet")
+
+
+def check_conservation(sources: Sequence[SourceRow], clips: ClipTable) -> None:
+    """Checks that every clip found is in the tables once, in exactly one state.
+
+    Raises:
+        AssertionError: a clip is lost or comes twice. Nothing may be committed then.
+    """
+    problems = conservation_problems(
+        pa.table({"path": [source.path for source in sources], "clips": [source.clips for source in sources]}),
+        pa.table({"key": clips.table["key"], "state": pa.array(clips.column("state"), pa.string())}),
+    )
+    if problems:
+        raise AssertionError("; ".join(problems))
