@@ -135,7 +135,7 @@ def test_a_changed_or_broken_source_is_told_apart(bench: Bench, footage: Path) -
     bench.batch = CaptionBatch("1.jsonl", [SourceClips(changed, [first]), SourceClips(broken, [second])])
     result = bench.result(settings("http://127.0.0.1:9/v1"))
     assert result.pending == {"clip-0": "it changed after it was listed"}
-    assert "could not be read" in result.failed["clip-1"]
+    assert "not a readable media file" in result.failed["clip-1"]
 
 
 def test_a_worker_that_outlives_its_driver_records_nothing(bench: Bench) -> None:

@@ -23,7 +23,7 @@ from framemill.data_filters.ledger.tables import check_conservation, read_source
 from framemill.data_filters.pipeline import curate
 from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import RequestError
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import encode_mp4
 from tests.support.curation_output import Configure, dataset_bytes, finished_entries
 from tests.support.footage import shot
@@ -105,7 +105,7 @@ def test_a_crowd_of_copies_leaves_one() -> None:
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two takes; of the first a mirrored one at half the size, and its own bytes once more; and two scenes in one."""
     folder = tmp_path_factory.mktemp("copied")
-    first = [np.ascontiguousarray(frame) for frame in draw(Scene("red", "yellow", pace="quickly"), 5)]
+    first = [np.ascontiguousarray(frame) for frame in render_scene(Scene("red", "yellow", pace="quickly"), 5)]
     whole = encode_mp4(first, 16)
     (folder / "take-1.mp4").write_bytes(whole)
     (folder / "same bytes.mp4").write_bytes(whole)

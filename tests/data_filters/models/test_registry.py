@@ -29,7 +29,7 @@ from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.compose import compose
 from framemill.platform.dataset import read_ledger
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import encode_mp4, read_video
 from framemill.platform.writer_lock import WriterLock
 from tests.support.curation_output import Configure
@@ -193,7 +193,7 @@ def test_dover_sees_and_scores_as_upstream(
 ) -> None:
     """A clip shorter than a view is, which goes round, and one whose views lie apart."""
     scene = Scene("red", "blue")
-    drawn = (cv2.resize(frame, size[::-1]) for frame in draw(scene, 3, 20.0))
+    drawn = (cv2.resize(frame, size[::-1]) for frame in render_scene(scene, 3, 20.0))
     (tmp_path / "clip.mp4").write_bytes(
         encode_mp4((frame for frame, _ in zip(drawn, range(frames), strict=False)), FPS)
     )
