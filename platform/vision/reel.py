@@ -71,7 +71,7 @@ class Scene:
         return float(np.hypot(dx * 576 / WIDTH, dy * 320 / HEIGHT))
 
 
-def draw(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[np.ndarray]:
+def render_scene(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[np.ndarray]:
     """The frames of a scene, uint8 (HEIGHT, WIDTH, 3) RGB: a window that moves over a larger picture."""
     random = np.random.default_rng(seed)
     canvas = np.full((HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN, 3), COLOURS[scene.background], np.float32)
@@ -120,7 +120,7 @@ def render_reel(folder: str, *, shots: int = 96, seed: int = 0) -> dict[str, lis
     truth: dict[str, list[dict]] = {}
 
     def write(name: str, parts: list[Scene], *, number: int, caption: bool = False) -> bytes:
-        frames = (frame for i, scene in enumerate(parts) for frame in draw(scene, seed + 100 * number + i))
+        frames = (frame for i, scene in enumerate(parts) for frame in render_scene(scene, seed + 100 * number + i))
         data = encode_mp4(frames, FPS)
         storage.write_atomic(os.path.join(folder, name), data)
         if caption:

@@ -13,7 +13,7 @@ from framemill.data_filters.measure.config import ClipConfig
 from framemill.data_filters.measure.splitter import SLACK_S, Splitter
 from framemill.data_filters.measure.transitions import LOOK_AHEAD_S, LOOK_BACK_S, TransitionFinder
 from framemill.platform.vision.read import Frame, iter_frames
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 
 
 def clips_of(splitter: Splitter, frames: list[Frame]) -> list:
@@ -34,7 +34,7 @@ def test_known_cuts_are_found() -> None:
         Scene("blue", "yellow", pace="quickly"),
         Scene("grey", "blue"),
     ]
-    pictures = itertools.chain.from_iterable(draw(scene, i, 2.0) for i, scene in enumerate(scenes))
+    pictures = itertools.chain.from_iterable(render_scene(scene, i, 2.0) for i, scene in enumerate(scenes))
     frames = [Frame(i, i / 16, rgb) for i, rgb in enumerate(pictures)]
     clips = clips_of(Splitter(16, 320, 180, 1.0, 10.0), frames)
     assert [clip.first_frame for clip in clips] == [0, 32, 64, 96]

@@ -21,7 +21,7 @@ from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.sidecars import provenance
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import VideoError, read_video
 from tests.support.curation_output import Configure
 
@@ -38,7 +38,7 @@ def footage(path: Path, codec: str = "libx264", pixels: str = "yuv420p", seconds
         if codec == "libx264":
             stream.options = {"x264-params": "keyint=1000:scenecut=0:bframes=2", "forced-idr": "1"}
         stream.codec_context.thread_count = 1
-        for index, rgb in enumerate(draw(Scene("red", "grey", pace="quickly"), 3, seconds)):
+        for index, rgb in enumerate(render_scene(Scene("red", "grey", pace="quickly"), 3, seconds)):
             whole = np.ascontiguousarray(rgb[:, : 320 - cut])
             picture = VideoFrame.from_ndarray(whole, format="rgb24").reformat(format=pixels)
             picture.pts, picture.time_base = index, Fraction(1, FPS)
