@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def make_clip(path: Path, seed: int, seconds: float) -> str:
     ground = texture(random, height + 200, width + 400)
     grain = random.normal(0, 2.5, (8, height, width, 1))
 
-    def frames():
+    def frames() -> Iterator[np.ndarray]:
         for index in range(round(seconds * FPS)):
             x, y = int(200 + 200 * np.sin(index / (20 + seed))), int(100 + 100 * np.cos(index / 30))
             yield np.clip(ground[y : y + height, x : x + width] + grain[index % 8], 0, 255).astype(np.uint8)

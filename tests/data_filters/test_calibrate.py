@@ -1,8 +1,10 @@
 """Calibration says what each bound drops, measures once, and packs nothing."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from framemill.data_filters.calibrate import drops_of, plot, score_quantiles, table_lines
 from framemill.data_filters.pipeline import curate
@@ -10,10 +12,17 @@ from framemill.data_filters.select.checks import all_checks
 from framemill.data_filters.select.states import build_tables
 from framemill.platform.dataset import read_ledger
 from tests.conf.test_select_presets import footage as drawn
-from tests.support.curation_output import PACK, dataset_bytes, finished_entries, read_journal, sources_measured
+from tests.support.curation_output import (
+    PACK,
+    Configure,
+    dataset_bytes,
+    finished_entries,
+    read_journal,
+    sources_measured,
+)
 
 
-def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
+def test_the_counts_are_those_of_bands_tried_one_by_one(configure: Configure) -> None:
     measured = drawn(500)
     config = configure("-", "-", "select=stage_480p")
     stages = config.rules_by_stage([])
@@ -39,7 +48,9 @@ def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
     assert {clip["key"] for clip in rows if clip["state"] == "filtered"} == set().union(*ways.values())
 
 
-def test_it_measures_once_and_packs_nothing(footage, configure, tmp_path, ray_session, capsys):
+def test_it_measures_once_and_packs_nothing(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "out"
     summary = curate(configure(footage, output, *PACK, "calibrate=true"))
     assert summary.digest == "" and "would keep" in summary.line()
@@ -63,14 +74,14 @@ def test_it_measures_once_and_packs_nothing(footage, configure, tmp_path, ray_se
     assert json.loads((tmp_path / "again" / "calibrate.json").read_text()) == told, "from= tells the same"
 
 
-def test_an_empty_set_of_clips_has_empty_tables(configure):
+def test_an_empty_set_of_clips_has_empty_tables(configure: Configure) -> None:
     measured = drawn(1)
     clips = build_tables(measured.__class__(measured.parts, measured.clips.slice(0, 0)), 2.0, [])[1]
     assert drops_of([], clips) == [] and score_quantiles(configure("-", "-"), clips) == {}
     assert len(table_lines([], {})) == 3
 
 
-def test_a_score_that_is_always_the_same_is_drawn(configure):
+def test_a_score_that_is_always_the_same_is_drawn(configure: Configure) -> None:
     measured = drawn(8)
     config = configure("-", "-", "select.bands.fps={min: 1}")
     table = measured.clips.append_column("fps", [[24.0] * 8])

@@ -18,6 +18,7 @@ from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError, RequestError
 from tests.support.caption_server import MODEL, Server, caption_server
 from tests.support.console import kill_job_when
+from tests.support.curation_output import Configure
 
 KILLS = int(os.environ.get("FRAMEMILL_TEST_KILLS", "2"))
 REFUSED = "I'm sorry, but I can't describe that."
@@ -25,7 +26,7 @@ ORDER = ["endpoint", "sidecar", "descriptor"]
 
 
 @pytest.fixture(scope="module")
-def scenes(footage, tmp_path_factory) -> Path:
+def scenes(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three videos of the footage, one of them with a text beside it."""
     folder = tmp_path_factory.mktemp("scenes")
     for name in ("shot 0 \u00e9.mp4", "shot 0 \u00e9.txt", "shot 1 \u00e9.mp4", "deep/copy.mp4"):
@@ -49,7 +50,7 @@ def answers_of(output: Path) -> dict[str, list[Answer]]:
     return read_answers(str(folder))
 
 
-def test_wrong_keys_are_refused(scenes, configure, tmp_path) -> None:
+def test_wrong_keys_are_refused(scenes: Path, configure: Configure, tmp_path: Path) -> None:
     with caption_server() as server:
         for word, told in (
             ("caption.url=host:80", r"^caption\.url=host:80"),
@@ -66,7 +67,9 @@ def test_wrong_keys_are_refused(scenes, configure, tmp_path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_captions_are_kept_with_their_weights(scenes, configure, tmp_path, ray_session) -> None:
+def test_captions_are_kept_with_their_weights(
+    scenes: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     """Some clips get refused once, some always; the rest of the job does not mind."""
     bad = {REFUSED: [0.0, 0.5, 1], "Tiny.": [0.5, 0.75, 9]}
     with caption_server(bad=bad, script=["500"]) as server:
@@ -90,7 +93,9 @@ def test_captions_are_kept_with_their_weights(scenes, configure, tmp_path, ray_s
     assert {len(one) for one in said.values()} == {1, 2, 3}, "every kind of clip was there"
 
 
-def test_clips_that_are_never_answered_wait_by_name(scenes, configure, tmp_path, ray_session) -> None:
+def test_clips_that_are_never_answered_wait_by_name(
+    scenes: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     with caption_server(key="secret") as server, pytest.raises(RequestError, match=r"^caption\.url=.*401: wrong key"):
         curate(configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server)))
     with caption_server(never=0.3) as server:
@@ -110,7 +115,9 @@ def test_clips_that_are_never_answered_wait_by_name(scenes, configure, tmp_path,
 
 
 @pytest.mark.slow
-def test_killed_while_captioning_it_asks_for_no_recorded_answer_again(scenes, configure, tmp_path, ray_session) -> None:
+def test_killed_while_captioning_it_asks_for_no_recorded_answer_again(
+    scenes: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     with caption_server() as server:
         curate(configure(scenes, tmp_path / "whole", "captions=[endpoint,descriptor]", *words(server)))
         clips = len(server.stats()["asked"])

@@ -27,7 +27,7 @@ WORDS = ("clip.min_seconds=1", "clip.max_seconds=2.5", "pack.samples_per_shard=2
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory) -> Path:
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     (folder / "deep").mkdir()
     for seed, name in enumerate(NAMES):
@@ -55,7 +55,7 @@ def contents(output: str) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def local(clips, tmp_path_factory, ray_session) -> str:
+def local(clips: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> str:
     """The clips curated from disk to disk."""
     folder = tmp_path_factory.mktemp("local")
     assert main(["curate", *words(clips, folder / "out", folder)]) == 0
@@ -63,7 +63,9 @@ def local(clips, tmp_path_factory, ray_session) -> str:
     return str(folder / "out")
 
 
-def test_from_a_bucket_to_a_bucket(clips, local, bucket, s3, tmp_path, capsys):
+def test_from_a_bucket_to_a_bucket(
+    clips: Path, local: str, bucket: str, s3: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     videos, output = upload(clips, f"{bucket}/videos"), f"{bucket}/dataset"
     before = len(s3.read_text().splitlines())
     assert main(["curate", *words(videos, output, tmp_path)]) == 0
@@ -87,7 +89,7 @@ def keys_of(dataset: Dataset, path: str) -> set[str]:
     return {fact["key"] for fact in facts if fact["path"] == path}
 
 
-def test_from_a_bucket_to_a_folder_by_a_list(clips, local, bucket, tmp_path):
+def test_from_a_bucket_to_a_folder_by_a_list(clips: Path, local: str, bucket: str, tmp_path: Path) -> None:
     videos = upload(clips, f"{bucket}/videos")
     listed = "\n".join(f"{videos}/{name}" for name in (*NAMES, "broken.mp4"))
     storage.write_atomic(f"{videos}/list.txt", listed.encode())
@@ -96,7 +98,7 @@ def test_from_a_bucket_to_a_folder_by_a_list(clips, local, bucket, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_half_way_it_goes_on_in_the_bucket(clips, local, bucket, tmp_path):
+def test_killed_half_way_it_goes_on_in_the_bucket(clips: Path, local: str, bucket: str, tmp_path: Path) -> None:
     output = f"{bucket}/dataset"
     job = ["curate", *words(clips, output, tmp_path)]
     kill_job_when(job, lambda: len(storage.list_dir(f"{output}/work/parts")) >= 2)
@@ -105,7 +107,7 @@ def test_killed_half_way_it_goes_on_in_the_bucket(clips, local, bucket, tmp_path
     assert contents(output) == contents(local) and audit(output).problems == []
 
 
-def test_a_source_removed_meanwhile_waits(clips, bucket, tmp_path):
+def test_a_source_removed_meanwhile_waits(clips: Path, bucket: str, tmp_path: Path) -> None:
     videos = upload(clips, f"{bucket}/videos")
     gone, changed, good = list_sources(videos)[:3]
     storage.remove(gone.uri)
@@ -118,7 +120,7 @@ def test_a_source_removed_meanwhile_waits(clips, bucket, tmp_path):
     assert len(storage.list_dir(f"{bucket}/out/work/parts")) == 1
 
 
-def test_listing_costs_no_request_a_file(bucket, s3):
+def test_listing_costs_no_request_a_file(bucket: str, s3: Path) -> None:
     from fsspec.core import url_to_fs
 
     count = 300
@@ -143,7 +145,7 @@ def test_listing_costs_no_request_a_file(bucket, s3):
     assert read_sidecars(f"{bucket}/in/1/0001.mp4")[0] is None
 
 
-def test_a_bucket_that_is_not_there(clips, tmp_path, s3, capsys):
+def test_a_bucket_that_is_not_there(clips: Path, tmp_path: Path, s3: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["curate", *words("s3://no-bucket-of-ours/videos", tmp_path / "out", tmp_path)]) == 2
     line = "framemill: input=s3://no-bucket-of-ours/videos: there is no such folder or file\n"
     assert capsys.readouterr().err == line

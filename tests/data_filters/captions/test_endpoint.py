@@ -56,7 +56,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(footage, tmp_path: Path) -> Bench:
+def bench(footage: Path, tmp_path: Path) -> Bench:
     return Bench(tmp_path / "out", footage / "static.mp4")
 
 
@@ -69,7 +69,7 @@ def test_every_misfortune_costs_a_retry_and_nothing_else(bench: Bench) -> None:
     assert [len(said) for said in bench.answers().values()] == [1, 1]
 
 
-def test_a_clip_that_is_never_answered_waits_and_the_others_are_recorded(footage, tmp_path: Path) -> None:
+def test_a_clip_that_is_never_answered_waits_and_the_others_are_recorded(footage: Path, tmp_path: Path) -> None:
     bench = Bench(tmp_path / "out", footage / "shot 0 \u00e9.mp4", 6)
     with caption_server(never=0.5) as server:
         result = bench.result(settings(server.url, attempts=2))
@@ -110,7 +110,7 @@ def test_a_wrong_request_ends_the_job_with_one_line(bench: Bench, monkeypatch: p
     assert len(bench.answers()) == 2
 
 
-def test_a_server_that_is_gone_is_given_up(footage, tmp_path: Path) -> None:
+def test_a_server_that_is_gone_is_given_up(footage: Path, tmp_path: Path) -> None:
     bench = Bench(tmp_path / "out", footage / "shot 0 \u00e9.mp4", 6)
     (one,) = bench.batch.sources
     clips = [dataclasses.replace(clip, key=f"{clip.key}-{turn}") for turn in range(5) for clip in one.clips]
@@ -120,14 +120,14 @@ def test_a_server_that_is_gone_is_given_up(footage, tmp_path: Path) -> None:
     assert sum("not asked" in why for why in result.pending.values()) >= 18
 
 
-def test_no_more_requests_than_slots_are_under_way(footage, tmp_path: Path) -> None:
+def test_no_more_requests_than_slots_are_under_way(footage: Path, tmp_path: Path) -> None:
     bench = Bench(tmp_path / "out", footage / "shot 0 \u00e9.mp4", 6)
     with caption_server(delay_s=0.2) as server:
         bench.ask(settings(server.url), slots=2)
         assert server.stats()["most"] == 2
 
 
-def test_a_changed_or_broken_source_is_told_apart(bench: Bench, footage) -> None:
+def test_a_changed_or_broken_source_is_told_apart(bench: Bench, footage: Path) -> None:
     words = str(footage / "words.mp4")
     first, second = bench.batch.sources[0].clips
     changed = dataclasses.replace(bench.batch.sources[0].source, stamp="other")
@@ -165,7 +165,7 @@ def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
     assert list(read_answers("memory://answers")) == ["k0", "k1"]
 
 
-def test_frames_are_the_middles_of_equal_stretches(footage) -> None:
+def test_frames_are_the_middles_of_equal_stretches(footage: Path) -> None:
     assert spread_indices(10, 2) == [2, 7] and spread_indices(8, 8) == list(range(8)) and spread_indices(2, 5) == [0, 1]
     path = str(footage / "shot 0 \u00e9.mp4")
     jpegs = clip_jpegs(path, 1.0, 20, 4, 160)

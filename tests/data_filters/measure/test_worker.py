@@ -25,7 +25,7 @@ SETTINGS = MeasureSettings(2.0, 10.0, ("motion",))
 class DeadlySettings(MeasureSettings):
     """Settings that crash the process which unpickles them: the decoder child."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         return signal.raise_signal, (signal.SIGSEGV,)
 
 
@@ -41,7 +41,7 @@ def worker(output: str, settings: MeasureSettings = SETTINGS, timeout_s: float =
         return SourceWorker(output, lock.token(), settings, timeout_s)
 
 
-def test_a_part_is_what_was_measured_and_is_read_back(footage, output):
+def test_a_part_is_what_was_measured_and_is_read_back(footage: Path, output: str) -> None:
     source = list_sources(str(footage / "shot 0 \u00e9.mp4"))[0]
     one = worker(output)
     assert do_item(one, source.to_json()) == ItemResult(source.path, "")
@@ -55,7 +55,7 @@ def test_a_part_is_what_was_measured_and_is_read_back(footage, output):
     assert read_part(output, changed) is None, "a file that changed is measured again"
 
 
-def test_a_hang_is_tried_again_and_then_waits(output, tmp_path):
+def test_a_hang_is_tried_again_and_then_waits(output: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     source = Source("pipe.mp4", str(tmp_path / "pipe.mp4"), source_stamp(str(tmp_path / "pipe.mp4")))
     one = worker(output, timeout_s=2.0)
@@ -88,7 +88,7 @@ def test_a_decoder_killed_by_the_system_leaves_its_source_pending(
     assert read_part(output, source) is None, "it is never recorded as failed"
 
 
-def test_a_crash_of_the_decoder_is_a_failed_source(footage, output):
+def test_a_crash_of_the_decoder_is_a_failed_source(footage: Path, output: str) -> None:
     source = list_sources(str(footage / "static.mp4"))[0]
     settings = DeadlySettings(2.0, 10.0, ("motion",))
     assert do_item(worker(output, settings), source.to_json()).pending == ""
@@ -96,7 +96,7 @@ def test_a_crash_of_the_decoder_is_a_failed_source(footage, output):
     assert str(part.reason) == "the decoder crashed twice: killed by SIGSEGV" and clips.num_rows == 0
 
 
-def test_a_file_that_vanished_or_changed_waits(footage, output, tmp_path):
+def test_a_file_that_vanished_or_changed_waits(footage: Path, output: str, tmp_path: Path) -> None:
     gone = Source("gone.mp4", str(tmp_path / "gone.mp4"), "1:1")
     one = worker(output)
     assert "no longer there" in do_item(one, gone.to_json()).pending
@@ -104,7 +104,7 @@ def test_a_file_that_vanished_or_changed_waits(footage, output, tmp_path):
     assert "changed" in do_item(one, changed.to_json()).pending
 
 
-def test_a_worker_that_outlives_its_driver_cannot_write(footage, output):
+def test_a_worker_that_outlives_its_driver_cannot_write(footage: Path, output: str) -> None:
     source = list_sources(str(footage / "static.mp4"))[0]
     orphan = worker(output)
     successor = worker(output)

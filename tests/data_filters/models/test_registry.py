@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ from framemill.platform.dataset import read_ledger
 from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import encode_mp4, read_video
 from framemill.platform.writer_lock import WriterLock
+from tests.support.curation_output import Configure
 from tests.support.footage import SHOT_FPS as FPS
 from tests.support.footage import shot
 from tests.support.image_networks import (
@@ -61,18 +63,20 @@ def noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def clip_files(tmp_path_factory) -> tuple[str, Path, torch.nn.Module]:
+def clip_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, torch.nn.Module]:
     return tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
-def aesthetic_spec(clip_files, head_file: Path, batch: int = 8) -> ModelSpec:
+def aesthetic_spec(clip_files: tuple[str, Path, torch.nn.Module], head_file: Path, batch: int = 8) -> ModelSpec:
     keys = AestheticConfig(clip_files[0], str(clip_files[1]), head=str(head_file))
     return model_spec("aesthetic", keys, "cpu", batch)
 
 
 @pytest.mark.parametrize("kind", ["linear", "mse", "relu"])
 @pytest.mark.parametrize("size", [(32, 57), (57, 32), (32, 32)])
-def test_aesthetic_is_open_clips_and_laions(clip_files, tmp_path, kind, size):
+def test_aesthetic_is_open_clips_and_laions(
+    clip_files: tuple[str, Path, torch.nn.Module], tmp_path: Path, kind: str, size: tuple[int, int]
+) -> None:
     pictures = noise(5, *size)
     reference = head(kind, 24, tmp_path / ("head.safetensors" if kind == "mse" else "head.pth"))
     transform = open_clip.image_transform(32, is_train=False)
@@ -93,7 +97,7 @@ def test_aesthetic_is_open_clips_and_laions(clip_files, tmp_path, kind, size):
     assert np.linalg.norm(scores.vectors["embedding"]) == pytest.approx(1)
 
 
-def test_clip_sees_a_picture_at_its_own_size(clip_files, tmp_path):
+def test_clip_sees_a_picture_at_its_own_size(clip_files: tuple[str, Path, torch.nn.Module], tmp_path: Path) -> None:
     head("linear", 24, tmp_path / "head.pth")
     scorer = load_scorer(aesthetic_spec(clip_files, tmp_path / "head.pth"))
     for width, height in [(1920, 1080), (1080, 1920), (640, 640)]:
@@ -109,7 +113,9 @@ def test_clip_sees_a_picture_at_its_own_size(clip_files, tmp_path):
 @pytest.mark.parametrize("name", ["watermark", "unsafe"])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", "none"])
 @pytest.mark.parametrize(("last", "fixed"), [(False, None), (True, None), (False, 1)])
-def test_a_classifier_gives_the_probability_of_its_class(tmp_path, name, activation, last, fixed):
+def test_a_classifier_gives_the_probability_of_its_class(
+    tmp_path: Path, name: str, activation: str, last: bool, fixed: int | None
+) -> None:
     file = classifier(tmp_path / "net.onnx", batch=fixed, last=last)
     pictures, mean, std = noise(5, 16, 16), [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
     logits = torch.from_numpy(classifier_logits(pictures, mean, std))
@@ -121,7 +127,7 @@ def test_a_classifier_gives_the_probability_of_its_class(tmp_path, name, activat
         assert found == {name: pytest.approx((wanted.mean() if name == "watermark" else wanted.max()).item(), abs=1e-5)}
 
 
-def test_a_classifier_sees_the_corners(tmp_path):
+def test_a_classifier_sees_the_corners(tmp_path: Path) -> None:
     keys = ClassifierConfig(str(classifier(tmp_path / "net.onnx")), side=16)
     scorer = load_scorer(model_spec("watermark", keys))
     request = scorer.frame_request(ScorableClip("clip", 0.0, 9, 1920, 1080))
@@ -181,7 +187,9 @@ def upstream_scores(video: np.ndarray, count: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(("frames", "size", "count"), [(40, (240, 426), 4), (230, (480, 270), None)])
-def test_dover_sees_and_scores_as_upstream(tmp_path, frames, size, count):
+def test_dover_sees_and_scores_as_upstream(
+    tmp_path: Path, frames: int, size: tuple[int, int], count: int | None
+) -> None:
     """A clip shorter than a view is, which goes round, and one whose views lie apart."""
     scene = Scene("red", "blue")
     drawn = (cv2.resize(frame, size[::-1]) for frame in render_scene(scene, 3, 20.0))
@@ -205,14 +213,14 @@ def test_dover_sees_and_scores_as_upstream(tmp_path, frames, size, count):
     assert all(0.001 < value < 0.999 for value in scores.values()), "saturated, a score would hide an error"
 
 
-def test_fragments_are_the_middles_of_their_cells():
+def test_fragments_are_the_middles_of_their_cells() -> None:
     picture = np.arange(700 * 350, dtype=np.float64).reshape(700, 350)[..., None].repeat(3, -1)
     made = fragments(picture)
     assert made.shape == (224, 224, 3)
     np.testing.assert_array_equal(made[32:64, 64:96], picture[100 + 34 : 100 + 66, 100 + 9 : 100 + 41])
 
 
-def test_a_small_picture_is_enlarged_for_dover(tmp_path):
+def test_a_small_picture_is_enlarged_for_dover(tmp_path: Path) -> None:
     (tmp_path / "small.mp4").write_bytes(shot(Scene("red", "blue")))
     video = read_video(str(tmp_path / "small.mp4"))
     assert min(video.shape[1:3]) < 224
@@ -237,12 +245,12 @@ def subtitled(pictures: np.ndarray, words: str = "and then it began to rain") ->
 
 
 @pytest.fixture(scope="module")
-def text_overlay():
+def text_overlay() -> Any:
     return load_scorer(model_spec("text_overlay", TextOverlayConfig(True), "cpu", 8))
 
 
 @pytest.mark.parametrize(("height", "width"), [(544, 960), (352, 640)])
-def test_text_is_measured_and_nothing_else_is(text_overlay, height, width):
+def test_text_is_measured_and_nothing_else_is(text_overlay: Any, height: int, width: int) -> None:
     plain = noise(3, height, width) // 2
     written, share = subtitled(plain)
     assert text_overlay.score(sampled_frames(plain)).numbers == {"text_overlay": 0.0}
@@ -257,7 +265,9 @@ def test_text_is_measured_and_nothing_else_is(text_overlay, height, width):
 # -------------------------------------------------------------------------------------------- one worker, whole job
 
 
-def test_a_clips_scores_are_the_same_alone_and_among_others(clip_files, tmp_path):
+def test_a_clips_scores_are_the_same_alone_and_among_others(
+    clip_files: tuple[str, Path, torch.nn.Module], tmp_path: Path
+) -> None:
     head("mse", 24, tmp_path / "head.pth")
     (tmp_path / "scenes.mp4").write_bytes(shot(Scene("red", "blue"), Scene("green", "grey")))
     (tmp_path / "out" / "work").mkdir(parents=True)
@@ -282,7 +292,7 @@ def test_a_clips_scores_are_the_same_alone_and_among_others(clip_files, tmp_path
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory) -> Path:
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
     wide = noise(1, 352, 720)[0] // 2
     pan = np.stack([wide[:, 2 * i : 2 * i + 640] for i in range(40)])
@@ -292,7 +302,7 @@ def films(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory) -> list[str]:
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The keys that turn every scorer on but DOVER's, whose file is tried below."""
     folder = tmp_path_factory.mktemp("weights")
     saved_clip("ViT-S-32-alt", folder / "clip.pt")
@@ -307,7 +317,9 @@ def words(tmp_path_factory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def made(films, words, configure, tmp_path_factory, ray_session) -> Path:
+def made(
+    films: Path, words: list[str], configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None
+) -> Path:
     output = tmp_path_factory.mktemp("scored") / "out"
     curate(configure(films, output, *words))
     return output
@@ -320,7 +332,7 @@ def clips_of(output: Path) -> dict[str, dict]:
     return {row["path"]: row for row in read_ledger(str(output), "clips").to_pylist()}
 
 
-def test_the_ledger_has_the_scores_and_the_embeddings(made):
+def test_the_ledger_has_the_scores_and_the_embeddings(made: Path) -> None:
     clips = clips_of(made)
     assert clips["plain.mp4"]["state"] == "kept" and clips["plain.mp4"]["text_overlay"] == 0.0
     assert clips["subtitles.mp4"]["reason"] == "text_overlay above 0.01"
@@ -331,7 +343,9 @@ def test_the_ledger_has_the_scores_and_the_embeddings(made):
     assert audit(str(made)).problems == []
 
 
-def test_nothing_is_scored_twice_and_other_bands_select_anew(made, films, words, configure):
+def test_nothing_is_scored_twice_and_other_bands_select_anew(
+    made: Path, films: Path, words: list[str], configure: Configure
+) -> None:
     lines = (made / "work" / "journal.jsonl").read_text()
     assert sum("scored" in json.loads(line) for line in lines.splitlines()) == 2 * 2 * 4, "start and done"
     index = (made / "index.json").read_bytes()
@@ -350,7 +364,9 @@ def test_nothing_is_scored_twice_and_other_bands_select_anew(made, films, words,
         ]
 
 
-def test_wrong_requests_are_one_line_and_status_2(films, clip_files, tmp_path, capsys):
+def test_wrong_requests_are_one_line_and_status_2(
+    films: Path, clip_files: tuple[str, Path, torch.nn.Module], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     net, film = classifier(tmp_path / "net.onnx"), dover(tmp_path / "dover.onnx")
     wide = tmp_path / "wide.pth"
     head("mse", 32, wide)
