@@ -42,8 +42,9 @@ def commit_latents(
         config_digest=digest(config),
         shards=shards,
         samples=table,
+        # The ledger is copied unchanged, so the format version is the input's.
         ledger={name: source.ledger(name) for name in _LEDGERS},
-        format_version=source.index["format_version"],  # that of the ledger, which is copied unchanged
+        format_version=source.index["format_version"],
         totals={
             "samples": len(source),
             "latents": counts.total(),
