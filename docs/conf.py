@@ -12,7 +12,7 @@ project = "Framemill"
 author = "the Framemill authors"
 release = version = importlib.metadata.version("framemill")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "job_keys"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "job_keys"]
 exclude_patterns = ["extensions"]
 
 myst_enable_extensions = ["deflist", "fieldlist"]
