@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from framemill.data_filters.config import CurateConfig
@@ -41,7 +42,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     from framemill.data_filters.models.registry import check_models, model_specs, rules_by_stage
     from framemill.data_filters.report import write_report
     from framemill.data_filters.select.best import keep_best
-    from framemill.data_filters.select.join import check_join, join_scores
+    from framemill.data_filters.select.join import join_scores, pin_join_file
     from framemill.data_filters.select.states import build_tables, finish_sources
     from framemill.data_filters.sources.listing import list_sources
     from framemill.data_filters.stages import measure, pack, score
@@ -58,7 +59,7 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
         config = from_dataset.inherit_config(config)
     found = [] if config.from_ else list_sources(config.input, config.limit)
     config = config if config.from_ else check_models(config)
-    config = check_join(config)
+    config = replace(config, join=pin_join_file(config.join))
     check_captioners(config)
     # Refuses a newer format before anything is written. Until something is committed, any selection may be made.
     free = ("sources",) if committed_index(config.output) else ("sources", "selection")
@@ -73,11 +74,11 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
             freeze(config, config.output)
         if config.from_:
             measured, dropped = from_dataset.read_measured(config)
-            measured = join_scores(config, measured)
+            measured = join_scores(config.join, measured)
             from_dataset.require_scores(config, measured)
         else:
             measured, dropped = measure(config, found, lock.token())
-            measured = score(config, join_scores(config, measured), lock.token())
+            measured = score(config, join_scores(config.join, measured), lock.token())
         found = [part.source for part in measured.parts]
         stages = rules_by_stage(config, model_specs(config))
         sources, clips = build_tables(measured, config.clip.min_seconds, stages)
