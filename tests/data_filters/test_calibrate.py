@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from framemill.data_filters.calibrate import drops_of, plot, score_quantiles, table_lines
+from framemill.data_filters.calibrate import plot, rejections_by_bound, score_quantiles, table_lines
 from framemill.data_filters.models.registry import rules_by_stage
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.checks import all_checks
@@ -20,7 +20,7 @@ def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
     stages = rules_by_stage(config, [])
     clips = build_tables(measured, 2.0, stages)[1]
     provenances = {part.source.path: part.provenance for part in measured.parts}
-    drops = drops_of(list(all_checks(provenances, clips, 2.0, stages)), clips)
+    drops = rejections_by_bound(list(all_checks(provenances, clips, 2.0, stages)), clips)
     rows = list(clips)
     ways = {
         row["reason"]: {
@@ -67,7 +67,7 @@ def test_it_measures_once_and_packs_nothing(footage, configure, tmp_path, ray_se
 def test_an_empty_set_of_clips_has_empty_tables(configure):
     measured = drawn(1)
     clips = build_tables(measured.__class__(measured.parts, measured.clips.slice(0, 0)), 2.0, [])[1]
-    assert drops_of([], clips) == [] and score_quantiles(configure("-", "-"), clips) == {}
+    assert rejections_by_bound([], clips) == [] and score_quantiles(["motion"], clips) == {}
     assert len(table_lines([], {})) == 3
 
 
