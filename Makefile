@@ -52,6 +52,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest tests/house/test_layout.py tests/house/test_language.py tests/house/test_types.py
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	if command -v actionlint; then actionlint; else echo "actionlint is not installed: only the schema was checked"; fi
 	$(BIN)/python .ci/audit.py
 

@@ -1,7 +1,9 @@
 """Curation: video in, measured and selected clips out as a dataset.
 
-Names are imported when first used, so that reading a config does not load PyAV or Arrow.
+Names are imported when first used, so that reading a config loads neither Ray nor OpenCV.
 """
+
+from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ _HOMES = {"CurateConfig": "config", "CurateResult": "report.summary", "curate": 
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Imports a public name."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

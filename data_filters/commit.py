@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.schema import clips_schema
 from framemill.data_filters.ledger.source_row import SourceRow, sources_table
-from framemill.data_filters.models.registry import vector_columns
+from framemill.data_filters.pack.cut import Cut
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.versions import VERSIONS, with_version
 from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest
@@ -53,7 +53,7 @@ def commit(
         samples=pa.Table.from_pylist(samples, _samples_schema(config.scores)),
         ledger={
             "sources": sources_table(sources),
-            "clips": clips.to_table(clips_schema(config.scores, vector_columns(config))),
+            "clips": clips.to_table(clips_schema(config.scores, config.vectors)),
         },
         totals=summary.totals(),
         extra_files=lambda index: {
@@ -72,7 +72,7 @@ def _sample_rows(clips: ClipTable, manifests: Sequence[ShardManifest], scores: S
         {
             "key": clip.key,
             **_bucket_columns(cuts[clip.key]),
-            **cuts[clip.key],
+            **cuts[clip.key].to_dict(),
             "caption": clip.caption,
             "captions": clip.captions,
             **{name: clip.score(name) for name in scores},
@@ -82,9 +82,9 @@ def _sample_rows(clips: ClipTable, manifests: Sequence[ShardManifest], scores: S
     ]
 
 
-def _bucket_columns(cut: Mapping[str, Any]) -> dict[str, Any]:
+def _bucket_columns(cut: Cut) -> dict[str, Any]:
     """The columns of a clip's bucket ("16:9/5s"): aspect-ratio class and whole seconds."""
-    aspect, seconds = aspect_ratio(cut["width"], cut["height"]), int(cut["duration"] + _SLACK_S)
+    aspect, seconds = aspect_ratio(cut.width, cut.height), int(cut.duration + _SLACK_S)
     return {"bucket": f"{aspect}/{seconds}s", "aspect_ratio": aspect, "seconds": seconds}
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import List
+from typing import TYPE_CHECKING, List
 
-from framemill.data_filters.captions import CAPTIONERS, WRITTEN
 from framemill.data_filters.captions.config import CaptionConfig
+from framemill.data_filters.captions.registry import CAPTIONERS, TEXT_CAPTIONERS
 from framemill.data_filters.dedup.config import DedupConfig
-from framemill.data_filters.filters.registry import FILTERS
-from framemill.data_filters.measure.config import ClipConfig, ScreenConfig
+from framemill.data_filters.filters.registry import FILTERS, score_columns
+from framemill.data_filters.measure.config import ClipConfig, PrefilterConfig
+from framemill.data_filters.models.base import ModelSpec
 from framemill.data_filters.models.config import (
     AestheticConfig,
     ClassifierConfig,
@@ -18,42 +20,50 @@ from framemill.data_filters.models.config import (
     MotionConfig,
     TextOverlayConfig,
 )
-from framemill.data_filters.models.registry import advice_on, score_columns_of, vector_columns
+from framemill.data_filters.models.registry import SCORERS, advice_on, enabled_specs
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.select.config import JoinConfig, SelectConfig
 from framemill.data_filters.sources.config import DropConfig
 from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.errors import RequestError
 
-FACTS = ("width", "height", "fps")
-"""What a clip is, which may have bands like a score."""
-CLIP_COLUMNS = (
-    *("key", "source_id", "path", "start_s", "end_s", "first_frame", "frames", "description", "phashes", *FACTS),
+if TYPE_CHECKING:
+    from framemill.data_filters.select.bounds import Stage
+
+CLIP_PROPERTIES = ("width", "height", "fps")
+"""Clip properties that `select.bands` may also use."""
+_RESERVED_COLUMNS = (
+    *("key", "source_id", "path", "start_s", "end_s", "first_frame", "frames", "description", "phashes"),
+    *CLIP_PROPERTIES,
     *("sidecar_caption", "joined_caption", "state", "caption", "captions", "provenance", "unscored"),
     *("reason", "cause", "cause_score", "cause_bound", "cause_detail", "duplicate_of"),
     *("thumbnail", "embedding"),
     *("bucket", "aspect_ratio", "seconds", "duration", "in_s", "out_s", "shard", "members"),
 )
-"""What columns of the tables are called that are no scores."""
+"""Reserved column names: no score may be called one of these."""
 
 
 @dataclass
 class CurateConfig:
+    """The keys of `framemill curate`, a section for each stage and each scorer."""
+
     input: str = key(
         "",
         "footage: folder, glob, text file of paths, video, zip or WebDataset tar of videos, or a URI of one; required "
         "unless from is given",
         result=False,
     )
-    output: str = key(help="folder or URI of the dataset", result=False)
+    output: str = key(help="folder or URI of the dataset to write", result=False)
     from_: str = key(
-        "", "another dataset, whose measurements are selected from anew; nothing is measured", result=False
+        "",
+        "folder or URI of another dataset to select from anew, by its measurements; nothing is decoded",
+        result=False,
     )
-    limit: int = key(0, "take only the first so many sources; 0: all", role="sources")
+    limit: int = key(0, "maximum number of sources, the first by path; 0: all", role="sources")
     drop: DropConfig = key(DropConfig, role="sources")
     clip: ClipConfig = key(ClipConfig)
-    screen: ScreenConfig = key(ScreenConfig)
-    filters: List[str] = key(lambda: list(FILTERS), "what is measured", choices=tuple(FILTERS))
+    screen: PrefilterConfig = key(PrefilterConfig)
+    filters: List[str] = key(lambda: list(FILTERS), "filters of the decode pass to run", choices=FILTERS.names)
     motion: MotionConfig = key(MotionConfig)
     aesthetic: AestheticConfig = key(AestheticConfig)
     dover: DoverConfig = key(DoverConfig)
@@ -65,33 +75,50 @@ class CurateConfig:
     select: SelectConfig = key(SelectConfig, role="selection")
     dedup: DedupConfig = key(DedupConfig, role="selection")
     calibrate: bool = key(
-        False, "only show what each bound would drop (calibrate.json, .png); nothing is packed", result=False
+        False, "report what each bound would reject (calibrate.json, calibrate.png), and pack nothing", result=False
     )
     captions: List[str] = key(
-        lambda: list(WRITTEN), "captioners in order of preference", choices=CAPTIONERS, role="selection"
+        lambda: list(TEXT_CAPTIONERS),
+        "captioners in order of preference: a clip takes the first text that is accepted",
+        choices=CAPTIONERS.names,
+        role="selection",
     )
     caption: CaptionConfig = key(CaptionConfig, role="selection")
     pack: PackConfig = key(PackConfig, role="selection")
-    check_disk: bool = key(True, "do not start where the disk is far too small for the output", result=False)
-    source_timeout_s: float = key(300.0, "a source may keep a decoder silent for so long, seconds", result=False)
-    max_failed: float = key(1.0, "the job fails where more than this share of the sources did", result=False)
-    workers: int = key(0, "processes that decode and pack; 0: one a core", result=False)
+    check_disk: bool = key(True, "refuse to start if the disk is far too small for the output", result=False)
+    source_timeout_s: float = key(
+        300.0, "timeout of the decoder: longest silence while reading a source, seconds", result=False
+    )
+    max_failed: float = key(1.0, "maximum share of sources (0..1) that may fail before the job fails", result=False)
+    workers: int = key(0, "number of processes that decode and pack; 0: one per core", result=False)
     tracking: TrackingConfig = key(TrackingConfig, result=False)
     cluster: ClusterConfig = key(ClusterConfig, result=False)
 
     @classmethod
     def check_words(cls, names: list[str]) -> None:
-        """Refuses keys that say how to measure beside `from`, whose dataset has measured already."""
+        """Checks that no key of measuring is given with `from`, whose dataset has been measured.
+
+        Args:
+            names: the keys that are given, as attributes.
+
+        Raises:
+            RequestError: such a key is given.
+        """
         if "from_" not in names:
             return
         measure = {entry.name for entry in fields(cls) if entry.metadata["result"] and not entry.metadata["role"]}
         for name in names:
             if name.partition(".")[0] in measure:
                 raise RequestError(
-                    f"{name}: is as it was where from= was measured; leave it out, or curate from input="
+                    f"{name}: must be left out with from=, whose dataset has been measured; or curate from input="
                 )
 
     def validate(self) -> None:
+        """Checks the values that no section checks alone.
+
+        Raises:
+            RequestError: a value is out of range, or two keys contradict each other.
+        """
         if not (self.input or self.from_):
             raise RequestError("input: curate needs input=... (or from=DATASET)")
         if self.limit < 0:
@@ -101,9 +128,9 @@ class CurateConfig:
         if not 0 <= self.max_failed <= 1:
             raise RequestError(f"max_failed={self.max_failed}: must be from 0 to 1")
         if self.motion.backend != "dis" and "motion" not in self.filters:
-            raise RequestError(f"motion.backend={self.motion.backend}: filters does not name motion")
+            raise RequestError(f"motion.backend={self.motion.backend}: filters must contain motion")
         if not self.captions:
-            raise RequestError("captions=[]: name at least one captioner")
+            raise RequestError("captions=[]: must name at least one captioner")
         self.caption.validate_for(self.captions)
         self.watermark.validate_for("watermark")
         self.unsafe.validate_for("unsafe")
@@ -111,17 +138,22 @@ class CurateConfig:
             self.validate_scores()
 
     def validate_scores(self) -> None:
-        """Whether all scores that selection names are known; with `from`, once its dataset's keys are taken over."""
-        measured = [*score_columns_of(self), *vector_columns(self)]
+        """Checks the scores that selection uses; with `from`, once the keys of that dataset are taken over.
+
+        Raises:
+            RequestError: a score that nothing measures, a set that matches no source, or a joined column of a name that
+                is taken.
+        """
+        measured = [*self.measured_scores, *self.vectors]
         for column in self.join.columns:
-            if column in measured or column in CLIP_COLUMNS:
-                raise RequestError(f"join.columns={column}: a clip has that already; give the column another name")
-        known = [*self.scores, *FACTS]
+            if column in measured or column in _RESERVED_COLUMNS:
+                raise RequestError(f"join.columns={column}: must be a name that no other column has")
+        known = [*self.scores, *CLIP_PROPERTIES]
         best = self.select.best
         named = [(f"select.bands.{score}", score) for score in self.select.bands]
         for name, one in self.select.sets.items():
             if not (one.paths or one.tags):
-                raise RequestError(f"select.sets.{name}: takes no source; give it paths or tags")
+                raise RequestError(f"select.sets.{name}: must have paths or tags, or it matches no source")
             named += [(f"select.sets.{name}.bands.{score}", score) for score in one.bands]
         if best.clips < 0:
             raise RequestError(f"select.best.clips={best.clips}: must be 0 (all) or more")
@@ -132,6 +164,41 @@ class CurateConfig:
                 raise RequestError(f"{at}: nothing measures {score}; {advice_on(score, known)}")
 
     @property
+    def model_specs(self) -> list[ModelSpec]:
+        """The scorers that are on, in the order in which they run."""
+        return enabled_specs({name: getattr(self, name) for name in SCORERS}, self.models)
+
+    @property
+    def pass_filters(self) -> list[str]:
+        """The filters of the decode pass: those whose columns no network measures in their stead."""
+        networks = {spec.scorer for spec in self.model_specs}
+        return [name for name in self.filters if name not in networks]
+
+    @property
+    def measured_scores(self) -> list[str]:
+        """The columns of the scores that are measured, those of filters first."""
+        columns = [*score_columns(self.filters), *(column for spec in self.model_specs for column in spec.columns)]
+        return list(dict.fromkeys(columns))
+
+    @property
     def scores(self) -> list[str]:
-        """The columns of scores that every clip has, measured and joined."""
-        return [*score_columns_of(self), *self.join.columns]
+        """The columns of the scores of every clip, measured and joined."""
+        return [*self.measured_scores, *self.join.columns]
+
+    @property
+    def vectors(self) -> list[str]:
+        """The columns of embeddings that are measured."""
+        return [column for spec in self.model_specs for column in spec.vectors]
+
+    def rules_by_stage(self, done: Sequence[ModelSpec]) -> list[Stage]:
+        """Returns the rules for the scores known once these scorers are done: of the decode pass, then of each scorer.
+
+        What the decode pass rejects needs no score of a network.
+        """
+        from framemill.data_filters.select.bounds import scores_with_bands, stage_rules
+
+        by_networks = {column for spec in self.model_specs for column in spec.columns}
+        scores = scores_with_bands(self.select)
+        stages = [[score for score in scores if score not in by_networks]]
+        stages += [[score for score in spec.columns if score in scores] for spec in done]
+        return [stage_rules(self.select, names, self.join.columns) for names in stages]

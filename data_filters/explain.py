@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.captions import MODELS
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
-from framemill.data_filters.captions.checks import problem
-from framemill.data_filters.captions.choose import caption_of
+from framemill.data_filters.captions.checks import caption_problem
+from framemill.data_filters.captions.choose import caption_choice
+from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
 from framemill.data_filters.ledger.reasons import OF_ONE_SCORE, Cause
@@ -150,7 +150,7 @@ def _caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: dict[
         return
     answers: dict[str, dict[str, list[Any]]] = {}
     for name in config.captions:
-        if name in MODELS:
+        if CAPTIONERS[name].model:
             try:
                 datasets = filter(None, (config.from_, path))
                 folders = [answers_folder(dataset, name, config.caption) for dataset in datasets]
@@ -161,12 +161,12 @@ def _caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: dict[
             answers[name] = {clip.key: recorded}
             for number, answer in enumerate(recorded, 1):
                 settings = config.caption
-                fault = problem(answer.text, answer.finish, settings.min_words, settings.max_words)
+                fault = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
                 yield f"{name} answer {number}, {f'rejected ({fault})' if fault else 'good'}: {answer.text}"
             if not recorded:
                 yield f"{name}: was not asked"
         else:
-            text, fault = caption_of(clip, name, answers, config.caption)
+            text, fault = caption_choice(clip, name, answers, config.caption)
             yield f"{name}: {text or (f'rejected ({fault})' if fault else 'no caption')}"
     for rank, caption in enumerate(sample["captions"] if sample else []):
         title = "the caption" if rank == 0 else "also"

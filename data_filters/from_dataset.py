@@ -18,8 +18,8 @@ from framemill.data_filters.ledger.reasons import REASON_FIELDS, Cause, reason_s
 from framemill.data_filters.ledger.schema import clips_schema
 from framemill.data_filters.ledger.source_row import SourceRow, excluded_row
 from framemill.data_filters.ledger.tables import read_clips, read_sources
-from framemill.data_filters.models.registry import model_specs, rules_by_stage, score_columns_of, vector_columns
 from framemill.data_filters.pack.plan import ShardPlan
+from framemill.data_filters.select.join import join_scores
 from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.config import DropConfig
 from framemill.data_filters.sources.exclude import find_exclusion
@@ -91,7 +91,7 @@ def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow
     if unmeasured:
         more = f" (and {len(unmeasured) - 1} more)" if len(unmeasured) > 1 else ""
         raise RequestError(f"drop: {unmeasured[0]}{more} was dropped in from={config.from_}, so it is not measured")
-    table = _as_measured(_clips_of(config, [row.path for row in stays]), bool(model_specs(config)))
+    table = _as_measured(_clips_of(config, [row.path for row in stays]), bool(config.model_specs))
     collector = PartCollector(table.schema.remove_metadata())
     originals = {row.source_id for row in stays if row.clips}
     parts: list[Part] = []
@@ -105,16 +105,28 @@ def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow
     return MeasuredSources([*parts, *duplicates.parts], pa.concat_tables([table, duplicates.clips])), excluded
 
 
+def read_scores_of(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow]]:
+    """Returns what the dataset `from` has measured, with the scores of `join.scores`, and the rows of excluded sources.
+
+    Raises:
+        RequestError: the bands let a clip or source through that the dataset has not measured.
+    """
+    measured, excluded = read_measured(config)
+    measured = join_scores(config.join, measured)
+    require_scores(config, measured)
+    return measured, excluded
+
+
 def require_scores(config: CurateConfig, measured: MeasuredSources) -> None:
     """Checks that networks have scored every clip that passes the bands.
 
     Raises:
         RequestError: a clip passes that the bands of `from` rejected before a network scored it.
     """
-    specs = model_specs(config)
+    specs = config.model_specs
     if not specs or not measured.clips.num_rows:
         return
-    clips = build_tables(measured, config.clip.min_seconds, rules_by_stage(config, []))[1]
+    clips = build_tables(measured, config.clip.min_seconds, config.rules_by_stage([]))[1]
     kept = np.array([state == "kept" for state in clips.column("state")])
     missing = [np.isnan(clips.column(name)) for spec in specs for name in spec.columns]
     unscored = np.flatnonzero(kept & np.any(missing, axis=0))
@@ -127,7 +139,7 @@ def require_scores(config: CurateConfig, measured: MeasuredSources) -> None:
 
 def _clips_of(config: CurateConfig, paths: Sequence[str]) -> pa.Table:
     """The clips of these sources, with their measured columns, states and reasons."""
-    measured = clips_schema(score_columns_of(config), vector_columns(config), states=False).names
+    measured = clips_schema(config.measured_scores, config.vectors, states=False).names
     table = read_clips(config.from_, measured)
     return table.filter(pc.is_in(table["path"], pa.array(paths, pa.string())))
 

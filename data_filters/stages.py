@@ -1,121 +1,165 @@
-"""The steps that a pool of workers does: measuring, scoring, packing. Each goes on from what is recorded."""
+"""The stages that a pool of workers does: measuring, scoring, packing. Each goes on from what is recorded."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from framemill.data_filters.config import CurateConfig
+from framemill.data_filters.filters.motion_units import MOTION_COLUMNS
 from framemill.data_filters.filters.registry import score_columns
 from framemill.data_filters.from_dataset import find_sources
-from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.clip_table import ClipTable, with_column
 from framemill.data_filters.ledger.measured import MeasuredSources, PartCollector
 from framemill.data_filters.ledger.parts import PARTS, holds_other_sources, read_part
 from framemill.data_filters.ledger.schema import clips_schema
 from framemill.data_filters.ledger.source_row import SourceRow, excluded_row
+from framemill.data_filters.measure.describe import with_movement
 from framemill.data_filters.measure.messages import MeasureSettings
 from framemill.data_filters.measure.worker import SourceWorker
-from framemill.data_filters.models.registry import actor_count, model_specs, pass_filters, rules_by_stage
-from framemill.data_filters.models.score_parts import folder_of, read_scores, score_work, with_scores
+from framemill.data_filters.models.plan import actor_count
+from framemill.data_filters.models.score_parts import read_scores, score_work, scores_folder, with_scores
 from framemill.data_filters.models.worker import ModelWorker
+from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.pack.plan import ShardPlan
 from framemill.data_filters.pack.reuse import find_reusable_clips
 from framemill.data_filters.pack.worker import MANIFESTS, ShardManifest, ShardWorker, read_manifest
+from framemill.data_filters.select.join import join_scores
+from framemill.data_filters.select.states import build_tables
 from framemill.data_filters.sources.exclude import exclude_sources
 from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 from framemill.platform.cluster import worker_count
 from framemill.platform.dataset_commit import allow_pending
+from framemill.platform.dataset_format import committed_index
 from framemill.platform.errors import RequestError
+from framemill.platform.frozen_config import load_frozen
 from framemill.platform.pools import PoolWorker, finish_all, map_actors
 from framemill.platform.writer_lock import LockToken
 
-Row = dict[str, Any]
+
+def measure_and_score(
+    config: CurateConfig, sources: Sequence[Source], token: LockToken
+) -> tuple[MeasuredSources, list[SourceRow]]:
+    """Returns all scores of the sources that are not excluded, and the ledger's rows of those that are.
+
+    Raises:
+        RequestError: the output holds the measurements of another input.
+        PendingError: a source could not be read now, and may be later.
+    """
+    measured, excluded = _measure(config, list(sources), token)
+    return _score(config, join_scores(config.join, measured), token), excluded
 
 
-def measure(config: CurateConfig, found: list[Source], token: LockToken) -> tuple[MeasuredSources, list[SourceRow]]:
-    """What is measured of the sources that are not dropped, and the rows of those that are; only sources without a
-    part, or changed since, are decoded."""
+def _measure(config: CurateConfig, sources: list[Source], token: LockToken) -> tuple[MeasuredSources, list[SourceRow]]:
+    """Runs the decode pass over the sources that have no part or changed since; returns what all parts hold."""
     # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
-    if holds_other_sources(config.output, found):
+    if holds_other_sources(config.output, sources):
         raise RequestError(
             f"input={config.input}: output={config.output} holds the measurements of other sources; "
             "choose another output"
         )
     storage.make_dirs(storage.join(config.output, PARTS))
-    sources, excluded = exclude_sources(found, config.drop)
-    gathered = PartCollector(clips_schema(score_columns(pass_filters(config)), states=False))
-    todo = [source for source in sources if not gathered.add(read_part(config.output, source))]
+    sources, excluded = exclude_sources(sources, config.drop)
+    filters = config.pass_filters
+    collector = PartCollector(clips_schema(score_columns(filters), states=False))
+    todo = [source for source in sources if not collector.add(read_part(config.output, source))]
+    limits = config.screen if config.screen.enabled else None
     settings = MeasureSettings(
         config.clip.min_seconds,
         config.clip.max_seconds,
-        tuple(pass_filters(config)),
+        tuple(filters),
         trim_s=config.clip.trim_s,
-        screen=config.screen if config.screen.enabled else None,
+        keyframe_prefilter=limits,
     )
     arguments = {"output": config.output, "token": token, "settings": settings, "timeout_s": config.source_timeout_s}
-    run(config, "measuring", "videos", SourceWorker, arguments, [source.to_json() for source in todo])
+    items = [source.to_json() for source in todo]
+    _run_pool("measuring", "videos", SourceWorker, arguments, items, worker_count(config.workers))
     for source in todo:
-        gathered.add(read_part(config.output, source))
-    return gathered.measured(), [excluded_row(one.path, one.provenance, one.exclusion) for one in excluded]
+        collector.add(read_part(config.output, source))
+    return collector.measured(), [excluded_row(one.path, one.provenance, one.exclusion) for one in excluded]
 
 
-def score(config: CurateConfig, measured: MeasuredSources, token: LockToken) -> MeasuredSources:
-    """That with what networks measure of the clips that are not rejected before, one scorer after another."""
-    specs = model_specs(config)
+def _score(config: CurateConfig, measured: MeasuredSources, token: LockToken) -> MeasuredSources:
+    """Returns the sources with the scores of networks, measured one scorer after another.
+
+    A scorer sees the clips that neither the decode pass nor a scorer before it rejects.
+    """
+    specs = config.model_specs
     for i, spec in enumerate(specs):
-        work = score_work(measured, config.clip.min_seconds, rules_by_stage(config, specs[:i]))
-        storage.make_dirs(folder_of(config.output, spec))
-        todo = [one for one in work if read_scores(config.output, spec, one) is None]
+        rules = config.rules_by_stage(specs[:i])
+        clips = build_tables(measured, config.clip.min_seconds, rules)[1]
+        work = score_work([part.source for part in measured.parts], clips)
+        storage.make_dirs(scores_folder(config.output, spec))
         arguments = {"output": config.output, "token": token, "spec": spec, "timeout_s": config.source_timeout_s}
-        run(
-            config,
-            f"scoring {spec.scorer}",
-            "videos",
-            ModelWorker,
-            arguments,
-            [one.to_json() for one in todo],
-            actors=actor_count(config, spec),
-            gpus=config.models.gpus if spec.device == "cuda" else 0.0,
-        )
+        items = [one.to_json() for one in work if read_scores(config.output, spec, one) is None]
+        actors = actor_count(spec, config.models, worker_count(config.workers))
+        gpus = config.models.gpus if spec.device == "cuda" else 0.0
+        _run_pool(f"scoring {spec.scorer}", "videos", ModelWorker, arguments, items, actors, gpus)
         scored = {key: row for one in work for key, row in (read_scores(config.output, spec, one) or {}).items()}
         measured = with_scores(measured, spec, scored)
+        if set(MOTION_COLUMNS) <= set(spec.columns):
+            measured = dataclasses.replace(measured, clips=_with_movement(measured.clips))
     return measured
 
 
-def run(
-    config: CurateConfig,
-    label: str,
-    unit: str,
-    worker: type[PoolWorker],
-    arguments: Row,
-    work: list[str],
-    actors: int = 0,
-    gpus: float = 0.0,
-) -> None:
-    """Has the pool do all the work; `actors`: how many it is of, 0: one a worker.
+def _with_movement(clips: pa.Table) -> pa.Table:
+    """Returns the clips with the movement in their descriptions, which the decode pass wrote without it."""
+    columns = [clips[name].to_pylist() for name in ("description", *MOTION_COLUMNS)]
+    sentences = [
+        sentence if values[0] is None else with_movement(sentence, dict(zip(MOTION_COLUMNS, values, strict=True)))
+        for sentence, *values in zip(*columns, strict=True)
+    ]
+    return with_column(clips, "description", pa.array(sentences, pa.string()))
+
+
+def pack(config: CurateConfig, plans: Sequence[ShardPlan], clips: ClipTable, token: LockToken) -> list[ShardManifest]:
+    """Packs the shards that are not packed yet; a clip that cannot be packed becomes failed.
 
     Raises:
-        PendingError: once all else is done, if an item must wait.
+        RequestError: a source to cut clips from is not there (with `from`).
+        PendingError: a source could not be read now, and may be later.
     """
-    if work:
-        results = map_actors(worker, arguments, work, actors or worker_count(config.workers), gpus)
-        finish_all(results, label=f"curate: {label}", total=len(work), unit=unit)
-
-
-def pack(config: CurateConfig, plans: list[ShardPlan], clips: ClipTable, token: LockToken) -> list[ShardManifest]:
-    """Packs the shards that are not packed yet; a clip that cannot be packed becomes a failed one."""
     storage.make_dirs(storage.join(config.output, MANIFESTS))
-    todo = [one for one in plans if read_manifest(config.output, one) is None]
+    todo = [plan for plan in plans if read_manifest(config.output, plan) is None]
     if todo:
-        datasets = [dataset for dataset in (config.output, config.from_) if dataset]
-        todo = find_reusable_clips(todo, datasets, config.pack)
+        todo = find_reusable_clips(todo, _earlier_packs(config), config.pack)
         todo = find_sources(config, todo) if config.from_ else todo
-    allow_pending(config.output, [one.name for one in plans])
+    allow_pending(config.output, [plan.name for plan in plans])
     arguments = {"output": config.output, "token": token, "timeout_s": config.source_timeout_s}
-    run(config, "packing", "shards", ShardWorker, arguments, [one.to_json() for one in todo])
-    manifests = [manifest for one in plans if (manifest := read_manifest(config.output, one)) is not None]
+    items = [plan.to_json() for plan in todo]
+    _run_pool("packing", "shards", ShardWorker, arguments, items, worker_count(config.workers))
+    manifests = [manifest for plan in plans if (manifest := read_manifest(config.output, plan)) is not None]
     failed = {key: reason for manifest in manifests for key, reason in manifest.failed.items()}
     for clip in clips:
         if reason := failed.get(clip.key):
             clip.reject("failed", reason)
     return manifests
+
+
+def _earlier_packs(config: CurateConfig) -> list[tuple[str, PackConfig]]:
+    """Returns the datasets that clips may be taken from, committed before, with the settings that packed them."""
+    datasets = [dataset for dataset in (config.output, config.from_) if dataset and committed_index(dataset)]
+    return [(dataset, load_frozen(CurateConfig, storage.join(dataset, "config.yaml")).pack) for dataset in datasets]
+
+
+def _run_pool(
+    label: str,
+    unit: str,
+    worker: type[PoolWorker],
+    arguments: dict[str, Any],
+    items: Sequence[str],
+    actors: int,
+    gpus: float = 0.0,
+) -> None:
+    """Has a pool of actors do all items, behind a progress bar.
+
+    Raises:
+        PendingError: an item is pending; raised after all others are done.
+    """
+    if items:
+        results = map_actors(worker, arguments, items, actors, gpus)
+        finish_all(results, label=f"curate: {label}", total=len(items), unit=unit)

@@ -7,7 +7,7 @@ import importlib
 import os
 import signal
 import sys
-from types import ModuleType
+from typing import Any, Protocol, cast
 
 from framemill.platform.errors import FramemillError, RequestError
 
@@ -40,9 +40,9 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return dispatch(words)
+        return _dispatch(words)
     except FramemillError as error:
         if debug:
             raise
@@ -71,29 +71,47 @@ def _unexpected_error_line(words: list[str], error: Exception) -> str:
     return f"{type(error).__name__}: {message[-1] if message else ''} (--debug shows where)"
 
 
-def dispatch(words: list[str]) -> int:
+def _dispatch(words: list[str]) -> int:
+    """Runs the job that the words name, or prints help, and returns the exit status."""
     if not words or words[0] in ("--help", "-h", "help"):
-        print_jobs()
+        _print_jobs()
         return 0
     name, words = words[0], words[1:]
     if name not in JOBS:
         near = difflib.get_close_matches(name, JOBS, n=1)
         advice = f"did you mean {near[0]}?" if near else f"must be one of {', '.join(JOBS)}"
         raise RequestError(f"{name}: there is no such job; {advice}")
-    job = importlib.import_module(f"framemill.jobs.{name}")
+    job = cast(Job, importlib.import_module(f"framemill.jobs.{name}"))
     if "--help" in words or "-h" in words:
-        print_keys(name, job)
+        _print_keys(name, job)
         return 0
     return int(job.run(configure(name, job, words)))
 
 
-def configure(name: str, job: ModuleType, words: list[str]) -> object:
-    """The job's config, from a frozen file or composed from the words."""
+class Job(Protocol):
+    """What a module of `framemill.jobs` defines: `CONFIG` and `run`.
+
+    A job with its own syntax of words (`submit`) also defines `configure(words)`, which returns its config.
+    """
+
+    CONFIG: type
+
+    def run(self, config: Any) -> int:
+        """Runs the job and returns its exit status."""
+
+
+def configure(name: str, job: Job, words: list[str]) -> object:
+    """Returns the job's config, from a frozen file or composed from the words.
+
+    Raises:
+        RequestError: a key or value is wrong.
+    """
     from framemill.platform.compose import compose
     from framemill.platform.frozen_config import load_frozen
 
-    if hasattr(job, "configure"):
-        return job.configure(words)
+    own_syntax = getattr(job, "configure", None)
+    if own_syntax is not None:
+        return own_syntax(words)
     if words and words[0] == "--frozen":
         if len(words) != 2:
             raise RequestError("--frozen: write --frozen FILE and nothing else")
@@ -101,7 +119,8 @@ def configure(name: str, job: ModuleType, words: list[str]) -> object:
     return compose(name, job.CONFIG, words)
 
 
-def print_jobs() -> None:
+def _print_jobs() -> None:
+    """Prints the jobs and flags."""
     print("usage: framemill JOB [key=value ...]\n\njobs:")
     for name, line in JOBS.items():
         print(f"  {name:<10} {line}")
@@ -110,7 +129,8 @@ def print_jobs() -> None:
         print(f"  {flag:<10} {line}")
 
 
-def print_keys(name: str, job: ModuleType) -> None:
+def _print_keys(name: str, job: Job) -> None:
+    """Prints the keys of a job with their defaults."""
     from framemill.platform.config_help import describe_keys
 
     print(f"usage: framemill {name} [key=value ...]\n\n{JOBS[name]}\n")
@@ -123,7 +143,8 @@ def print_keys(name: str, job: ModuleType) -> None:
         print(f"  {line.key:<{widths[0]}}  {line.default:<{min(widths[1], 28)}}  {line.help}".rstrip())
 
 
-def interrupt(*_: object) -> None:
+def _interrupt(*_: object) -> None:
+    """Ends the job as Ctrl-C does; handles SIGTERM."""
     raise KeyboardInterrupt
 
 

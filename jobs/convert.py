@@ -7,6 +7,7 @@ CONFIG = ConvertConfig
 
 
 def run(config: ConvertConfig) -> int:
+    """Runs the job and prints its result as a line."""
     from framemill.training.weights.convert import convert
 
     say(convert(config).line())

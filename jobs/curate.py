@@ -7,6 +7,7 @@ CONFIG = CurateConfig
 
 
 def run(config: CurateConfig) -> int:
+    """Runs the job and prints its result as a line."""
     from framemill.data_filters.pipeline import curate
 
     say(curate(config).line())

@@ -1,6 +1,6 @@
 """framemill demo: render a small sample reel, then run the loop on it (or on `input=`)."""
 
-from framemill.jobs.loop import LoopConfig
+from framemill.jobs.loop_config import LoopConfig
 from framemill.platform import storage
 from framemill.platform.frozen_config import claim_output
 from framemill.platform.progress import say
@@ -9,6 +9,7 @@ CONFIG = LoopConfig
 
 
 def run(config: LoopConfig) -> int:
+    """Renders the sample reel unless `input=` is given or it exists, and runs the loop."""
     from framemill.jobs import loop
 
     claim_output(config, config.output)

@@ -6,6 +6,7 @@ CONFIG = DoctorConfig
 
 
 def run(config: DoctorConfig) -> int:
+    """Prints the findings; 1 if something required is missing."""
     from framemill.platform.doctor import doctor
 
     return doctor(config)

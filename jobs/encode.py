@@ -7,6 +7,7 @@ CONFIG = EncodeConfig
 
 
 def run(config: EncodeConfig) -> int:
+    """Runs the job and prints its result as a line."""
     from framemill.training.encoding.encode import encode
 
     say(encode(config).line())

@@ -7,6 +7,7 @@ CONFIG = EvaluateConfig
 
 
 def run(config: EvaluateConfig) -> int:
+    """Runs the job and prints its result as a line."""
     from framemill.eval.pipeline import evaluate
 
     say(evaluate(config).line())

@@ -7,6 +7,7 @@ CONFIG = GenerateConfig
 
 
 def run(config: GenerateConfig) -> int:
+    """Runs the job and prints its result as a line."""
     from framemill.training.generation.generate import generate
 
     say(generate(config).line())

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from framemill.data_filters.config import CurateConfig
-from framemill.eval.config import EvaluateConfig
+from framemill.jobs.loop_config import LoopConfig
 from framemill.platform import storage
-from framemill.platform.config import ClusterConfig, TrackingConfig, key
 from framemill.platform.frozen_config import claim_output
 from framemill.platform.progress import say
-from framemill.training.encoding.config import EncodeConfig
-from framemill.training.generation.config import GenerateConfig
-from framemill.training.run.config import TrainConfig
-
-
-@dataclass
-class LoopConfig:
-    input: str = key(help="dir, glob, file list or URI of video", result=False)
-    output: str = key(help="folder for everything: dataset, latents, run, videos, scores", result=False)
-    prompts: int = key(4, "how many videos to generate, from captions of the dataset evenly spread")
-    workers: int = key(0, "workers of every job; 0: one a core", result=False)
-    curate: CurateConfig = key(CurateConfig)
-    encode: EncodeConfig = key(EncodeConfig)
-    train: TrainConfig = key(TrainConfig)
-    generate: GenerateConfig = key(GenerateConfig)
-    evaluate: EvaluateConfig = key(EvaluateConfig)
-    tracking: TrackingConfig = key(TrackingConfig, result=False)
-    cluster: ClusterConfig = key(ClusterConfig, result=False)
-
 
 CONFIG = LoopConfig
 
 
 def run(config: LoopConfig) -> int:
-    """Each job goes on from what its output holds, so the same command finishes a loop that was stopped anywhere."""
+    """Runs the five jobs; each resumes from its output, so the same command finishes a stopped loop."""
     from framemill.data_filters.pipeline import curate
     from framemill.eval.pipeline import evaluate
-    from framemill.jobs.loop_report import Result, log_samples, report
+    from framemill.jobs.loop_report import LoopResult, log_samples, report
     from framemill.platform.cluster import session
     from framemill.platform.tracking import prepare_tracking, tracking_uri
     from framemill.training.encoding.encode import encode
@@ -45,8 +22,7 @@ def run(config: LoopConfig) -> int:
     from framemill.training.run.train import train
 
     claim_output(config, config.output)
-    uri = tracking_uri(config.tracking, config.output)
-    config.curate.tracking.uri = config.train.tracking.uri = config.evaluate.tracking.uri = uri
+    config = config.with_tracking(tracking_uri(config.tracking, config.output))
     prepare_tracking(config.tracking, config.output)
     with session(config.cluster, config.workers):
         curated = curate(config.curate)
@@ -54,17 +30,17 @@ def run(config: LoopConfig) -> int:
         say(encode(config.encode).line())
         trained = train(config.train)
         say(trained.line())
-        write_prompts(config)
+        _write_prompts(config)
         say(generate(config.generate).line())
         log_samples(config)
         evaluated = evaluate(config.evaluate)
         say(evaluated.line())
-    report(config, Result(curated, trained, evaluated))
+    report(config, LoopResult(curated, trained, evaluated))
     return 0
 
 
-def write_prompts(config: LoopConfig) -> None:
-    """The prompt file of `generate`: captions of the dataset, evenly spread over its keys, each once."""
+def _write_prompts(config: LoopConfig) -> None:
+    """Writes the prompt file of `generate`: different captions of the dataset, evenly spread."""
     from framemill.platform.dataset import Dataset
 
     captions = sorted(set(Dataset.open(config.curate.output).samples["caption"].to_pylist()))

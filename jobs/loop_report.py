@@ -1,4 +1,4 @@
-"""What a loop came to: a short table, a picture, and where everything lies."""
+"""The result of a loop: a short table, an image, and the paths of all outputs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from framemill.platform.progress import say
 if TYPE_CHECKING:
     from framemill.data_filters.report.summary import CurateResult as Curated
     from framemill.eval.pipeline import EvaluateResult as Evaluated
-    from framemill.jobs.loop import LoopConfig
+    from framemill.jobs.loop_config import LoopConfig
     from framemill.training.run.train import TrainResult as Trained
 
-STRIP = 6
-"""Frames of a video shown side by side in the picture."""
+_STRIP = 6
+"""Frames of a video that are shown side by side in the image."""
 
 
 @dataclass(frozen=True)
-class Result:
+class LoopResult:
     """What the jobs of a loop returned."""
 
     curated: Curated
@@ -34,7 +34,7 @@ class Result:
 
 
 def log_samples(config: LoopConfig) -> list[str]:
-    """Puts the generated videos into the run directory's samples/ and into the run's record in MLflow."""
+    """Copies the generated videos to the run directory's samples/ and to the MLflow run; returns their names."""
     from framemill.platform.tracking import Tracker
 
     samples = storage.join(config.train.output, "samples")
@@ -47,8 +47,8 @@ def log_samples(config: LoopConfig) -> list[str]:
     return names
 
 
-def table(result: Result) -> list[str]:
-    """The lines of the closing table."""
+def _table(result: LoopResult) -> list[str]:
+    """Returns the lines of the closing table."""
     curated, trained, summary = result.curated, result.trained, result.evaluated.summary
     fall = f"{-100 * trained.fall:+.0f} %"
     better = "better" if trained.last_loss < trained.linear_loss else "NOT better"
@@ -62,7 +62,7 @@ def table(result: Result) -> list[str]:
             for name, steps in trained.stages.items()
         ),
         f"loss       {trained.first_loss:.3f} -> {trained.last_loss:.3f} ({fall}) on held-out clips",
-        *rose(trained, curated.clips.get("kept", 0)),
+        *_loss_rise(trained, curated.clips.get("kept", 0)),
         f"           {trained.linear_loss:.3f} for the best linear predictor: the model is {better}",
         f"           {trained.other_captions_loss:.3f} with captions exchanged: the model {reads} its captions",
         f"videos     {summary.videos} generated and scored",
@@ -71,35 +71,35 @@ def table(result: Result) -> list[str]:
     ]
 
 
-def rose(trained: Trained, clips: int) -> list[str]:
-    """Why a loss on held-out clips went up, where it did."""
+def _loss_rise(trained: Trained, clips: int) -> list[str]:
+    """Returns a line that explains a loss on held-out clips that rose; none if it fell."""
     if trained.last_loss <= trained.first_loss:
         return []
     return [f"           it rose: {clips} clips are few for {trained.steps} steps, and were learned by heart"]
 
 
-def report(config: LoopConfig, result: Result) -> None:
-    """Prints the table and where everything is; draws `overview.png`."""
+def report(config: LoopConfig, result: LoopResult) -> None:
+    """Prints the table and the paths of the outputs, and draws `overview.png`."""
     overview = storage.join(config.output, "overview.png")
-    draw(config, result, overview)
+    _draw_overview(config, result, overview)
     say("")
-    for line in table(result):
+    for line in _table(result):
         say(line)
-    places = {
+    paths = {
         "dataset": f"{config.curate.output} (report.html shows what was kept, and why not)",
         "run": f"{config.train.output} (metrics.jsonl, checkpoints, export)",
         "videos": config.generate.output,
         "scores": f"{config.evaluate.output} (report.html)",
-        "picture": overview,
+        "image": overview,
         "MLflow": f"{Path(sys.executable).with_name('mlflow')} ui --backend-store-uri {config.train.tracking.uri}",
     }
     say("")
-    for name, place in places.items():
-        say(f"{name:<10} {place}")
+    for name, path in paths.items():
+        say(f"{name:<10} {path}")
 
 
-def draw(config: LoopConfig, result: Result, path: str) -> None:
-    """One picture: kept clips on the left, generated videos with their prompts on the right."""
+def _draw_overview(config: LoopConfig, result: LoopResult, path: str) -> None:
+    """Draws one image: kept clips on the left, generated videos with their prompts on the right."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -110,7 +110,7 @@ def draw(config: LoopConfig, result: Result, path: str) -> None:
     from framemill.platform.vision.video import read_video
 
     def strip(video: np.ndarray) -> np.ndarray:
-        return np.concatenate([video[i] for i in np.linspace(0, len(video) - 1, STRIP).astype(int)], axis=1)
+        return np.concatenate([video[i] for i in np.linspace(0, len(video) - 1, _STRIP).astype(int)], axis=1)
 
     listing = storage.read_bytes(storage.join(config.generate.output, "videos.jsonl")).decode().splitlines()
     videos = [json.loads(line) for line in listing][:4]
@@ -125,13 +125,14 @@ def draw(config: LoopConfig, result: Result, path: str) -> None:
             clip.flush()
             in_s, out_s = (dataset.samples[name][row].as_py() for name in ("in_s", "out_s"))
             axis.imshow(strip(read_video(clip.name, start_s=in_s, end_s=out_s)))
-        axis.set_title("kept: " + shorten(dataset.samples["caption"][row].as_py()), fontsize=8, loc="left")
+        axis.set_title("kept: " + _shorten(dataset.samples["caption"][row].as_py()), fontsize=8, loc="left")
     for axis, video in zip(axes[:, 1], videos, strict=False):
         axis.imshow(strip(read_video(storage.join(config.generate.output, video["video"]))))
-        axis.set_title("generated: " + shorten(video["prompt"]), fontsize=8, loc="left")
+        axis.set_title("generated: " + _shorten(video["prompt"]), fontsize=8, loc="left")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
 
-def shorten(text: str, length: int = 90) -> str:
+def _shorten(text: str, length: int = 90) -> str:
+    """Returns text cut to `length` characters."""
     return text if len(text) <= length else text[: length - 1] + "…"

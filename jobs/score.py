@@ -7,6 +7,7 @@ CONFIG = ScoreConfig
 
 
 def run(config: ScoreConfig) -> int:
+    """Runs the job and prints its result as a line."""
     from framemill.eval.result_file import score
 
     say(score(config).line())

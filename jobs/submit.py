@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from framemill.platform.compose import compose
 from framemill.platform.errors import RequestError
@@ -15,27 +15,32 @@ CONFIG = SubmitConfig
 
 @dataclass(frozen=True)
 class Submission:
-    """Where to, and the whole config of the job that is to run there."""
+    """A job to be submitted: the config of `submit`, and that of the job."""
 
     config: SubmitConfig
     job_config: Any
 
 
 def configure(words: list[str]) -> Submission:
-    """`JOB key=value ... cluster.address=http://...`: both configs are composed and validated here, not over there."""
+    """Returns the configs of `JOB key=value ... cluster.address=http://...`, validated before anything is submitted.
+
+    Raises:
+        RequestError: there is no such job, or a key or value is wrong.
+    """
     from framemill.jobs import cli
 
     if not words or words[0] not in cli.JOBS or words[0] == "submit":
-        said, jobs = words[0] if words else "nothing", ", ".join(job for job in cli.JOBS if job != "submit")
-        raise RequestError(f"submit: the first word is {said}; must be one of {jobs}")
+        jobs = ", ".join(job for job in cli.JOBS if job != "submit")
+        raise RequestError(f"submit {words[0] if words else ''}: the first word must be one of {jobs}")
     name, rest = words[0], words[1:]
     own = [word for word in rest if word.startswith("cluster.")]
-    job = importlib.import_module(f"framemill.jobs.{name}")
+    job = cast(cli.Job, importlib.import_module(f"framemill.jobs.{name}"))
     config = compose("submit", SubmitConfig, [f"job={name}", *own])
     return Submission(config, cli.configure(name, job, [word for word in rest if word not in own]))
 
 
 def run(submission: Submission) -> int:
+    """Submits the job and returns its exit status."""
     from framemill.platform.submit import submit
 
     return submit(submission.config, submission.job_config)

@@ -7,6 +7,7 @@ CONFIG = TrainConfig
 
 
 def run(config: TrainConfig) -> int:
+    """Runs the job and prints its result as a line."""
     from framemill.training.run.train import train
 
     say(train(config).line())

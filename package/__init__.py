@@ -21,16 +21,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from framemill.data_filters import curate
     from framemill.eval import evaluate
+    from framemill.platform.audit import audit
     from framemill.platform.dataset import Dataset
-    from framemill.training import train
+    from framemill.training import convert, encode, generate, train
 
     __version__: str
 
-__all__ = ["__version__", "curate", "evaluate", "open_dataset", "train"]
+__all__ = [
+    "__version__",
+    "audit",
+    "convert",
+    "curate",
+    "encode",
+    "evaluate",
+    "generate",
+    "open_dataset",
+    "train",
+]
 
 _JOB_MODULES = {
+    "audit": "framemill.platform.audit",
+    "convert": "framemill.training",
     "curate": "framemill.data_filters",
+    "encode": "framemill.training",
     "evaluate": "framemill.eval",
+    "generate": "framemill.training",
     "train": "framemill.training",
 }
 """The module that each job's function is imported from."""

@@ -49,15 +49,24 @@ def run_item(function: Callable[[T], R], item: T, name: str) -> ItemResult[R]:
     """
     try:
         return ItemResult(name, function(item))
-    except RetryLater as error:
-        return ItemResult(name, pending=str(error))
-    except StorageError as error:
-        return ItemResult(name, pending=f"storage: {error}")
-    except FramemillError:
-        raise
     except Exception as error:
-        logging.getLogger("framemill").exception("%s: unexpected error", name)
-        return ItemResult(name, pending=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return ItemResult(name, pending=pending_reason(error, name))
+
+
+def pending_reason(error: Exception, name: str = "") -> str:
+    """Returns why an item is pending whose work ended with this error; logs an error that nobody expected.
+
+    Raises:
+        FramemillError: `error` itself, where the job as a whole cannot go on.
+    """
+    if isinstance(error, RetryLater):
+        return str(error)
+    if isinstance(error, StorageError):
+        return f"storage: {error}"
+    if isinstance(error, FramemillError):
+        raise error
+    logging.getLogger("framemill").error("%s: unexpected error", name, exc_info=error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class PoolWorker(ABC):

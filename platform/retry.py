@@ -15,6 +15,8 @@ from framemill.platform.child_process import ChildCrashed, ChildProcess, ChildTi
 
 ATTEMPTS = 2
 """Calls of a child process before its timeout or crash counts."""
+GONE = "it is no longer there"
+"""Why an item is pending whose file was deleted after it was listed."""
 OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 """Signals sent by the system (out of memory, shutdown). They say nothing about the file that was being read."""
 
@@ -60,9 +62,11 @@ def retry_storage_errors() -> Iterator[None]:
     """Turns an `OSError` of the block into `RetryLater`: storage that does not answer may answer later.
 
     Raises:
-        RetryLater: the block raised an `OSError`; the message begins with "storage: ".
+        RetryLater: the block raised an `OSError`; the message begins with "storage: ", or says that a file is gone.
     """
     try:
         yield
+    except FileNotFoundError as error:
+        raise RetryLater(GONE) from error
     except OSError as error:
         raise RetryLater(f"storage: {error.strerror or error}") from error

@@ -6,29 +6,32 @@ import re
 import unicodedata
 from collections import Counter
 
-WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
-CUT_OFF = "length"
 FILTERED_BY_SERVER = "content_filter"
+"""`finish` of an answer that the server refused to give."""
+_CUT_OFF = "length"
+"""`finish` of an answer that reached the maximum number of tokens."""
 
-ASCII_LETTERS = 0.9
-"""English prose has all but a few of its letters in ASCII; text in another script has nearly none."""
-FUNCTION_WORDS = frozenset(
-    WORD.findall(
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+"""A word; parts joined by hyphens or apostrophes are one word."""
+_MIN_ASCII_LETTERS = 0.9
+"""Least share of letters in ASCII: nearly all in English prose, hardly any in text of another script."""
+_FUNCTION_WORDS = frozenset(
+    _WORD.findall(
         "the of and is are with to that its it from by at while which has have this these into over their his her an "
         "for there through against then behind above below near across toward towards along around between up down "
         "out off he she they as being beneath under onto before after slowly gently"
     )
 )
-FUNCTION_SHARE = 0.15
-"""English descriptions have a third or more of their words from the list; German, French, Spanish, Italian, Dutch and
-Portuguese ones hardly any."""
-JUDGED_FROM = 8
-"""Words. A shorter text has too few function words to tell its language by, or n-grams to repeat."""
-GRAM = 4
-REPEATED_GRAMS = 0.2
-"""Share of a text's 4-grams of words that came before in it: next to none in prose, near 1 in a loop."""
+_MIN_FUNCTION_WORDS = 0.15
+"""Least share of function words: a third or more in English descriptions, hardly any in German, French, Spanish,
+Italian, Dutch and Portuguese ones."""
+_MIN_WORDS_FOR_STATISTICS = 8
+"""A text of fewer words has too few to tell its language by its function words, or to find repetition in it."""
+_NGRAM = 4
+_MAX_REPEATED_NGRAMS = 0.2
+"""Greatest share of 4-grams of words that occurred before in the text: hardly any in prose, nearly all in a loop."""
 
-REFUSALS = re.compile(
+_REFUSAL = re.compile(
     r"""\b(?:
         i(?:'m|\ am)\ (?:very\ |so\ |really\ )?sorry
       | (?:i\ apologi[sz]e|my\ apologies)
@@ -46,58 +49,69 @@ REFUSALS = re.compile(
     )""",
     re.VERBOSE,
 )
-"""In the first person, or about the task: a clip may well show a sign that says sorry, or a man who cannot reach."""
+"""Refusals are in the first person or about the task: a clip may well show a sign that says sorry, or a man who cannot
+reach something."""
 
 
-def problem(text: str, finish: str, min_words: int, max_words: int) -> str | None:
-    """What is wrong with a caption, or None: "empty", "cut off", "refusal", "repetition", "not English", "too short",
-    "too long". A refusal is short too, and a loop cut off: the cause is named before the effect."""
-    found = words(text)
+def caption_problem(text: str, finish: str, min_words: int, max_words: int) -> str | None:
+    """Returns what is wrong with a caption, or None.
+
+    One of "empty", "cut off", "refusal", "repetition", "not English", "too short", "too long". A refusal is often too
+    short as well, and a repetition cut off: the cause is returned rather than the effect.
+
+    Args:
+        text: the caption.
+        finish: why the answer ended, as an OpenAI-compatible server reports it: "stop", "length", "content_filter".
+        min_words: fewer words are too short.
+        max_words: more words are too long.
+    """
+    words = words_of(text)
     if finish == FILTERED_BY_SERVER:
         return "refusal"
-    if not found:
+    if not words:
         return "empty" if not text.strip() else "not English"
-    if is_refusal(text):
+    if _is_refusal(text):
         return "refusal"
-    if len(found) >= JUDGED_FROM and repeated_share(found) > REPEATED_GRAMS:
+    if len(words) >= _MIN_WORDS_FOR_STATISTICS and repeated_share(words) > _MAX_REPEATED_NGRAMS:
         return "repetition"
-    if finish == CUT_OFF:
+    if finish == _CUT_OFF:
         return "cut off"
-    if not is_english(text):
+    if not _is_english(text):
         return "not English"
-    if len(found) < min_words:
+    if len(words) < min_words:
         return "too short"
-    return "too long" if len(found) > max_words else None
+    return "too long" if len(words) > max_words else None
 
 
-def words(text: str) -> list[str]:
-    """The words in small letters; what hyphens and apostrophes join is one."""
-    return WORD.findall(plain(text).lower())
+def words_of(text: str) -> list[str]:
+    """Returns the words of a text in lower case."""
+    return _WORD.findall(_normalised(text).lower())
 
 
-def plain(text: str) -> str:
-    """Compatible forms made one, so that a typographic apostrophe is an apostrophe."""
-    return unicodedata.normalize("NFKC", text).replace("\u2019", "'")
+def function_word_share(words: list[str]) -> float:
+    """Returns the share of words that are common English function words, 0..1."""
+    return sum(word in _FUNCTION_WORDS for word in words) / len(words)
 
 
-def is_refusal(text: str) -> bool:
-    return REFUSALS.search(" ".join(plain(text).lower().split())) is not None
+def repeated_share(words: list[str]) -> float:
+    """Returns the share of the 4-grams of words that repeat an earlier 4-gram, 0..1."""
+    ngrams = Counter(tuple(words[i : i + _NGRAM]) for i in range(len(words) - _NGRAM + 1))
+    return 1 - len(ngrams) / ngrams.total() if ngrams else 0.0
 
 
-def is_english(text: str) -> bool:
-    """Judged by its letters, and by the share of common English words from `JUDGED_FROM` words on."""
-    letters = [sign for sign in plain(text) if sign.isalpha()]
-    if not letters or sum(sign.isascii() for sign in letters) < ASCII_LETTERS * len(letters):
+def _is_refusal(text: str) -> bool:
+    return _REFUSAL.search(" ".join(_normalised(text).lower().split())) is not None
+
+
+def _is_english(text: str) -> bool:
+    """Returns whether the letters are ASCII and, in a text long enough, function words have their usual share."""
+    letters = [character for character in _normalised(text) if character.isalpha()]
+    if not letters or sum(letter.isascii() for letter in letters) < _MIN_ASCII_LETTERS * len(letters):
         return False
-    found = words(text)
-    return len(found) < JUDGED_FROM or function_share(found) >= FUNCTION_SHARE
+    words = words_of(text)
+    return len(words) < _MIN_WORDS_FOR_STATISTICS or function_word_share(words) >= _MIN_FUNCTION_WORDS
 
 
-def function_share(found: list[str]) -> float:
-    return sum(word in FUNCTION_WORDS for word in found) / len(found)
-
-
-def repeated_share(found: list[str]) -> float:
-    """Share of the text's 4-grams of words that repeat an earlier one."""
-    grams = Counter(tuple(found[at : at + GRAM]) for at in range(len(found) - GRAM + 1))
-    return 1 - len(grams) / grams.total() if grams else 0.0
+def _normalised(text: str) -> str:
+    """Returns the text in Unicode form NFKC with plain apostrophes."""
+    return unicodedata.normalize("NFKC", text).replace("\u2019", "'")

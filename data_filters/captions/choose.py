@@ -1,80 +1,109 @@
-"""Which captions a clip has, and which is its main one: a pure function of what was written, measured and answered."""
+"""Which captions a clip has, and which is its main caption: a pure function of texts, scores and recorded answers."""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from framemill.data_filters.captions import MODELS, WRITTEN
 from framemill.data_filters.captions.base import Answer
-from framemill.data_filters.captions.checks import problem
+from framemill.data_filters.captions.checks import caption_problem
 from framemill.data_filters.captions.config import CaptionConfig
+from framemill.data_filters.captions.registry import CAPTIONERS
+from framemill.data_filters.ledger.clip_table import ClipRow
 from framemill.data_filters.ledger.reasons import Cause, Reason
 
-Row = MutableMapping[str, Any]
-Answers = dict[str, dict[str, list[Answer]]]
-"""By captioner, then by the clip's key."""
+Answers = Mapping[str, Mapping[str, Sequence[Answer]]]
+"""Recorded answers by captioner, then by the clip's key."""
 
 
-def accepted(answers: list[Answer], settings: CaptionConfig) -> tuple[str | None, str | None]:
-    """(text, None) of the first answer that passes the checks; else (None, what was wrong with the first of them)."""
-    wrong: list[str] = []
+class CaptionChoice(NamedTuple):
+    """What a captioner has for a clip: a text, the reason why its text was rejected, or neither."""
+
+    text: str | None
+    problem: str | None = None
+    """As `caption_problem` names it."""
+
+
+def first_accepted(answers: Sequence[Answer], settings: CaptionConfig) -> CaptionChoice:
+    """Returns the first answer that passes the checks; else the problem of the first answer, the model's likeliest."""
+    problems: list[str] = []
     for answer in answers:
-        reason = problem(answer.text, answer.finish, settings.min_words, settings.max_words)
-        if reason is None:
-            return one_line(answer.text), None
-        wrong.append(reason)
-    # The first one is the model's likeliest answer: the others were drawn.
-    return None, wrong[0] if wrong else None
+        problem = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
+        if problem is None:
+            return CaptionChoice(_one_line(answer.text))
+        problems.append(problem)
+    return CaptionChoice(None, problems[0] if problems else None)
 
 
-def written(clip: Row, name: str, settings: CaptionConfig) -> tuple[str | None, str | None]:
-    """The same of a captioner that reads the clip's row. A sidecar is somebody's own words: their length is free."""
-    text = one_line(WRITTEN[name](clip) or "")
-    if text and name == "sidecar" and settings.check_sidecars:
-        reason = problem(text, "stop", 0, settings.max_words)
-        return (None, reason) if reason else (text, None)
-    return text or None, None
+def caption_choice(clip: ClipRow, captioner: str, answers: Answers, settings: CaptionConfig) -> CaptionChoice:
+    """Returns what a captioner has for a clip.
+
+    Args:
+        clip: a row of the clips table.
+        captioner: name in `CAPTIONERS`.
+        answers: all recorded answers of model captioners.
+        settings: the keys `caption.*`.
+    """
+    if CAPTIONERS[captioner].model:
+        return first_accepted(answers.get(captioner, {}).get(clip.key, []), settings)
+    text = _one_line(CAPTIONERS.load(captioner)(clip) or "")
+    if text and captioner == "sidecar" and settings.check_sidecars:
+        # Somebody's own words may be as few as they like.
+        problem = caption_problem(text, "stop", 0, settings.max_words)
+        return CaptionChoice(None, problem) if problem else CaptionChoice(text)
+    return CaptionChoice(text or None)
 
 
-def to_ask(clip: Row, captioners: list[str], name: str, answers: Answers, settings: CaptionConfig) -> bool:
-    """Whether a clip waits for an answer of the model `name`, once those before it in order have given theirs."""
-    given = answers.get(name, {}).get(clip["key"], [])
-    if len(given) >= settings.answers or accepted(given, settings)[0] is not None:
+def needs_answer(
+    clip: ClipRow, captioners: Sequence[str], model: str, answers: Answers, settings: CaptionConfig
+) -> bool:
+    """Returns whether a model captioner is to be asked about a clip, once the captioners before it have answered.
+
+    Args:
+        clip: a row of the clips table.
+        captioners: in order of preference.
+        model: the model captioner.
+        answers: all recorded answers of model captioners.
+        settings: the keys `caption.*`.
+    """
+    recorded = answers.get(model, {}).get(clip.key, [])
+    if len(recorded) >= settings.answers or first_accepted(recorded, settings).text is not None:
         return False
-    before = captioners[: captioners.index(name)]
-    return settings.weights.get(name, 0.0) > 0 or not any(
-        caption_of(clip, other, answers, settings)[0] for other in before
+    before = captioners[: captioners.index(model)]
+    return settings.weights.get(model, 0.0) > 0 or not any(
+        caption_choice(clip, other, answers, settings).text for other in before
     )
 
 
-def caption_of(clip: Row, name: str, answers: Answers, settings: CaptionConfig) -> tuple[str | None, str | None]:
-    """(text, None), (None, why it was rejected), or (None, None) where the captioner has nothing to say."""
-    if name in MODELS:
-        return accepted(answers.get(name, {}).get(clip["key"], []), settings)
-    return written(clip, name, settings)
+def assign_captions(clip: ClipRow, captioners: Sequence[str], answers: Answers, settings: CaptionConfig) -> list[str]:
+    """Sets a clip's `captions`, in order of preference, and the first as its `caption`; or filters the clip.
 
+    A clip for which no captioner has a text gets the empty caption; a clip whose texts were all rejected is filtered.
 
-def settle_captions(clip: Row, captioners: list[str], answers: Answers, settings: CaptionConfig) -> list[str]:
-    """Gives a clip its `captions` [{source, text, weight}] in order of preference and the first as `caption`, or
-    filters it. Returns why captions were rejected before one was found, for the count.
+    Args:
+        clip: a row of the clips table.
+        captioners: in order of preference.
+        answers: all recorded answers of model captioners.
+        settings: the keys `caption.*`.
 
-    A clip of which nobody says anything has the empty caption; one whose captions were all rejected is filtered.
+    Returns:
+        The problems of the captions that were rejected before one was accepted.
     """
-    captions: list[Row] = []
-    rejected: list[str] = []
+    captions: list[dict[str, Any]] = []
+    problems: list[str] = []
     for name in captioners:
-        text, reason = caption_of(clip, name, answers, settings)
+        text, problem = caption_choice(clip, name, answers, settings)
         if text:
             captions.append({"source": name, "text": text, "weight": settings.weights.get(name, 0.0)})
-        elif reason and not captions:
-            rejected.append(reason)
-    if rejected and (not captions or settings.rejected == "filter"):
-        clip.update(state="filtered", reason=Reason(Cause.CAPTION, detail=rejected[0]), caption=None, captions=[])
+        elif problem and not captions:
+            problems.append(problem)
+    if problems and (not captions or settings.rejected == "filter"):
+        clip.reject("filtered", Reason(Cause.CAPTION, detail=problems[0]))
+        clip.caption, clip.captions = None, []
     else:
-        clip.update(caption=captions[0]["text"] if captions else "", captions=captions)
-    return rejected
+        clip.caption, clip.captions = captions[0]["text"] if captions else "", captions
+    return problems
 
 
-def one_line(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())

@@ -1,15 +1,15 @@
-"""The keys `caption.*` of `framemill curate`: what a model is asked, which answers count, how it is treated."""
+"""The keys `caption.*` of `framemill curate`: which model is asked, with what prompt, and which answers count."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Dict, List
 
-from framemill.data_filters.captions import CAPTIONERS
+from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.platform.config import key
 from framemill.platform.errors import RequestError
 
-PROMPT = (
+_PROMPT = (
     "These pictures are frames of one short video, in order and evenly spread over it. Describe the video in one "
     "paragraph of 80 to 100 English words. Say who or what the main subject is and how it looks: kind, colours, "
     "clothing or surface, expression. Say what it does and how that unfolds from the first picture to the last, with "
@@ -17,47 +17,63 @@ PROMPT = (
     "angle, distance, and how it moves or that it stands still. Tell only what can be seen. Do not mention pictures, "
     "frames or this task, and add no title, list or opening phrase: begin with the subject."
 )
-"""After SANA-Video's style of caption (arXiv 2509.24695): 80 to 100 words on subject, looks, action, place, camera."""
-WEIGHTS = {"endpoint": 95.0, "vlm": 95.0, "joined": 95.0, "sidecar": 5.0, "descriptor": 0.0}
-"""SANA-Video trains on the original text 5 times in 100, on the model's the other 95."""
+"""In the style of SANA-Video's captions (arXiv 2509.24695): 80 to 100 words on subject, appearance, action, place and
+camera."""
+_WEIGHTS = {"endpoint": 95.0, "vlm": 95.0, "joined": 95.0, "sidecar": 5.0, "descriptor": 0.0}
+"""SANA-Video trains on the original text 5 times in 100, on a model's answer the other 95 times."""
 
 
 @dataclass
 class CaptionConfig:
-    url: str = key("", "endpoint: base URL of an OpenAI-compatible server, such as http://host:8000/v1", result=False)
-    served_model: str = key("", "endpoint: the model's name on that server")
-    api_key_env: str = key(
-        "", "endpoint: environment variable, where the workers run, that holds the server's key", result=False
+    """The keys `caption.*`."""
+
+    url: str = key(
+        "", "captioner endpoint: base URL of an OpenAI-compatible server, such as http://host:8000/v1", result=False
     )
-    vlm: str = key("", "vlm: folder with a transformers image-text-to-text model and its processor", result=False)
-    prompt: str = key(PROMPT, "what a model is asked about a clip's frames")
-    frames: int = key(8, "frames of a clip that a model is shown, evenly spread")
-    max_side: int = key(448, "their longer side at most, pixels")
-    max_tokens: int = key(320, "an answer that reaches this length is cut off, and counts as none")
-    seed: int = key(0, "sent with each request; a second answer is asked for with the next one")
-    min_words: int = key(30, "a model's answer with fewer words is too short")
-    max_words: int = key(160, "and one with more is too long")
-    check_sidecars: bool = key(False, "sidecar texts must pass the checks on captions too")
-    answers: int = key(3, "answers of a model that may fail the checks before a clip does without it")
+    served_model: str = key("", "captioner endpoint: name of the model on the server")
+    api_key_env: str = key(
+        "", "captioner endpoint: environment variable of the workers that contains the API key", result=False
+    )
+    vlm: str = key(
+        "", "captioner vlm: folder with a transformers image-text-to-text model and its processor", result=False
+    )
+    prompt: str = key(_PROMPT, "prompt that a model gets with the frames of a clip")
+    frames: int = key(8, "number of frames of a clip in a request, evenly spread over the clip")
+    max_side: int = key(448, "maximum longer side of the frames in a request, pixels")
+    max_tokens: int = key(320, "maximum length of an answer, tokens; an answer that reaches it is cut off and rejected")
+    seed: int = key(0, "seed of the first request about a clip; each further request about the clip adds 1")
+    min_words: int = key(30, "minimum number of words in a model's answer; shorter answers are rejected")
+    max_words: int = key(160, "maximum number of words in a model's answer; longer answers are rejected")
+    check_sidecars: bool = key(False, "apply the checks on captions to sidecar texts too")
+    answers: int = key(3, "number of answers of a model that may be rejected before a clip goes without one")
     rejected: str = key(
         "next",
-        "a clip none of whose answers passes takes its next captioner's text (and is filtered where none is left), "
-        "or is filtered at once",
+        "what becomes of a clip whose answers were all rejected: next takes the text of the next captioner and filters "
+        "the clip if none is left; filter filters the clip at once",
         choices=("next", "filter"),
     )
     weights: Dict[str, float] = key(
-        lambda: dict(WEIGHTS),
-        "how often training picks each captioner's text where a clip has several; a model of weight 0 is asked only "
-        "where those before it gave nothing",
+        lambda: dict(_WEIGHTS),
+        "relative frequency with which training picks each captioner's text of a clip; a model of weight 0 is asked "
+        "only if the captioners before it gave no text",
     )
-    concurrency: int = key(16, "endpoint: requests under way at once, of all workers together", result=False)
-    attempts: int = key(6, "endpoint: times a request is made before its clip is left pending", result=False)
+    concurrency: int = key(
+        16, "captioner endpoint: maximum number of concurrent requests of all workers together", result=False
+    )
+    attempts: int = key(6, "captioner endpoint: attempts per request before the clip is left pending", result=False)
     backoff_s: float = key(
-        1.0, "endpoint: wait after a failed request, seconds; each further one doubles it", result=False
+        1.0,
+        "captioner endpoint: delay after the first failed attempt, seconds; doubled after each further one",
+        result=False,
     )
-    timeout_s: float = key(120.0, "endpoint: a whole answer takes no longer than this, seconds", result=False)
+    timeout_s: float = key(120.0, "captioner endpoint: timeout of a request, seconds", result=False)
 
     def validate(self) -> None:
+        """Checks the values.
+
+        Raises:
+            RequestError: a value is out of range.
+        """
         for name, value, lowest, highest in (
             ("frames", self.frames, 1, 256),
             ("max_side", self.max_side, 32, 4096),
@@ -76,16 +92,24 @@ class CaptionConfig:
             raise RequestError(f"caption.backoff_s={self.backoff_s}: must be 0 or more")
         for name, weight in self.weights.items():
             if name not in CAPTIONERS or not 0 <= weight < float("inf"):
-                raise RequestError(f"caption.weights.{name}={weight}: 0 or more, for one of {', '.join(CAPTIONERS)}")
+                raise RequestError(
+                    f"caption.weights.{name}={weight}: must be 0 or more, for one of {', '.join(CAPTIONERS)}"
+                )
 
     def validate_for(self, captioners: List[str]) -> None:
-        """Raises RequestError where one of the captioners asked for lacks a key."""
+        """Checks that each captioner has the keys that it needs.
+
+        Raises:
+            RequestError: a key is missing, or a captioner is named twice.
+        """
         if len(set(captioners)) < len(captioners):
-            raise RequestError(f"captions={captioners}: one is named twice")
+            raise RequestError(f"captions={captioners}: must name each captioner once")
         if "endpoint" in captioners:
             if not self.url.startswith(("http://", "https://")):
-                raise RequestError(f"caption.url={self.url}: captions=[endpoint] needs http://HOST:PORT/v1")
+                raise RequestError(f"caption.url={self.url}: must be http://HOST:PORT/v1 for captions=[endpoint]")
             if not self.served_model:
-                raise RequestError("caption.served_model=: captions=[endpoint] needs the model's name on the server")
+                raise RequestError(
+                    "caption.served_model=: must be the model's name on the server for captions=[endpoint]"
+                )
         if "vlm" in captioners and not self.vlm:
-            raise RequestError("caption.vlm=: captions=[vlm] needs the folder of a transformers model")
+            raise RequestError("caption.vlm=: must be the folder of a transformers model for captions=[vlm]")

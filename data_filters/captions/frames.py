@@ -1,4 +1,4 @@
-"""The frames of a clip that a model is shown. Runs in a worker's expendable child."""
+"""The frames of a clip that a caption model sees. Runs in a worker's decoder process."""
 
 from __future__ import annotations
 
@@ -9,35 +9,42 @@ import cv2
 from framemill.platform.vision.read import iter_decoded_frames, to_rgb
 from framemill.platform.vision.video import VideoError
 
-QUALITY = 90
-"""Of the JPEGs, of 100."""
+_JPEG_QUALITY = 90
+"""0 to 100."""
 
 
 def clip_jpegs(path: str, start_s: float, frames: int, count: int, max_side: int) -> list[bytes]:
-    """`count` frames of the `frames` from `start_s`, evenly spread, as JPEGs no larger than `max_side` pixels.
+    """Reads frames of a clip as JPEGs.
+
+    Args:
+        path: local file of the source.
+        start_s: time of the clip's first frame.
+        frames: number of frames of the clip.
+        count: number of frames to return, evenly spread over the clip.
+        max_side: maximum longer side of the JPEGs, pixels.
 
     Raises:
-        VideoError: the clip cannot be read.
+        VideoError: the clip cannot be decoded.
     """
     cv2.setNumThreads(1)
-    wanted = set(evenly(frames, count))
-    pictures = []
-    for picture in itertools.islice(iter_decoded_frames(path, start_s=start_s), max(wanted) + 1):
-        if picture.index in wanted:
-            rgb = to_rgb(picture.frame, *fit(*picture.upright, max_side))
-            encoded = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-            pictures.append(encoded.tobytes())
-    if not pictures:
+    indices = set(spread_indices(frames, count))
+    jpegs = []
+    for decoded in itertools.islice(iter_decoded_frames(path, start_s=start_s), max(indices) + 1):
+        if decoded.index in indices:
+            rgb = to_rgb(decoded.frame, *_fitted_size(*decoded.upright, max_side))
+            encoded = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+            jpegs.append(encoded.tobytes())
+    if not jpegs:
         raise VideoError(f"no frame at {start_s:.2f} s")
-    return pictures
+    return jpegs
 
 
-def evenly(frames: int, count: int) -> list[int]:
-    """The middle frame of each of `count` equal stretches; every frame once where there are fewer."""
+def spread_indices(frames: int, count: int) -> list[int]:
+    """Returns the middle frame of each of `count` equal parts of a clip; all frames where there are no more."""
     return [frames * (2 * part + 1) // (2 * count) for part in range(count)] if count < frames else list(range(frames))
 
 
-def fit(width: int, height: int, max_side: int) -> tuple[int, int]:
-    """The size of a picture that is scaled down to the limit, never up."""
+def _fitted_size(width: int, height: int, max_side: int) -> tuple[int, int]:
+    """Returns the size of a frame, scaled down to the maximum longer side, never up."""
     scale = min(1.0, max_side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))

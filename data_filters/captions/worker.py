@@ -1,32 +1,30 @@
-"""The worker that asks a model for captions: one Ray actor with a child that reads frames and may hang or crash."""
+"""The worker that asks a model for captions: one Ray actor with a child process that reads frames."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import json
-from typing import Any
 
-from framemill.data_filters.captions import load_model
 from framemill.data_filters.captions.answer_store import AnswerFile
-from framemill.data_filters.captions.base import Answer, NoAnswer
-from framemill.data_filters.captions.choose import accepted
+from framemill.data_filters.captions.base import CaptionModel
+from framemill.data_filters.captions.choose import first_accepted
 from framemill.data_filters.captions.config import CaptionConfig
+from framemill.data_filters.captions.messages import CaptionBatch, CaptionClip, CaptionResult, SourceClips
+from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.ledger.event_log import log_event
-from framemill.data_filters.measure.worker import GONE
-from framemill.data_filters.sources.source import fetch_source, is_gone, source_stamp
+from framemill.data_filters.sources.source import fetch_source
+from framemill.data_filters.sources.unchanged import require_unchanged, retry_source_errors
 from framemill.platform import storage
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import RequestError
-from framemill.platform.pools import PoolWorker
+from framemill.platform.pools import PoolWorker, pending_reason
 from framemill.platform.retry import RetryLater, call_with_retry
 from framemill.platform.vision.video import VideoError
 from framemill.platform.writer_lock import LockToken
 
-GIVE_UP = 8
-"""Clips one after another, and as many as are asked about at once, that get no answer: the model is gone."""
-Row = dict[str, Any]
+GIVE_UP_AFTER = 8
+"""Consecutive clips without an answer, beyond those that are asked about at once, after which the model is gone."""
+_READ_FRAMES = "framemill.data_filters.captions.frames:clip_jpegs"
 
 
 class CaptionWorker(PoolWorker):
@@ -35,109 +33,120 @@ class CaptionWorker(PoolWorker):
     def __init__(
         self, folder: str, token: LockToken, captioner: str, settings: CaptionConfig, slots: int, timeout_s: float
     ) -> None:
+        """Creates the model captioner; its model is loaded with the first batch.
+
+        Args:
+            folder: folder or URI of the recorded answers.
+            token: the driver's lock on the output.
+            captioner: name in `CAPTIONERS`.
+            settings: the keys `caption.*`.
+            slots: number of clips that the model is asked about at once.
+            timeout_s: longest silence of the decoder, in seconds.
+        """
         self.folder, self.token, self.settings = folder, token, settings
         self.slots, self.timeout_s = slots, timeout_s
-        self.model = load_model(captioner, settings)
+        self.model: CaptionModel = CAPTIONERS.load(captioner)(settings)
         self.child = ChildProcess()
 
     @staticmethod
     def name(item: str) -> str:
         """Returns the name of the batch."""
-        return str(json.loads(item)["name"])
+        return CaptionBatch.from_json(item).name
 
     def do(self, item: str) -> str:
-        """Asks about a batch of clips; returns as JSON how many clips it `asked` about, those `pending` and `failed`
-        with the reason, whether the model is `gone`, and what is `wrong` with the request or ""."""
-        return json.dumps(asyncio.run(Batch(self, json.loads(item)).run()))
+        """Asks about a batch of clips, given as `CaptionBatch` in JSON; returns the `CaptionResult` in JSON.
+
+        Raises:
+            RequestError: the model would answer about no clip: its address, its key or a setting is wrong.
+        """
+        return asyncio.run(_BatchRun(self, CaptionBatch.from_json(item)).run()).to_json()
 
 
-class Batch:
-    """The clips of one batch: read one after another, asked about `slots` at once."""
+class _BatchRun:
+    """One batch under way: clips are read one after another and asked about `slots` at once."""
 
-    def __init__(self, worker: CaptionWorker, work: Row) -> None:
-        self.worker, self.settings = worker, worker.settings
-        self.clips: list[Row] = work["clips"]
-        self.file = AnswerFile(storage.join(worker.folder, work["name"]))
+    def __init__(self, worker: CaptionWorker, batch: CaptionBatch) -> None:
+        self.worker, self.settings, self.batch = worker, worker.settings, batch
+        self.file = AnswerFile(storage.join(worker.folder, batch.name))
         self.slots = asyncio.Semaphore(worker.slots)
         self.pending: dict[str, str] = {}
         self.failed: dict[str, str] = {}
-        self.wrong = ""
+        self.request_error: RequestError | None = None
         self.unanswered = 0
+        """Consecutive clips without an answer."""
 
     @property
     def gone(self) -> bool:
-        return self.unanswered >= GIVE_UP + self.worker.slots
+        return self.unanswered >= GIVE_UP_AFTER + self.worker.slots
 
-    async def run(self) -> Row:
+    async def run(self) -> CaptionResult:
         try:
             async with self.worker.model, asyncio.TaskGroup() as tasks:
-                for _, clips in itertools.groupby(self.clips, key=lambda clip: clip["uri"]):
-                    await self.ask_about_source(list(clips), tasks)
-        except RequestError as error:  # as the model is opened
-            self.wrong = str(error)
-        except ExceptionGroup as group:  # a later driver, a full disk: what happened, not how many tasks it happened to
+                for one in self.batch.sources:
+                    await self._ask_about_source(one, tasks)
+        except ExceptionGroup as group:
+            # A later driver, or a full disk, meets many tasks at once: one of their errors says what happened.
             raise group.exceptions[0] from None
-        return {
-            "asked": len(self.clips),
-            "pending": self.pending,
-            "failed": self.failed,
-            "gone": self.gone,
-            "wrong": self.wrong,
-        }
+        if self.request_error:
+            raise self.request_error
+        return CaptionResult(self.batch.size, self.pending, self.failed, self.gone)
 
-    async def ask_about_source(self, clips: list[Row], tasks: asyncio.TaskGroup) -> None:
-        """Starts a question about each clip as soon as a slot is free for it."""
-        source = clips[0]
+    async def _ask_about_source(self, one: SourceClips, tasks: asyncio.TaskGroup) -> None:
+        """Starts a task for each clip as soon as a slot is free."""
         async with contextlib.AsyncExitStack() as stack:
             try:
-                if (stamp := source_stamp(source["uri"])) != source["stamp"]:
-                    raise RetryLater(GONE if is_gone(stamp) else "changed after it was measured")
-                copy = fetch_source(source["uri"])
-                path = await asyncio.to_thread(copy.__enter__)
-                stack.callback(copy.__exit__, None, None, None)
-            except (RetryLater, OSError) as error:
-                self.pending |= {clip["key"]: str(error) for clip in clips}
+                with retry_source_errors():
+                    require_unchanged(one.source)
+                    copy = fetch_source(one.source.uri)
+                    path = await asyncio.to_thread(copy.__enter__)
+                    stack.callback(copy.__exit__, None, None, None)
+            except Exception as error:
+                self.pending |= dict.fromkeys((clip.key for clip in one.clips), pending_reason(error))
                 return
-            for clip in clips:
+            for clip in one.clips:
                 await self.slots.acquire()
-                frames = None if self.wrong or self.gone else await asyncio.to_thread(self.frames, path, clip)
+                frames = None
+                if self.request_error or self.gone:
+                    self.pending[clip.key] = "not asked, as others were not answered"
+                else:
+                    frames = await asyncio.to_thread(self._read_frames, path, clip)
                 if frames is None:
-                    if clip["key"] not in self.failed:
-                        self.pending.setdefault(clip["key"], "not asked, as others were not answered")
                     self.slots.release()
                 else:
-                    tasks.create_task(self.ask_about_clip(clip, frames))
+                    tasks.create_task(self._ask_about_clip(clip, frames))
 
-    def frames(self, path: str, clip: Row) -> list[bytes] | None:
-        """The clip's pictures; None where they cannot be had, once it is noted why."""
-        wanted = (clip["start_s"], clip["frames"], self.settings.frames, self.settings.max_side)
-        home = "framemill.data_filters.captions.frames:clip_jpegs"
+    def _read_frames(self, path: str, clip: CaptionClip) -> list[bytes] | None:
+        """Returns the clip's frames as JPEGs; None where they cannot be read, once the reason is noted."""
+        wanted = (clip.start_s, clip.frames, self.settings.frames, self.settings.max_side)
+        child, timeout = self.worker.child, self.worker.timeout_s
         try:
-            return call_with_retry(self.worker.child, home, path, *wanted, timeout=self.worker.timeout_s)
-        except RetryLater as error:
-            self.pending[clip["key"]] = str(error)
+            jpegs: list[bytes] = call_with_retry(child, _READ_FRAMES, path, *wanted, timeout=timeout)
+            return jpegs
         except (VideoError, ChildCrashed) as error:
-            self.failed[clip["key"]] = str(error)
+            self.failed[clip.key] = str(error)
+        except Exception as error:
+            self.pending[clip.key] = pending_reason(error)
         return None
 
-    async def ask_about_clip(self, clip: Row, frames: list[bytes]) -> None:
-        """Asks until an answer passes the checks, or as many as may have failed them; each is recorded at once."""
-        key = clip["key"]
-        # A worker restarted by Ray is given its batch again, and finds what it recorded.
-        answers = [Answer(key, *said) for said in clip["answers"]]
-        answers += [answer for answer in self.file.answers if answer.key == key]
+    async def _ask_about_clip(self, clip: CaptionClip, frames: list[bytes]) -> None:
+        """Asks until an answer passes the checks, or `caption.answers` have failed them; records each at once."""
+        # A worker restarted by Ray gets its batch again, and finds what it recorded.
+        answers = [*clip.answers, *(answer for answer in self.file.answers if answer.key == clip.key)]
         try:
-            while len(answers) < self.settings.answers and accepted(answers, self.settings)[0] is None:
-                answers.append(await self.worker.model.ask(key, frames, nth=len(answers)))
+            while len(answers) < self.settings.answers and first_accepted(answers, self.settings).text is None:
+                answers.append(await self.worker.model.ask(clip.key, frames, nth=len(answers)))
                 self.unanswered = 0
                 # A driver that is gone may have a successor that asks: what it finds recorded must not change.
                 self.worker.token.check()
                 self.file.add(answers[-1])
-                log_event(self.worker.token.output, event="answered", caption=key, attempt=self.worker.token.attempt)
-        except NoAnswer as error:
-            self.unanswered += 1
-            self.pending[key] = str(error)
+                attempt = self.worker.token.attempt
+                log_event(self.worker.token.output, event="answered", caption=clip.key, attempt=attempt)
         except RequestError as error:
-            self.wrong = self.wrong or str(error)
+            self.request_error = self.request_error or error
+        except RetryLater as error:
+            self.unanswered += 1
+            self.pending[clip.key] = str(error)
+        except Exception as error:
+            self.pending[clip.key] = pending_reason(error)
         finally:
             self.slots.release()

@@ -1,4 +1,4 @@
-"""How saturated a clip is: over-saturated pictures are often synthetic, or HDR shown as SDR."""
+"""How saturated a clip is: over-saturated frames are often synthetic, or HDR shown as SDR."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from framemill.data_filters.filters.clip_frames import ClipFrames
 
 
 class Saturation:
-    """`saturation`: mean S of HSV over pixels and frames 0.5 s apart, 0..255 (OpenCV's scale, as SANA-Video counts)."""
+    """`saturation`: mean S of HSV over pixels and frames 0.5 s apart, 0..255 (OpenCV's scale, as in SANA-Video)."""
 
     def score(self, clip: ClipFrames) -> dict[str, float]:
-        return {"saturation": float(np.mean([self.mean_s(frame) for frame in clip.samples]))}
+        """Returns the clip's scores by column."""
+        return {"saturation": float(np.mean([self._mean_saturation(frame) for frame in clip.samples]))}
 
-    def mean_s(self, rgb: np.ndarray) -> float:
+    def _mean_saturation(self, rgb: np.ndarray) -> float:
         return float(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)[..., 1].mean())

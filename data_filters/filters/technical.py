@@ -1,4 +1,4 @@
-"""How well a clip is taken, without a network: sharp, well exposed, rich in contrast and colour."""
+"""Technical quality of a clip without a network: sharpness, exposure, contrast and colourfulness."""
 
 from __future__ import annotations
 
@@ -7,49 +7,51 @@ import numpy as np
 
 from framemill.data_filters.filters.clip_frames import ClipFrames
 
-WEIGHTS = {"sharpness": 0.4, "exposure": 0.3, "contrast": 0.2, "colourfulness": 0.1}
-HALF_SHARP = 150.0
-"""Variance of the Laplacian (8-bit luma, 320 pixels) that counts as half sharp."""
-FULL_CONTRAST = 60.0
-"""Standard deviation of 8-bit luma that counts as full contrast."""
-FULL_COLOUR = 80.0
-"""Hasler and Suesstrunk (2003) call a picture above 59 "highly" and above 82 "extremely" colourful."""
-BLACK, WHITE = 16, 239
+BLACK_LUMA, WHITE_LUMA = 16, 239
 """8-bit luma at or beyond which a pixel has lost its detail."""
+_WEIGHTS = {"sharpness": 0.4, "exposure": 0.3, "contrast": 0.2, "colourfulness": 0.1}
+_HALF_SHARP = 150.0
+"""Variance of the Laplacian (8-bit luma, 320 pixels) of sharpness 0.5."""
+_FULL_CONTRAST = 60.0
+"""Standard deviation of 8-bit luma of contrast 1."""
+_FULL_COLOUR = 80.0
+"""Hasler and Suesstrunk's M of colourfulness 1; they call an image "highly" colourful above 59, "extremely" above
+82."""
 
 
 class Technical:
     """`technical`: 0..1, the weighted mean 0.4 sharpness + 0.3 exposure + 0.2 contrast + 0.1 colourfulness.
 
     Each part is 0..1 and a column of its own, the mean over frames 0.5 s apart:
-    sharpness v / (v + 150), v the variance of the Laplacian of luma; exposure (1 - m^2)(1 - c), m how far mean luma
-    lies from the middle (0..1) and c the share of pixels near black or white; contrast s / 60, s the standard
-    deviation of luma; colourfulness M / 80, M by Hasler and Suesstrunk (2003). `brightness` is mean luma, 0..255.
-    It says nothing of beauty.
+    sharpness v / (v + 150), v the variance of the Laplacian of luma; exposure (1 - m^2)(1 - c), m the distance of the
+    mean luma from the middle (0..1) and c the share of pixels near black or white; contrast s / 60, s the standard
+    deviation of luma; colourfulness M / 80, M by Hasler and Suesstrunk (2003). `brightness` is the mean luma, 0..255.
+    It is no measure of beauty.
     """
 
     def score(self, clip: ClipFrames) -> dict[str, float]:
-        parts = [self.frame(frame) for frame in clip.samples]
+        """Returns the clip's scores by column."""
+        parts = [self._frame_scores(frame) for frame in clip.samples]
         means = {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}
-        return {"technical": sum(weight * means[name] for name, weight in WEIGHTS.items()), **means}
+        return {"technical": sum(weight * means[name] for name, weight in _WEIGHTS.items()), **means}
 
-    def frame(self, rgb: np.ndarray) -> dict[str, float]:
+    def _frame_scores(self, rgb: np.ndarray) -> dict[str, float]:
         luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         variance = float(cv2.Laplacian(luma, cv2.CV_32F).var())
         brightness = float(luma.mean())
         off_middle = brightness / 127.5 - 1
-        lost = float(((luma <= BLACK) | (luma >= WHITE)).mean())
+        clipped = float(((luma <= BLACK_LUMA) | (luma >= WHITE_LUMA)).mean())
         return {
-            "sharpness": variance / (variance + HALF_SHARP),
-            "exposure": (1 - off_middle**2) * (1 - lost),
-            "contrast": min(1.0, float(luma.std()) / FULL_CONTRAST),
-            "colourfulness": min(1.0, colourfulness(rgb) / FULL_COLOUR),
+            "sharpness": variance / (variance + _HALF_SHARP),
+            "exposure": (1 - off_middle**2) * (1 - clipped),
+            "contrast": min(1.0, float(luma.std()) / _FULL_CONTRAST),
+            "colourfulness": min(1.0, _colourfulness(rgb) / _FULL_COLOUR),
             "brightness": brightness,
         }
 
 
-def colourfulness(rgb: np.ndarray) -> float:
-    """M of Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003): about 0 (grey) to 110."""
+def _colourfulness(rgb: np.ndarray) -> float:
+    """Returns M of Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003): about 0 (grey) to 110."""
     red, green, blue = (rgb[..., channel].astype(np.float32) for channel in range(3))
     red_green, yellow_blue = red - green, 0.5 * (red + green) - blue
     spread = np.hypot(red_green.std(), yellow_blue.std())

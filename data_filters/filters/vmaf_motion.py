@@ -7,25 +7,26 @@ import numpy as np
 
 from framemill.data_filters.filters.clip_frames import ClipFrames
 
-KERNEL = np.array([3571, 16004, 26386, 16004, 3571], np.float32) / 65536
-"""libvmaf's 5 taps of a Gaussian (integer_motion.h, FILTER): rows and columns alike."""
-STORED = 219 / 255
-"""libvmaf counts the levels that video stores, 16 to 235."""
+_KERNEL = np.array([3571, 16004, 26386, 16004, 3571], np.float32) / 65536
+"""Gaussian of libvmaf, 5 taps (integer_motion.h, FILTER), for rows and columns alike."""
+_LIMITED_RANGE = 219 / 255
+"""libvmaf counts levels of limited range, 16 to 235."""
 
 
 class VmafMotion:
     """`vmaf_motion`: mean absolute difference of the blurred lumas of consecutive frames, over pixels and pairs.
 
-    As libvmaf's `motion` (Netflix/vmaf, feature/integer_motion.c), in levels of 8-bit video, but at 320 pixels: a
-    picture of another size gives other values. It sees a change of brightness as movement, and counts per frame, so
-    that it falls as the frame rate rises.
+    As libvmaf's `motion` (Netflix/vmaf, feature/integer_motion.c), in levels of 8-bit video, but at 320 pixels: frames
+    of another size give other values. A change of brightness counts as motion, and the value is per frame, so that it
+    falls as the frame rate rises.
     """
 
     def score(self, clip: ClipFrames) -> dict[str, float]:
+        """Returns the clip's scores by column."""
         total, before = 0.0, None
         for luma in clip.luma:
-            blurred = cv2.sepFilter2D(luma, cv2.CV_32F, KERNEL, KERNEL, borderType=cv2.BORDER_REFLECT_101)
+            blurred = cv2.sepFilter2D(luma, cv2.CV_32F, _KERNEL, _KERNEL, borderType=cv2.BORDER_REFLECT_101)
             if before is not None:
                 total += cv2.norm(before, blurred, cv2.NORM_L1) / luma.size
             before = blurred
-        return {"vmaf_motion": STORED * total / max(1, len(clip.frames) - 1)}
+        return {"vmaf_motion": _LIMITED_RANGE * total / max(1, len(clip.frames) - 1)}

@@ -1,4 +1,4 @@
-"""Keys of `framemill curate` that decide how sources are divided into clips and which are decoded."""
+"""The keys `clip.*` and `screen.*` of `framemill curate`: how sources are split into clips, and which are decoded."""
 
 from __future__ import annotations
 
@@ -10,14 +10,24 @@ from framemill.platform.errors import RequestError
 
 @dataclass
 class ClipConfig:
-    min_seconds: float = key(2.0, "clips shorter than this are filtered")
+    """The keys `clip.*`: how a source is split into clips."""
+
+    min_seconds: float = key(2.0, "minimum clip length, seconds; shorter clips are filtered")
     max_seconds: float = key(
         5.1,
-        "longer scenes are divided into clips no longer than this; 5.1 s hold 81 frames at 16 a second, of any source",
+        "maximum clip length, seconds; longer scenes are divided; 5.1 s give 81 frames at 16 frames a second for any "
+        "source rate",
     )
-    trim_s: float = key(0.1, "what is shown so shortly before and after a change of scene is in no clip, seconds")
+    trim_s: float = key(
+        0.1, "seconds cut off before and after each scene change, so that no clip shows a part of the transition"
+    )
 
     def validate(self) -> None:
+        """Checks the values.
+
+        Raises:
+            RequestError: a value is out of range.
+        """
         if not 0 <= self.trim_s <= 10:
             raise RequestError(f"clip.trim_s={self.trim_s}: must be from 0 to 10")
         if self.max_seconds <= 0:
@@ -27,15 +37,28 @@ class ClipConfig:
 
 
 @dataclass
-class ScreenConfig:
-    enabled: bool = key(True, "a source whose key frames show that nothing in it can be kept is not decoded further")
-    min_side: int = key(32, "hopeless: the shorter side has fewer pixels")
-    contrast: float = key(1.0, "hopeless: luma spreads by no more than this (standard deviation, 0..255) in them all")
-    change: float = key(1.0, "hopeless: no part of the picture changes by more than this (luma, 0..255) between them,")
-    still_seconds: float = key(5.0, "where there are three that lie so far apart from first to last, seconds")
-    key_frames: int = key(24, "key frames that are decoded at most, spread over the source")
+class PrefilterConfig:
+    """The keys `screen.*`: the key-frame pre-filter, which rejects sources before the decode pass."""
+
+    enabled: bool = key(True, "reject tiny, blank and still sources by their key frames alone, without decoding them")
+    min_side: int = key(32, "reject tiny sources: minimum length of the shorter side, pixels")
+    contrast: float = key(
+        1.0,
+        "reject blank sources: largest contrast of a key frame (standard deviation of luma, 0..255) that still counts "
+        "as blank",
+    )
+    change: float = key(
+        1.0, "reject stills: largest luma change (0..255) between key frames that still counts as no change"
+    )
+    still_seconds: float = key(5.0, "reject stills only if 3 or more key frames span at least this many seconds")
+    key_frames: int = key(24, "maximum number of key frames decoded per source, spread evenly over the source")
 
     def validate(self) -> None:
+        """Checks the values.
+
+        Raises:
+            RequestError: a value is out of range.
+        """
         for name, value, lowest, highest in (
             ("min_side", self.min_side, 1, 8192),
             ("contrast", self.contrast, 0, 255),

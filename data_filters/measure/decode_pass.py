@@ -1,14 +1,14 @@
-"""Everything measured of one source, in one decode pass. Runs in a worker's expendable child."""
+"""The decode pass: everything measured of one source. It runs in a worker's decoder process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 
 from framemill.data_filters.filters.clip_frames import ClipFrames, small_size
-from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.filters.registry import SCORE_DECIMALS, Filter, load_filter
 from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.measure.describe import describe
 from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter
@@ -21,16 +21,15 @@ from framemill.platform.vision.frame_rate_monitor import FrameRateMonitor
 from framemill.platform.vision.read import Frame, iter_decoded_frames
 from framemill.platform.vision.video import VideoError, probe
 
-DECIMALS = 6
-"""Times and scores are rounded before anything is decided from them."""
-THUMBNAIL_WIDTH = 160
+_THUMBNAIL_WIDTH = 160
+"""Pixels."""
 
 
 def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts | MeasuredClip | Ended]:
-    """The facts of a local file, then its clips as the pass completes them, then how it ended.
+    """Yields the facts of a local file, then its clips as they are complete, then how the decode pass ended.
 
-    A file that breaks off ends with the reason; the clips before stand. One that the key-frame screen finds hopeless
-    ends with that reason and no clips.
+    A file that breaks off ends with the reason, after its complete clips. A file that the key-frame pre-filter rejects
+    ends with that reason and has no clips.
 
     Raises:
         OSError: the file could not be reached.
@@ -44,43 +43,45 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
         yield Ended(Reason(Cause.UNREADABLE, detail=str(error)))
         return
     yield SourceFacts(source_id, info)
-    if settings.screen is not None and (hopeless := keyframe_prefilter(path, info, settings.screen)) is not None:
-        yield Ended(Reason(Cause.PREFILTERED, detail=hopeless))
+    if (limits := settings.keyframe_prefilter) and (rejection := keyframe_prefilter(path, info, limits)) is not None:
+        yield Ended(Reason(Cause.PREFILTERED, detail=rejection))
         return
     frame_rate = FrameRateMonitor(info.tick_s)
-    filters = [FILTERS[name].load() for name in settings.filters]
+    filters = [load_filter(name) for name in settings.filters]
     splitter = Splitter(info.fps, info.width, info.height, settings.min_seconds, settings.max_seconds, settings.trim_s)
-
-    def measured(clip: ClipFrames) -> MeasuredClip:
-        scores = {name: round(value, DECIMALS) for f in filters for name, value in f.score(clip).items()}
-        return MeasuredClip(
-            start_s=round(float(clip.times[0]), DECIMALS),
-            end_s=round(clip.end_s, DECIMALS),
-            first_frame=clip.first_frame,
-            frames=len(clip.frames),
-            width=clip.width,
-            height=clip.height,
-            fps=round(info.fps, DECIMALS),
-            scores=scores,
-            description=describe(clip, scores),
-            phashes=b"".join(phash(clip.bars.inside(frame)) for frame in clip.samples),
-            thumbnail=thumbnail(clip.frames[len(clip.frames) // 2]),
-        )
 
     reason = None
     try:
-        for picture in frame_rate.watch(iter_decoded_frames(path)):
-            small = downscale(picture.frame, *small_size(info.width, info.height))
-            for clip in splitter.push(Frame(picture.index, picture.time_s, small)):
-                yield measured(clip)
+        for decoded in frame_rate.watch(iter_decoded_frames(path)):
+            small = downscale(decoded.frame, *small_size(info.width, info.height))
+            for clip in splitter.push(Frame(decoded.index, decoded.time_s, small)):
+                yield _measured_clip(clip, filters, info.fps)
     except VideoError as error:
         reason = Reason(Cause.UNREADABLE, detail=str(error))
     for clip in splitter.finish():
-        yield measured(clip)
+        yield _measured_clip(clip, filters, info.fps)
     yield Ended(reason, fps_varies=frame_rate.is_variable)
 
 
-def thumbnail(rgb: np.ndarray) -> bytes:
-    height = max(1, round(rgb.shape[0] * THUMBNAIL_WIDTH / rgb.shape[1]))
-    small = cv2.resize(rgb, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
+def _measured_clip(clip: ClipFrames, filters: Sequence[Filter], fps: float) -> MeasuredClip:
+    scores = {name: round(value, SCORE_DECIMALS) for one in filters for name, value in one.score(clip).items()}
+    return MeasuredClip(
+        start_s=round(float(clip.times[0]), SCORE_DECIMALS),
+        end_s=round(clip.end_s, SCORE_DECIMALS),
+        first_frame=clip.first_frame,
+        frames=len(clip.frames),
+        width=clip.width,
+        height=clip.height,
+        fps=round(fps, SCORE_DECIMALS),
+        scores=scores,
+        description=describe(clip, scores),
+        phashes=b"".join(phash(clip.bars.inside(frame)) for frame in clip.samples),
+        thumbnail=_thumbnail(clip.frames[len(clip.frames) // 2]),
+    )
+
+
+def _thumbnail(rgb: np.ndarray) -> bytes:
+    """Returns a frame as a JPEG of 160 pixels width."""
+    height = max(1, round(rgb.shape[0] * _THUMBNAIL_WIDTH / rgb.shape[1]))
+    small = cv2.resize(rgb, (_THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
     return cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes()

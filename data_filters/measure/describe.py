@@ -1,7 +1,7 @@
-"""One sentence about a clip from what was measured of it: the caption where nobody wrote one.
+"""One sentence about a clip, made from its scores and colours: the caption of a clip that nobody described.
 
-A small model is conditioned on it, so it says what a picture can show: brightness, colours and where they are,
-detail, and how the picture moves.
+A small model is conditioned on it, so it says what a frame can show: brightness, colours and their places, detail, and
+how the picture moves.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 
 from framemill.data_filters.filters.clip_frames import ClipFrames
 
-BRIGHTNESS = ((45, "very dark"), (85, "dark"), (150, "softly lit"), (195, "bright"), (256, "very bright"))
-"""Below a mean luma (0..255): the word."""
-SPEED = (
+_BRIGHTNESS = ((45, "very dark"), (85, "dark"), (150, "softly lit"), (195, "bright"), (256, "very bright"))
+"""(upper limit of the mean luma, 0..255; words)."""
+_SPEED = (
     (0.7, "stays still"),
     (4.0, "moves very slowly"),
     (20.0, "moves slowly"),
@@ -21,8 +21,8 @@ SPEED = (
     (90.0, "moves quickly"),
     (float("inf"), "moves very quickly"),
 )
-"""Below a motion score (pixels at 320x576 in half a second): the words."""
-HUES = (
+"""(upper limit of the score `motion`, pixels at 320x576 in half a second; words)."""
+_HUES = (
     (8, "red"),
     (20, "orange"),
     (33, "yellow"),
@@ -33,68 +33,74 @@ HUES = (
     (172, "pink"),
     (180, "red"),
 )
-"""Below an OpenCV hue (0..179): the name."""
-GREY_S, BLACK_V, WHITE_V, BROWN_V = 45, 40, 205, 150
-"""OpenCV saturation under which a pixel has no hue; values of black, white, and of an orange that is a brown."""
-DETAIL = ((0.25, "soft"), (0.7, "clear"), (1.01, "finely detailed"))
-"""Below a sharpness (0..1): the word."""
-ONE_WAY = 0.5
-"""A clip moves in a direction where its mean flow is this share of the flow's mean length."""
+"""(upper limit of OpenCV's hue, 0..179; name)."""
+_GREY_SATURATION, _BLACK_VALUE, _WHITE_VALUE, _BROWN_VALUE = 45, 40, 205, 150
+"""OpenCV's HSV: below this saturation a pixel has no hue; below this value it is black; from this value a pixel without
+hue is white; below this value an orange is brown."""
+_DETAIL = ((0.25, "soft"), (0.7, "clear"), (1.01, "finely detailed"))
+"""(upper limit of the score `sharpness`, 0..1; words)."""
+_DIRECTED_SHARE = 0.5
+"""A clip moves in a direction if the length of its mean flow is at least this share of the flow's mean length."""
 
 
 def describe(clip: ClipFrames, scores: dict[str, float]) -> str:
-    """For example "A bright, clear wide picture, blue above and green below; it moves quickly to the left." """
+    """Returns a sentence about a clip.
+
+    For example "A bright, clear wide picture, blue above and green below; it moves quickly to the left." The detail and
+    the motion are left out where `scores` lacks `sharpness` or `motion`.
+    """
     middle = clip.frames[len(clip.frames) // 2]
     luma = float(np.mean([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).mean() for frame in clip.samples]))
-    words = [word_below(BRIGHTNESS, luma)]
+    words = [_word_below(_BRIGHTNESS, luma)]
     if "sharpness" in scores:
-        words.append(word_below(DETAIL, scores["sharpness"]))
-    sentence = f"A {', '.join(words)} {shape(clip)} picture, {colours(middle)}"
+        words.append(_word_below(_DETAIL, scores["sharpness"]))
+    sentence = f"A {', '.join(words)} {_shape(clip)} picture, {_colours(middle)}"
     return with_movement(f"{sentence}.", scores) if "motion" in scores else f"{sentence}."
 
 
 def with_movement(sentence: str, scores: dict[str, float]) -> str:
-    """The sentence with how the picture moves at its end: networks know that only after the pass."""
+    """Returns a sentence of `describe` with the movement at its end: networks measure it after the decode pass."""
     return f"{sentence.removesuffix('.')}; it {movement(scores)}."
 
 
-def colours(rgb: np.ndarray) -> str:
-    """The dominant colour, or those above and below where they differ; and that of the middle where it is another."""
-    height, width = rgb.shape[:2]
-    above, below = dominant(rgb[: height // 2]), dominant(rgb[height // 2 :])
-    middle = dominant(rgb[height // 3 : -(height // 3), width // 3 : -(width // 3)])
-    words = f"mostly {above}" if above == below else f"{above} above and {below} below"
-    return words if middle in (above, below) else f"{words}, with {middle} in the middle"
-
-
-def dominant(rgb: np.ndarray) -> str:
-    """The name of the colour that most pixels have."""
-    hue, saturation, value = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV))
-    names = [*dict.fromkeys(name for _, name in HUES), "brown", "grey", "black", "white"]
-    code = np.array([names.index(name) for _, name in HUES])[np.searchsorted([h for h, _ in HUES], hue, side="right")]
-    code[(code == names.index("orange")) & (value < BROWN_V)] = names.index("brown")
-    grey = saturation < GREY_S
-    code[grey] = names.index("grey")
-    code[grey & (value >= WHITE_V)] = names.index("white")
-    code[value < BLACK_V] = names.index("black")
-    return names[int(np.argmax(np.bincount(code.ravel(), minlength=len(names))))]
-
-
 def movement(scores: dict[str, float]) -> str:
-    """How fast the picture moves, and where to if most of it goes one way."""
+    """Returns how fast the picture moves, and in which direction if it has one."""
     amount, x, y = scores["motion"], scores["motion_x"], scores["motion_y"]
-    words = word_below(SPEED, amount)
-    if words == SPEED[0][1] or np.hypot(x, y) < ONE_WAY * amount:
+    words = _word_below(_SPEED, amount)
+    if words == _SPEED[0][1] or np.hypot(x, y) < _DIRECTED_SHARE * amount:
         return words
     if abs(x) >= abs(y):
         return f"{words} to the {'right' if x > 0 else 'left'}"
     return f"{words} {'down' if y > 0 else 'up'}"
 
 
-def shape(clip: ClipFrames) -> str:
+def dominant_colour(rgb: np.ndarray) -> str:
+    """Returns the name of the most frequent colour of a frame, uint8 (h, w, 3)."""
+    hue, saturation, value = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV))
+    names = [*dict.fromkeys(name for _, name in _HUES), "brown", "grey", "black", "white"]
+    by_hue = np.array([names.index(name) for _, name in _HUES])
+    code = by_hue[np.searchsorted([limit for limit, _ in _HUES], hue, side="right")]
+    code[(code == names.index("orange")) & (value < _BROWN_VALUE)] = names.index("brown")
+    grey = saturation < _GREY_SATURATION
+    code[grey] = names.index("grey")
+    code[grey & (value >= _WHITE_VALUE)] = names.index("white")
+    code[value < _BLACK_VALUE] = names.index("black")
+    return names[int(np.argmax(np.bincount(code.ravel(), minlength=len(names))))]
+
+
+def _colours(rgb: np.ndarray) -> str:
+    """Returns the dominant colours of the upper and lower half, and that of the middle if it is another."""
+    height, width = rgb.shape[:2]
+    above, below = dominant_colour(rgb[: height // 2]), dominant_colour(rgb[height // 2 :])
+    middle = dominant_colour(rgb[height // 3 : -(height // 3), width // 3 : -(width // 3)])
+    words = f"mostly {above}" if above == below else f"{above} above and {below} below"
+    return words if middle in (above, below) else f"{words}, with {middle} in the middle"
+
+
+def _shape(clip: ClipFrames) -> str:
     ratio = clip.width / clip.height
     return "tall" if ratio < 0.8 else "square" if ratio <= 1.25 else "wide"
 
 
-def word_below(scale: tuple[tuple[float, str], ...], value: float) -> str:
+def _word_below(scale: tuple[tuple[float, str], ...], value: float) -> str:
     return next((word for limit, word in scale if value < limit), scale[-1][1])

@@ -1,19 +1,18 @@
-"""The key-frame screen: a hopeless source is told from its key frames alone, before the decode pass.
+"""The key-frame pre-filter: rejects sources that no selection would keep by their key frames, before the decode pass.
 
-Hopeless is what no selection of use keeps: a picture too small to see, a video of blank pictures, a still. Clips of a
-screened source are not in the ledger, and a later selection cannot bring them back, so it speaks only with a wide
-margin and leaves whatever it doubts to the pass.
+It rejects frames too small to see, videos that are blank, and stills. The clips of a rejected source are not in the
+ledger and no later selection can bring them back, so the pre-filter rejects only with a wide margin; the decode pass
+decides every doubt.
 
-Key frames say nothing of what lies between them: a loop may come back to the same picture at each. So the packets
-between them must hold next to nothing too, as those of a still do. In ordinary footage the first group of pictures
-already holds more, and the screen ends there, having decoded nothing.
+Key frames alone do not show what happens between them: a loop may return to the same frame at each key frame. So the
+packets between key frames must be nearly empty too, as those of a still are. In ordinary footage the first GOP already
+has larger packets, and the pre-filter ends there, having decoded nothing.
 
-A damaged file is `failed`, and the screen must not call it filtered. Before it speaks it has read the whole file's
-packets and finds damage by all the tests of the pass that need no decoding: boxes cut short, an end before the declared
-one, a packet flagged corrupt or that cannot be read; and it has decoded key frames from the first to the last one,
-each whole. Any doubt means None, and the pass says what is wrong. What is left unseen could lie only in packets that
-hold next to nothing, or in some of a still's many equal key frames. The other way round cannot happen: it never fails
-a source.
+A damaged file is a failed source, and must not become a filtered one. Before it rejects, the pre-filter has read all
+packets of the file and checked for every damage that shows without decoding: truncated boxes, an end before the
+declared duration, a packet that is flagged corrupt or cannot be read; and it has decoded key frames from the first to
+the last, each whole. What damage remains undetected is in nearly empty packets, or in some of a still's many equal key
+frames. The pre-filter never fails a source: on any error it returns None, and the decode pass finds the error again.
 """
 
 from __future__ import annotations
@@ -27,28 +26,35 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from framemill.data_filters.filters.clip_frames import small_size
-from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.platform.vision.downscale import downscale
 from framemill.platform.vision.mp4_boxes import MOV_FORMATS, missing_bytes
 from framemill.platform.vision.probe import VideoError, VideoInfo, declared_duration, ffmpeg_reason, open_video
 from framemill.platform.vision.read import MISSING_END_S
 
-STILL_KEY_FRAMES = 3
-"""A still is judged from so many on."""
-EMPTY_BYTES, EMPTY_BITS_PER_PIXEL = 32, 0.0006
-"""A packet that says "as before" takes no more than this on average: 101 bytes at 720p, where those of stills took 42
-to 70 (x264, crf 18 to 28). 200 kbit/s of moving 720p are 830."""
-SAVED, LENT, REFINING = 12, 4, 0.04
-"""What packets save of that later ones may take, up to so many packets' worth. Each group begins with so many, and with
-what refines its key frame, so large a share of this: 0.02 to 0.035 in stills (x264, crf 28 to 18)."""
-CELLS = (20, 12)
-"""Cells across and down whose means are compared: key frames of one still differed by up to 0.75."""
-GOLDEN = 0.618034
-"""Multiples of it, modulo 1, are spread evenly and fall in with no loop."""
+_MIN_STILL_KEY_FRAMES = 3
+"""A still needs at least this many key frames."""
+_CELLS = (20, 12)
+"""Cells across and down whose mean lumas are compared: those of key frames of one still differed by up to 0.75."""
+
+_EMPTY_BYTES, _EMPTY_BITS_PER_PIXEL = 32, 0.0006
+"""Greatest average size of a packet that says "no change": bytes plus bits per pixel of the frame, 101 bytes at 720p.
+Packets of stills took 42 to 70 (x264, crf 18 to 28); those of moving 720p at 200 kbit/s take 830."""
+_BUCKET_PACKETS, _INITIAL_PACKETS, _REFINE_SHARE = 12, 4, 0.04
+"""Token bucket for the bytes of non-key packets. BUCKET_PACKETS: capacity, in average packets. INITIAL_PACKETS: tokens
+at each key frame. REFINE_SHARE: extra tokens, as a share of the key frame's size (0.02-0.035 measured on stills, x264
+crf 18-28)."""
+_GOLDEN_RATIO = 0.618034
+"""Multiples of it, modulo 1, are evenly spread and coincide with no period of the video."""
 
 
-def keyframe_prefilter(path: str, info: VideoInfo, config: ScreenConfig) -> str | None:
-    """Why no clip of a source could be kept, or None where that is for the decode pass to say.
+def keyframe_prefilter(path: str, info: VideoInfo, config: PrefilterConfig) -> str | None:
+    """Returns why no clip of a source could be kept; None where the decode pass must decide.
+
+    Args:
+        path: local file.
+        info: what the file was probed to be.
+        config: the limits.
 
     Raises:
         OSError: the file could not be reached.
@@ -56,27 +62,38 @@ def keyframe_prefilter(path: str, info: VideoInfo, config: ScreenConfig) -> str 
     small = min(info.width, info.height) < config.min_side
     try:
         with open_video(path) as (container, stream):
-            keys = key_stamps(container, stream, info, busy_too=small)
+            keys = _key_stamps(container, stream, info, ignore_sizes=small)
             if not keys or (container.format.name.startswith(MOV_FORMATS) and missing_bytes(path)):
                 return None
-            chosen = spread(keys, config.key_frames)
-            pictures = key_pictures(container, stream, info, chosen)
-            if small and all(picture.size for picture in pictures):
+            chosen = spread_key_frames(keys, config.key_frames)
+            lumas = _key_lumas(container, stream, info, chosen)
+            if small and all(luma.size for luma in lumas):
                 return f"its shorter side is below {config.min_side} pixels"
             seconds = float((chosen[-1] - chosen[0]) * (stream.time_base or 0))
-            return keyframe_verdict(pictures, seconds, config)
+            return _keyframe_verdict(lumas, seconds, config)
     except VideoError:
         return None
 
 
-def keyframe_verdict(pictures: Iterator[np.ndarray], seconds: float, config: ScreenConfig) -> str | None:
-    """What is wrong with all of the key frames, which lie `seconds` apart from first to last; None if nothing is.
+def spread_key_frames(stamps: list[int], limit: int) -> list[int]:
+    """Returns at most `limit` of the time stamps, evenly spread, the first and the last among them."""
+    if len(stamps) <= limit:
+        return stamps
+    between = {int(len(stamps) * (_GOLDEN_RATIO * k % 1)) for k in range(1, limit - 1)}
+    return [stamps[i] for i in sorted({0, *between, len(stamps) - 1})]
 
-    Stops decoding at the first that is neither blank nor the same as the one it began with.
+
+def _keyframe_verdict(lumas: Iterator[np.ndarray], seconds: float, config: PrefilterConfig) -> str | None:
+    """Returns why key frames are rejected, or None; decodes no further than the first that is neither blank nor equal.
+
+    Args:
+        lumas: of the key frames, uint8 (h, w); decoded as they are iterated.
+        seconds: time from the first key frame to the last.
+        config: the limits.
     """
     count, blank, same, first = 0, True, True, None
-    for luma in pictures:
-        cells = cv2.resize(luma.astype(np.float32), CELLS, interpolation=cv2.INTER_AREA)
+    for luma in lumas:
+        cells = cv2.resize(luma.astype(np.float32), _CELLS, interpolation=cv2.INTER_AREA)
         first = cells if first is None else first
         count += 1
         blank = blank and float(luma.std()) <= config.contrast
@@ -85,23 +102,29 @@ def keyframe_verdict(pictures: Iterator[np.ndarray], seconds: float, config: Scr
             return None
     if blank:
         return "every key frame is blank"
-    if count >= STILL_KEY_FRAMES and seconds >= config.still_seconds:
+    if count >= _MIN_STILL_KEY_FRAMES and seconds >= config.still_seconds:
         return "a still picture: nothing changes between key frames"
     return None
 
 
-def key_stamps(container: InputContainer, stream: VideoStream, info: VideoInfo, *, busy_too: bool) -> list[int]:
-    """The time stamps of the key frames, in order; none where something is between them, unless `busy_too`.
+def _key_stamps(container: InputContainer, stream: VideoStream, info: VideoInfo, *, ignore_sizes: bool) -> list[int]:
+    """Returns the time stamps of the key frames, in order; none if packets between them are not nearly empty.
 
     Reads packets and decodes nothing.
 
+    Args:
+        container: the open file.
+        stream: its video.
+        info: what the file was probed to be.
+        ignore_sizes: whether packets may have any size.
+
     Raises:
-        VideoError: a packet is damaged or has no time, or they end before the declared end.
+        VideoError: a packet is damaged or has no time stamp, or the packets end before the declared duration.
     """
-    empty = EMPTY_BYTES + EMPTY_BITS_PER_PIXEL * info.width * info.height / 8
+    average = _EMPTY_BYTES + _EMPTY_BITS_PER_PIXEL * info.width * info.height / 8
     keys: list[int] = []
     stamps: list[int] = []
-    spare = 0.0
+    tokens = 0.0
     try:
         for packet in container.demux(stream):
             if not packet.size or packet.is_discard:
@@ -111,37 +134,29 @@ def key_stamps(container: InputContainer, stream: VideoStream, info: VideoInfo, 
             stamps.append(packet.pts)
             if packet.is_keyframe:
                 keys.append(packet.pts)
-                spare = LENT * empty + REFINING * packet.size
+                tokens = _INITIAL_PACKETS * average + _REFINE_SHARE * packet.size
                 continue
-            spare = max(spare, min(spare + empty, SAVED * empty)) - packet.size
-            if not busy_too and spare < 0:
+            tokens = max(tokens, min(tokens + average, _BUCKET_PACKETS * average)) - packet.size
+            if not ignore_sizes and tokens < 0:
                 return []
     except av.FFmpegError as error:
         raise VideoError(ffmpeg_reason(error)) from error
     declared = declared_duration(container, stream)
     step = 1 / info.fps
     if declared is not None and stamps and stream.time_base:
-        ended = float((max(stamps) - min(stamps)) * stream.time_base) + step
-        if ended < declared - max(MISSING_END_S, 2 * step):
+        duration = float((max(stamps) - min(stamps)) * stream.time_base) + step
+        if duration < declared - max(MISSING_END_S, 2 * step):
             raise VideoError("breaks off")
     return sorted(keys)
 
 
-def spread(keys: list[int], most: int) -> list[int]:
-    """At most so many of the key frames, from the first to the last."""
-    if len(keys) <= most:
-        return keys
-    between = {int(len(keys) * (GOLDEN * k % 1)) for k in range(1, most - 1)}
-    return [keys[i] for i in sorted({0, *between, len(keys) - 1})]
-
-
-def key_pictures(
+def _key_lumas(
     container: InputContainer, stream: VideoStream, info: VideoInfo, stamps: list[int]
 ) -> Iterator[np.ndarray]:
-    """The lumas of these key frames, small, each decoded alone.
+    """Yields the downscaled lumas of key frames, uint8 (h, w), each decoded alone.
 
     Raises:
-        VideoError: one is not found, or cannot be decoded whole.
+        VideoError: a key frame is not found, or cannot be decoded whole.
     """
     for stamp in stamps:
         try:

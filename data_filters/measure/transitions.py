@@ -1,7 +1,8 @@
-"""Finding where one scene gives way to another: hard cuts, fades through black or white, dissolves; flashes are none.
+"""Shot boundary detection: hard cuts, fades through black or white, and dissolves. A flash is no boundary.
 
-Cuts are those of PySceneDetect's adaptive detector that are not undone at once. A fade shows as blank frames, a
-dissolve as frames that are weighted means of those before and after. All is decided from an 80x45 copy of each frame.
+Cuts are those of PySceneDetect's AdaptiveDetector, unless the earlier picture returns at once. A fade shows as blank
+frames; a dissolve as frames that are weighted means of the frames before and after it. Everything is decided from an
+80x45 copy of each frame.
 """
 
 from __future__ import annotations
@@ -12,192 +13,231 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-PICTURE = (80, 45)
-"""Width and height of what is looked at, whatever the video's shape."""
-SIGNATURE = (16, 9)
-"""And of the means over its parts that say whether two pictures are alike."""
-THRESHOLD, WINDOW = 2.5, 3
-"""PySceneDetect's adaptive detector: a frame is a cut that changes 2.5 times as much as the 3 on either side. Its
-authors' sweep found 3.5 best, but without the tests that a cut must pass here: these let cuts in motion be found."""
-LEAST_CHANGE = 9.0
-"""And by this much (mean of H, S and V, 0..255)."""
-FLASH_S = 0.35
-"""What changes and is as before within so long is a flash, or something passing."""
-UNDONE = 0.3
-"""As before: by this share of the change."""
-SAME = 0.95
-"""Pictures whose signatures correlate more than this are one in another light."""
-BLACK, WHITE, FLAT = 24.0, 228.0, 7.0
-"""A blank frame: its mean luma, and the highest deviation."""
-RAMP = 10.0
-"""A fade's frames gain or lose at least so much contrast in a second (deviation of luma, 0..255)."""
-BLANK_S = 1.0
-"""A longer blank part is a scene of its own: a picture may be dark, or a title small."""
-BACK_S, AHEAD_S = 1.0, BLANK_S + 1.0
-"""How long before the frame that shows a change this may begin, and how long after it end."""
-NEAR_S = 0.6
-"""Changes with less between them are one, and one so close to the video's beginning begins there. From the sweep."""
-HALVES_S = (0.25, 0.5, 1.0)
-"""Half the lengths over which a dissolve is looked for."""
-DISSOLVE_STEP_S = 0.1
-LEAST_DIFFERENCE, UNEXPLAINED = 10.0, 0.36
-"""A dissolve leads to another picture (root mean square of the difference of signatures) through weighted means of
-both: what these do not explain is at most this share of the difference, times 1 less the correlation of the two."""
+_FRAME_SIZE = (80, 45)
+"""Width and height of the copy of a frame, whatever the video's shape."""
+_SIGNATURE_SIZE = (16, 9)
+"""Width and height of a frame's signature, the mean colours of its cells: by it two frames are compared."""
+
+_ADAPTIVE_THRESHOLD, _ADAPTIVE_WINDOW = 2.5, 3
+"""AdaptiveDetector: a cut changes 2.5 times as much as the mean of the 3 frames on either side. Its authors' sweep
+found 3.5 best, but without the checks that a cut must pass here; with them 2.5 finds cuts during motion as well."""
+_MIN_CONTENT_CHANGE = 9.0
+"""AdaptiveDetector: least change of a cut, mean of H, S and V, 0..255."""
+_FLASH_S = 0.35
+"""A cut whose frames return to the earlier picture within this time is a flash, or something passing, and no cut."""
+_RETURNED_SHARE = 0.3
+"""Returned: the remaining difference is at most this share of the cut's difference."""
+_SAME_SCENE_CORRELATION = 0.95
+"""Above this correlation of signatures two frames show the same scene under different lighting."""
+
+_BLACK_LUMA, _WHITE_LUMA, _BLANK_DEVIATION = 24.0, 228.0, 7.0
+"""A blank frame: mean luma at most the first or at least the second, and standard deviation at most the third."""
+_FADE_SLOPE = 10.0
+"""A fade's frames gain or lose at least this much contrast (standard deviation of luma, 0..255) a second."""
+_MAX_BLANK_S = 1.0
+"""Longer blank parts are a scene of their own: a picture may be dark, or a title small."""
+
+_DISSOLVE_HALVES_S = (0.25, 0.5, 1.0)
+"""Half the lengths over which a dissolve is searched for, seconds."""
+_DISSOLVE_STEP_S = 0.1
+"""Time between the frames that are tried as the middle of a dissolve."""
+_DISSOLVE_MIN_DIFFERENCE, _DISSOLVE_MAX_RESIDUAL = 10.0, 0.36
+"""A dissolve leads to another picture (root mean square difference of the signatures) through weighted means of both:
+the residual that these leave is at most this share of the difference, times 1 - correlation of the two."""
+
+LOOK_BACK_S, LOOK_AHEAD_S = 1.0, _MAX_BLANK_S + 1.0
+"""How long before the frame that shows a transition the transition may begin, and how long after it end."""
+_MERGE_S = 0.6
+"""Transitions with less time between them are one, and a transition this close to the video's beginning begins there.
+From the sweep of tests/bench/bench_cuts.py."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """Frames first..end-1 belong to no scene; a hard cut has none: there a new scene begins at `end`."""
+    """A change from one scene to the next. Frames first..end-1 belong to neither; a hard cut has no such frame."""
 
     first: int
+    """Index of the first frame of the transition."""
     end: int
+    """Index of the first frame of the next scene."""
 
 
 class TransitionFinder:
-    """Takes frames in order and gives transitions in order, up to BACK_S + AHEAD_S + NEAR_S after they are over."""
+    """Takes frames in order and yields transitions in order, at most LOOK_BACK_S + LOOK_AHEAD_S + 0.6 s after they end.
+
+    The memory is bounded by that delay, whatever the length of the video.
+    """
 
     def __init__(self, fps: float) -> None:
+        """Creates a finder that has seen no frame.
+
+        Args:
+            fps: frames a second.
+        """
         from scenedetect.detectors import AdaptiveDetector
 
-        self.fps = float(fps)
-        self.detector = AdaptiveDetector(
-            adaptive_threshold=THRESHOLD, window_width=WINDOW, min_content_val=LEAST_CHANGE, min_scene_len=0
+        self._fps = float(fps)
+        self._detector = AdaptiveDetector(
+            adaptive_threshold=_ADAPTIVE_THRESHOLD,
+            window_width=_ADAPTIVE_WINDOW,
+            min_content_val=_MIN_CONTENT_CHANGE,
+            min_scene_len=0,
         )
-        self.back, self.ahead = self.frames(BACK_S), max(self.frames(AHEAD_S), WINDOW)
-        self.start = self.next = 0
-        """Numbers of the first frame still remembered, and of the next one to decide on."""
-        self.signatures: list[np.ndarray] = []
-        self.contrasts: list[float] = []
-        self.blanks: list[bool] = []
-        self.cuts: set[int] = set()
-        self.pending: Transition | None = Transition(0, 0)
-        """The last one found, which the next may yet become part of; the first is the video's beginning."""
-        self.in_blank_scene = False
-
-    def frames(self, seconds: float) -> int:
-        return max(1, round(seconds * self.fps))
-
-    @property
-    def seen(self) -> int:
-        return self.start + len(self.signatures)
+        self._back = self._frame_count(LOOK_BACK_S)
+        self._ahead = max(self._frame_count(LOOK_AHEAD_S), _ADAPTIVE_WINDOW)
+        self._start = 0
+        """Index of the first frame that is remembered."""
+        self._next = 0
+        """Index of the next frame to decide about."""
+        self._signatures: list[np.ndarray] = []
+        self._contrasts: list[float] = []
+        self._blanks: list[bool] = []
+        self._cuts: set[int] = set()
+        self._pending: Transition | None = Transition(0, 0)
+        """The last transition, which the next may still be merged into; the first one is the video's beginning."""
+        self._in_blank_scene = False
 
     @property
     def settled(self) -> int:
-        """Frames before this one are in no transition that is still to be given."""
-        return self.pending.first if self.pending else self.next - self.back
+        """Index of a frame before which no frame is in a transition that is yet to be yielded."""
+        return self._pending.first if self._pending else self._next - self._back
 
     def push(self, rgb: np.ndarray) -> Iterator[Transition]:
-        """Takes the next frame, uint8 (H, W, 3)."""
+        """Takes the next frame, uint8 (H, W, 3); yields the transitions that are now decided."""
         from scenedetect.common import FrameTimecode
 
-        picture = cv2.resize(rgb, PICTURE, interpolation=cv2.INTER_AREA)
-        cuts = self.detector.process_frame(FrameTimecode(self.seen, self.fps), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        self.cuts.update(cut.frame_num for cut in cuts)
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
-        self.contrasts.append(deviation)
-        self.blanks.append(deviation <= FLAT and not BLACK < mean < WHITE)
-        small = cv2.resize(picture, SIGNATURE, interpolation=cv2.INTER_AREA)
-        self.signatures.append(small.ravel().astype(np.float32))
-        if self.seen > self.next + self.ahead:
-            yield from self.decide()
+        small = cv2.resize(rgb, _FRAME_SIZE, interpolation=cv2.INTER_AREA)
+        time = FrameTimecode(self._seen, self._fps)
+        cuts = self._detector.process_frame(time, cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        self._cuts.update(cut.frame_num for cut in cuts)
+        luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(luma))
+        self._contrasts.append(deviation)
+        self._blanks.append(deviation <= _BLANK_DEVIATION and not _BLACK_LUMA < mean < _WHITE_LUMA)
+        signature = cv2.resize(small, _SIGNATURE_SIZE, interpolation=cv2.INTER_AREA)
+        self._signatures.append(signature.ravel().astype(np.float32))
+        if self._seen > self._next + self._ahead:
+            yield from self._decide()
 
     def finish(self) -> Iterator[Transition]:
-        """What is left when there are no more frames."""
-        while self.next < self.seen:
-            yield from self.decide()
-        if self.pending:
-            yield self.pending
+        """Yields the remaining transitions once there are no more frames."""
+        while self._next < self._seen:
+            yield from self._decide()
+        if self._pending:
+            yield self._pending
 
-    def decide(self) -> Iterator[Transition]:
-        """Looks at the next frame, and forgets what is no longer needed."""
-        at = self.next
-        self.next += 1
-        found = self.fade(at) or self.cut(at) or self.dissolve(at)
-        last, near = self.pending, self.frames(NEAR_S)
-        # Were there no limit, a video of nothing but changes would be held in memory whole.
-        if found and last and found.first < last.end + near and at < last.first + self.back + self.ahead:
-            self.pending = Transition(min(last.first, found.first), max(last.end, found.end))
-        elif found:
+    @property
+    def _seen(self) -> int:
+        """The number of frames taken."""
+        return self._start + len(self._signatures)
+
+    def _frame_count(self, seconds: float) -> int:
+        return max(1, round(seconds * self._fps))
+
+    def _decide(self) -> Iterator[Transition]:
+        """Decides about the next frame, and forgets frames that are no longer needed."""
+        at = self._next
+        self._next += 1
+        transition = self._fade(at) or self._cut(at) or self._dissolve(at)
+        last, near = self._pending, self._frame_count(_MERGE_S)
+        # Without a limit a video that is nothing but transitions would be kept in memory whole.
+        in_limit = last and at < last.first + self._back + self._ahead
+        if transition and last and in_limit and transition.first < last.end + near:
+            self._pending = Transition(min(last.first, transition.first), max(last.end, transition.end))
+        elif transition:
             if last:
                 yield last
-            self.pending = found if last is None else Transition(max(last.end, found.first), max(last.end, found.end))
-        elif last and self.next - self.back >= last.end + near:
+                begin = max(last.end, transition.first)
+                transition = Transition(begin, max(last.end, transition.end))
+            self._pending = transition
+        elif last and self._next - self._back >= last.end + near:
             yield last
-            self.pending = None
-        old = self.next - self.back - self.frames(FLASH_S) - 1 - self.start
-        if old > 0:
-            self.start += old
-            del self.signatures[:old], self.contrasts[:old], self.blanks[:old]
-            self.cuts.difference_update(range(self.start - old, self.start))
+            self._pending = None
+        self._forget()
 
-    def cut(self, at: int) -> Transition | None:
-        """A hard cut before that frame, unless what was before comes back at once, or only light changed."""
-        if at not in self.cuts:
-            return None
-        i, reach = at - self.start, self.frames(FLASH_S)
-        before = np.stack(self.signatures[max(0, i - reach) : i])
-        after = np.stack(self.signatures[i : i + reach])
-        apart = np.abs(before[:, None] - after[None]).mean(axis=2)
-        undone = apart.min() <= UNDONE * apart[-1, 0]
-        return None if undone or correlation(before[-1], after[0]) > SAME else Transition(at, at)
+    def _forget(self) -> None:
+        count = self._next - self._back - self._frame_count(_FLASH_S) - 1 - self._start
+        if count > 0:
+            self._start += count
+            del self._signatures[:count], self._contrasts[:count], self._blanks[:count]
+            self._cuts.difference_update(range(self._start - count, self._start))
 
-    def fade(self, at: int) -> Transition | None:
-        """The fade whose first blank frame it is; of a long blank part, a scene, just this end or the other."""
-        i = at - self.start
-        if i > 0 and self.blanks[i - 1]:
-            ended = self.in_blank_scene and not self.blanks[i]
-            self.in_blank_scene = self.in_blank_scene and not ended
-            return Transition(at, at + self.ramp(i, 1)) if ended else None
-        if not self.blanks[i]:
+    def _cut(self, at: int) -> Transition | None:
+        """Returns the hard cut before a frame, unless the earlier picture returns at once or only the light changed."""
+        if at not in self._cuts:
             return None
-        first = i - self.ramp(i - 1, -1)
-        run = self.blanks[i : i + self.frames(BLANK_S)]
+        i, reach = at - self._start, self._frame_count(_FLASH_S)
+        before = np.stack(self._signatures[max(0, i - reach) : i])
+        after = np.stack(self._signatures[i : i + reach])
+        differences = np.abs(before[:, None] - after[None]).mean(axis=2)
+        returned = differences.min() <= _RETURNED_SHARE * differences[-1, 0]
+        if returned or _correlation(before[-1], after[0]) > _SAME_SCENE_CORRELATION:
+            return None
+        return Transition(at, at)
+
+    def _fade(self, at: int) -> Transition | None:
+        """Returns the fade whose first blank frame this is.
+
+        A long blank part is a scene: only the fade at its beginning, or at its end, is returned.
+        """
+        i = at - self._start
+        if i > 0 and self._blanks[i - 1]:
+            ended = self._in_blank_scene and not self._blanks[i]
+            self._in_blank_scene = self._in_blank_scene and not ended
+            return Transition(at, at + self._ramp(i, 1)) if ended else None
+        if not self._blanks[i]:
+            return None
+        first = i - self._ramp(i - 1, -1)
+        run = self._blanks[i : i + self._frame_count(_MAX_BLANK_S)]
         if all(run):
-            self.in_blank_scene = len(run) == self.frames(BLANK_S)
-            return Transition(self.start + first, at if self.in_blank_scene else self.seen)
+            self._in_blank_scene = len(run) == self._frame_count(_MAX_BLANK_S)
+            return Transition(self._start + first, at if self._in_blank_scene else self._seen)
         end = i + run.index(False)
-        end += self.ramp(end, 1)
-        if end - first <= self.frames(FLASH_S) and first > 0 and end < len(self.signatures):
-            before, blank, after = (self.signatures[j] for j in (first - 1, i, end))
-            if np.abs(after - before).mean() <= UNDONE / 2 * np.abs(blank - before).mean():
+        end += self._ramp(end, 1)
+        if end - first <= self._frame_count(_FLASH_S) and first > 0 and end < len(self._signatures):
+            before, blank, after = (self._signatures[j] for j in (first - 1, i, end))
+            if np.abs(after - before).mean() <= _RETURNED_SHARE / 2 * np.abs(blank - before).mean():
                 return None
-        return Transition(self.start + first, self.start + end)
+        return Transition(self._start + first, self._start + end)
 
-    def ramp(self, i: int, way: int) -> int:
-        """How many frames gain contrast one after another: from remembered frame i on, forwards or (way=-1) back."""
-        known = (
-            self.contrasts[i : i + self.back] if way > 0 else self.contrasts[max(0, i + 1 - self.back) : i + 1][::-1]
-        )
-        steps = np.diff(known) < RAMP / self.fps
-        return int(np.argmax(steps)) if steps.any() else len(known)
+    def _ramp(self, i: int, step: int) -> int:
+        """Returns how many consecutive frames gain contrast, from remembered frame i forwards (1) or backwards (-1)."""
+        if step > 0:
+            contrasts = self._contrasts[i : i + self._back]
+        else:
+            contrasts = self._contrasts[max(0, i + 1 - self._back) : i + 1][::-1]
+        flat = np.diff(contrasts) < _FADE_SLOPE / self._fps
+        return int(np.argmax(flat)) if flat.any() else len(contrasts)
 
-    def dissolve(self, at: int) -> Transition | None:
-        """The dissolve that is half done at that frame."""
-        if at % self.frames(DISSOLVE_STEP_S):
+    def _dissolve(self, at: int) -> Transition | None:
+        """Returns the dissolve whose middle is this frame."""
+        if at % self._frame_count(_DISSOLVE_STEP_S):
             return None
-        i = at - self.start
-        for seconds in HALVES_S:
-            half = self.frames(seconds)
-            if half < 4 or i < half or i + half >= len(self.signatures):
+        i = at - self._start
+        for seconds in _DISSOLVE_HALVES_S:
+            half = self._frame_count(seconds)
+            if half < 4 or i < half or i + half >= len(self._signatures):
                 continue
-            before, after = self.signatures[i - half], self.signatures[i + half]
-            way = after - before
-            length = float(np.sqrt(way @ way))
-            if length < LEAST_DIFFERENCE * np.sqrt(len(way)):
+            before, after = self._signatures[i - half], self._signatures[i + half]
+            change = after - before
+            length = float(np.sqrt(change @ change))
+            if length < _DISSOLVE_MIN_DIFFERENCE * np.sqrt(len(change)):
                 continue
-            middle = np.stack([self.signatures[i + step] - before for step in (-(half // 2), 0, half // 2)])
-            done = middle @ way / length**2
-            rest = np.linalg.norm(middle - done[:, None] * way, axis=1) / length
-            if rest.max() > UNEXPLAINED * (1 - correlation(before, after)) or not (
-                0.08 < done[0] < 0.4 < done[1] < 0.6 < done[2] < 0.92
+            # Frames at a quarter, the middle and three quarters: how far each is on the line from `before` to `after`,
+            # and its distance from that line.
+            offsets = np.stack([self._signatures[i + step] - before for step in (-(half // 2), 0, half // 2)])
+            progress = offsets @ change / length**2
+            residual = np.linalg.norm(offsets - progress[:, None] * change, axis=1) / length
+            if residual.max() > _DISSOLVE_MAX_RESIDUAL * (1 - _correlation(before, after)) or not (
+                0.08 < progress[0] < 0.4 < progress[1] < 0.6 < progress[2] < 0.92
             ):
                 continue
-            reach = min(self.back, round(1.1 * (half // 2) / (done[2] - done[0])))
-            return Transition(max(0, at - reach), min(self.seen, at + reach))
+            reach = min(self._back, round(1.1 * (half // 2) / (progress[2] - progress[0])))
+            return Transition(max(0, at - reach), min(self._seen, at + reach))
         return None
 
 
-def correlation(one: np.ndarray, other: np.ndarray) -> float:
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Returns the correlation of two signatures, -1..1."""
     one, other = one - one.mean(), other - other.mean()
     return float(one @ other / np.sqrt(max((one @ one) * (other @ other), 1e-9)))

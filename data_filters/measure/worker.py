@@ -15,13 +15,14 @@ from framemill.data_filters.measure.clip_rows import clip_rows
 from framemill.data_filters.measure.messages import Ended, MeasuredClip, MeasureSettings, SourceFacts
 from framemill.data_filters.sources.archive_errors import ArchiveError
 from framemill.data_filters.sources.sidecars import SidecarError, provenance
-from framemill.data_filters.sources.source import Source, fetch_source, is_gone, read_sidecars, source_stamp
+from framemill.data_filters.sources.source import Source, fetch_source, read_sidecars
+from framemill.data_filters.sources.unchanged import require_unchanged
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
-from framemill.platform.retry import RetryLater, call_with_retry
+from framemill.platform.retry import call_with_retry, retry_storage_errors
 from framemill.platform.writer_lock import LockToken
 
-GONE = "it is no longer there"
+_DECODE_PASS = "framemill.data_filters.measure.decode_pass:measure_source"
 
 
 class SourceWorker(PoolWorker):
@@ -51,47 +52,37 @@ class SourceWorker(PoolWorker):
             part, clips = self.measure(source)
             part = dataclasses.replace(part, seconds=round(time.monotonic() - began, 3))
             self.token.check()
-            write_part(self.output, part, clips, score_columns(list(self.settings.filters)))
+            write_part(self.output, part, clips, score_columns(self.settings.filters))
             log_event(self.output, event="done", path=source.path, attempt=self.token.attempt)
         return ""
 
     def measure(self, source: Source) -> tuple[Part, list[dict[str, Any]]]:
-        """The part of a source that was decoded to its end or failed for good, and the rows of its clips.
+        """Returns the part of a source that was decoded to its end or failed for good, and the rows of its clips.
 
         Raises:
-            Later: a time limit, storage, or a signal from outside; or the file changed meanwhile.
+            RetryLater: the decoder timed out or was killed from outside, storage did not answer, or the file changed
+                since it was listed.
         """
         beside = provenance()
         reason: Reason | None = None
-        try:
-            caption, beside = read_sidecars(source.uri)
-            with fetch_source(source.uri) as path:
-                items = call_with_retry(
-                    self.child,
-                    "framemill.data_filters.measure.decode_pass:measure_source",
-                    path,
-                    self.settings,
-                    timeout=self.timeout_s,
-                )
-        except SidecarError as error:
-            reason = Reason(Cause.SIDECAR, detail=str(error))
-        except ArchiveError as error:
-            reason = Reason(Cause.UNREADABLE, detail=str(error))
-        except ChildCrashed as error:
-            reason = Reason(Cause.UNREADABLE, detail=f"the decoder crashed twice: {error}")
-        except FileNotFoundError as error:
-            raise RetryLater(GONE) from error
-        except PermissionError:
-            reason = Reason(Cause.UNREADABLE, detail="no permission to read it")
-        except OSError as error:
-            raise RetryLater(f"storage: {error.strerror or error}") from error
-        if (stamp := source_stamp(source.uri)) != source.stamp:
-            raise RetryLater(GONE if is_gone(stamp) else "it changed while it was read")
+        with retry_storage_errors():
+            try:
+                caption, beside = read_sidecars(source.uri)
+                with fetch_source(source.uri) as path:
+                    items = call_with_retry(self.child, _DECODE_PASS, path, self.settings, timeout=self.timeout_s)
+            except SidecarError as error:
+                reason = Reason(Cause.SIDECAR, detail=str(error))
+            except ArchiveError as error:
+                reason = Reason(Cause.UNREADABLE, detail=str(error))
+            except ChildCrashed as error:
+                reason = Reason(Cause.UNREADABLE, detail=f"the decoder crashed twice: {error}")
+            except PermissionError:
+                reason = Reason(Cause.UNREADABLE, detail="no permission to read it")
+        require_unchanged(source)
         if reason:
             return Part(source, None, reason, beside), []
         facts, ended = items[0], items[-1]
         assert isinstance(facts, SourceFacts) and isinstance(ended, Ended)
-        clips = [item for item in items if isinstance(item, MeasuredClip)]
-        rows = clip_rows(source, facts.source_id, caption, clips)
+        rows = clip_rows(source, facts.source_id, caption, [item for item in items if isinstance(item, MeasuredClip)])
         file_facts = FileFacts.of(facts.video, ended.fps_varies)
         return Part(source, facts.source_id, ended.reason, beside, file_facts), rows

@@ -1,40 +1,47 @@
-"""How beautiful a clip is, as LAION counts it, and its CLIP embedding."""
+"""LAION's aesthetic score of a clip, and its CLIP embedding."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
-from framemill.data_filters.models.views import LOOK_S, Views, sampled
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
+from framemill.data_filters.models.sampled_frames import SAMPLE_S, SampledFrames, frame_request_every
 from framemill.platform.errors import RequestError
 from framemill.platform.vision.clip_embedder import AestheticHead, ClipEmbedder
 
 
 class Aesthetic:
-    """`aesthetic`: the mean over frames of LAION's score, 1..10 as people gave it; and `embedding`: the mean of the
-    frames' CLIP embeddings, of unit length again.
+    """`aesthetic`: LAION's score, 1..10 as people rated images, the mean over frames 1 s apart.
 
-    A batch holds frames of one clip only, so that a score depends on nothing but its clip.
+    `embedding`: the mean of the frames' CLIP embeddings, scaled to unit length. A batch has frames of one clip only, so
+    that a score depends on nothing but its clip.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
+        """Loads the CLIP network and LAION's head.
+
+        Raises:
+            RequestError: a weight file is not what it should be, or the head does not fit the network.
+        """
         keys = spec.section
         self.clip = ClipEmbedder(keys.network, keys.weights, keys.sha256, spec.device)
         self.head = AestheticHead(keys.head, keys.head_sha256)
         self.batch = spec.batch
         if self.head.width != self.clip.width:
             raise RequestError(
-                f"{keys.head}: takes embeddings of {self.head.width} numbers; {keys.network} gives {self.clip.width}"
+                f"{keys.head}: must be a head on the embeddings of {keys.network}, {self.clip.width} numbers; "
+                f"it takes {self.head.width}"
             )
 
-    def look(self, clip: Row) -> FrameRequest:
-        return sampled(clip, LOOK_S, self.clip.size(clip["width"], clip["height"]))
+    def frame_request(self, clip: ScorableClip) -> FrameRequest:
+        """Returns how to read the frames of a clip."""
+        return frame_request_every(clip, SAMPLE_S, self.clip.size(clip.width, clip.height))
 
-    def score(self, views: Views) -> Scores:
-        batches = [self.clip(views.pictures[i : i + self.batch]) for i in range(0, len(views.pictures), self.batch)]
+    def score(self, sampled: SampledFrames) -> Scores:
+        """Returns the scores of a clip's frames."""
+        frames, batch = sampled.frames, self.batch
+        batches = [self.clip(frames[i : i + batch]) for i in range(0, len(frames), batch)]
         embeddings = np.concatenate(batches).astype(np.float64)
-        middle = embeddings.mean(axis=0)
-        return {
-            "aesthetic": float(self.head(embeddings).mean()),
-            "embedding": (middle / np.linalg.norm(middle)).tolist(),
-        }
+        mean = embeddings.mean(axis=0)
+        unit = mean / np.linalg.norm(mean)
+        return Scores({"aesthetic": float(self.head(embeddings).mean())}, {"embedding": unit.tolist()})

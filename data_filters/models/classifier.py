@@ -1,81 +1,97 @@
-"""What an image classifier in an ONNX file makes of a clip's frames."""
+"""The probability of a class by an image classifier in an ONNX file."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
 
-from framemill.data_filters.models.registry import FrameRequest, ModelSpec, Row, Scores
-from framemill.data_filters.models.views import LOOK_S, Views, sampled
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
+from framemill.data_filters.models.sampled_frames import SAMPLE_S, SampledFrames, frame_request_every
 from framemill.platform.errors import FramemillError
 from framemill.platform.vision.onnx_file import OnnxNetwork
 
 
-class Classifier:
-    """The probability of one of a network's classes, over frames.
+class Classifier(ABC):
+    """The probability of one of a network's classes, over frames 1 s apart.
 
-    The file takes float32 (N, 3, side, side) or, where it says so, (N, side, side, 3), RGB; its first output is (N,
-    classes) or (N). It sees the picture whole, squeezed to a square: what it looks for may lie in a corner. A batch
-    holds frames of one clip only, so that a score depends on nothing but its clip.
+    The network takes float32 (N, 3, side, side) or (N, side, side, 3), RGB, as the file declares; its first output is
+    (N, classes) or (N). Each frame is scaled to a square as a whole, since what the network looks for may be in a
+    corner. A batch has frames of one clip only, so that a score depends on nothing but its clip.
     """
 
     column: ClassVar[str]
+    """Column of the clips table that the score is written to."""
 
     def __init__(self, spec: ModelSpec) -> None:
+        """Loads the network.
+
+        Raises:
+            RequestError: the file is not what it should be.
+        """
         self.keys = spec.section
         self.network = OnnxNetwork(self.keys.weights, self.keys.sha256, spec.device)
         self.network.require(1, 4, "a classifier takes one float (N, 3, H, W) or (N, H, W, 3)")
-        self.mean, self.std = (np.array(values, np.float32) for values in (self.keys.mean, self.keys.std))
+        self._mean, self._std = (np.array(values, np.float32) for values in (self.keys.mean, self.keys.std))
         shape = self.network.shapes[0]
-        self.channels_last = shape[3] == 3 and shape[1] != 3
-        self.batch = 1 if shape[0] == 1 else spec.batch
+        self._channels_last = shape[3] == 3 and shape[1] != 3
+        self._batch = 1 if shape[0] == 1 else spec.batch
 
-    def look(self, clip: Row) -> FrameRequest:
-        return sampled(clip, LOOK_S, (self.keys.side, self.keys.side))
+    @abstractmethod
+    def reduce(self, probabilities: np.ndarray) -> float:
+        """Returns the clip's score from the probability of each frame, float64 (N,)."""
 
-    def score(self, views: Views) -> Scores:
-        given = [self.outputs(views.pictures[i : i + self.batch]) for i in range(0, len(views.pictures), self.batch)]
-        return {self.column: self.over(self.probabilities(np.concatenate(given)))}
+    def frame_request(self, clip: ScorableClip) -> FrameRequest:
+        """Returns how to read the frames of a clip."""
+        return frame_request_every(clip, SAMPLE_S, (self.keys.side, self.keys.side))
 
-    def over(self, frames: np.ndarray) -> float:
-        """One number of the frames'."""
-        raise NotImplementedError
+    def score(self, sampled: SampledFrames) -> Scores:
+        """Returns the score of a clip's frames.
 
-    def outputs(self, pictures: np.ndarray) -> np.ndarray:
-        """What the network gives for pictures, float64 (N, classes)."""
-        batch = (pictures.astype(np.float32) / 255 - self.mean) / self.std
-        batch = batch if self.channels_last else batch.transpose(0, 3, 1, 2)
-        found = self.network(np.ascontiguousarray(batch))[0]
-        if found.shape[:1] != pictures.shape[:1] or found.size // len(found) <= self.keys.index:
+        Raises:
+            FramemillError: the network has no output of that index, or not one for each frame.
+        """
+        frames, batch = sampled.frames, self._batch
+        outputs = np.concatenate([self._run(frames[i : i + batch]) for i in range(0, len(frames), batch)])
+        return Scores({self.column: self.reduce(self._probabilities(outputs))})
+
+    def _run(self, frames: np.ndarray) -> np.ndarray:
+        """Returns the network's outputs for frames, float64 (N, classes)."""
+        batch = (frames.astype(np.float32) / 255 - self._mean) / self._std
+        batch = batch if self._channels_last else batch.transpose(0, 3, 1, 2)
+        outputs = self.network(np.ascontiguousarray(batch))[0]
+        if outputs.shape[:1] != frames.shape[:1] or outputs.size // len(outputs) <= self.keys.index:
             raise FramemillError(
-                f"{self.keys.weights}: gives {found.shape} for {len(pictures)} pictures; "
-                f"its index {self.keys.index} is asked for"
+                f"{self.keys.weights}: must return (N, classes) with index {self.keys.index}; "
+                f"it returns {outputs.shape} for {len(frames)} frames"
             )
-        return found.reshape(len(found), -1).astype(np.float64)
+        return outputs.reshape(len(outputs), -1).astype(np.float64)
 
-    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        """Of the class that is asked for, (N)."""
+    def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Returns the probability of the class in question, float64 (N,)."""
         if self.keys.activation == "softmax":
             powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
             return (powers / powers.sum(axis=1, keepdims=True))[:, self.keys.index]
-        asked = outputs[:, self.keys.index]
-        return (1 + np.tanh(asked / 2)) / 2 if self.keys.activation == "sigmoid" else asked
+        output = outputs[:, self.keys.index]
+        return (1 + np.tanh(output / 2)) / 2 if self.keys.activation == "sigmoid" else output
 
 
 class Watermark(Classifier):
-    """`watermark`: the mean over frames. A watermark stays; what flashes up in one frame is none."""
+    """`watermark`: mean probability over frames, 0..1: a watermark is in all frames, a passing logo in few."""
 
     column = "watermark"
 
-    def over(self, frames: np.ndarray) -> float:
-        return float(frames.mean())
+    def reduce(self, probabilities: np.ndarray) -> float:
+        """Returns the mean."""
+        return float(probabilities.mean())
 
 
 class Unsafe(Classifier):
-    """`unsafe`: the highest of the frames. One unsafe frame makes an unsafe clip."""
+    """`unsafe`: highest probability of any frame, 0..1: one unsafe frame makes an unsafe clip."""
 
     column = "unsafe"
 
-    def over(self, frames: np.ndarray) -> float:
-        return float(frames.max())
+    def reduce(self, probabilities: np.ndarray) -> float:
+        """Returns the maximum."""
+        return float(probabilities.max())

@@ -1,4 +1,4 @@
-"""The keys of the scorers that are off until they are given a network."""
+"""The keys of the scores by networks, each of which is off until its section names a weight file."""
 
 from __future__ import annotations
 
@@ -9,103 +9,178 @@ from typing import List
 from framemill.platform.config import key
 from framemill.platform.errors import RequestError
 
-IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-CHANNELS = 3
+_IMAGENET_MEAN, _IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+_CHANNELS = 3
 
 
-def check_sha256(name: str, value: str) -> None:
+def _check_sha256(name: str, value: str) -> None:
     if not re.fullmatch("([0-9a-f]{64})?", value):
-        raise RequestError(f"{name}={value}: must be 64 hex digits, in small letters")
+        raise RequestError(f"{name}={value}: must be 64 hex digits in lower case")
 
 
 @dataclass
 class AestheticConfig:
+    """The keys `aesthetic.*`: LAION's aesthetic score and CLIP embeddings."""
+
     network: str = key(
-        "ViT-L-14-quickgelu", "open_clip's name of the CLIP; this one is OpenAI's, which LAION's heads fit"
+        "ViT-L-14-quickgelu", "open_clip's name of the CLIP network; the default is OpenAI's, which LAION's heads fit"
     )
-    weights: str = key("", "its state dict, safetensors or torch's; empty: neither score nor embedding", result=False)
-    sha256: str = key("", "of that file, 64 hex digits; another file is refused")
-    head: str = key("", "LAION's head on its embeddings: the linear one, or the improved predictor's", result=False)
-    head_sha256: str = key("", "of that file, 64 hex digits; another file is refused")
+    weights: str = key(
+        "",
+        "state dict of the CLIP network (safetensors or torch); empty: no aesthetic score and no embedding",
+        result=False,
+    )
+    sha256: str = key("", "sha256 of aesthetic.weights, 64 hex digits; a file with another digest is refused")
+    head: str = key(
+        "",
+        "weights of LAION's head on CLIP embeddings: the linear head, or that of the improved predictor",
+        result=False,
+    )
+    head_sha256: str = key("", "sha256 of aesthetic.head, 64 hex digits; a file with another digest is refused")
 
     def validate(self) -> None:
+        """Checks the values.
+
+        Raises:
+            RequestError: one of the two weight files is missing, or a digest is malformed.
+        """
         for name, other in (("weights", "head"), ("head", "weights")):
             if getattr(self, name) and not getattr(self, other):
-                raise RequestError(f"aesthetic.{other}=: aesthetic.{name} needs it beside it")
-        check_sha256("aesthetic.sha256", self.sha256)
-        check_sha256("aesthetic.head_sha256", self.head_sha256)
+                raise RequestError(f"aesthetic.{other}=: aesthetic.{name} needs it too")
+        _check_sha256("aesthetic.sha256", self.sha256)
+        _check_sha256("aesthetic.head_sha256", self.head_sha256)
 
 
 @dataclass
 class DoverConfig:
-    weights: str = key("", "ONNX file that DOVER's convert_to_onnx.py wrote; empty: no such scores", result=False)
-    sha256: str = key("", "of that file, 64 hex digits; another file is refused")
+    """The keys `dover.*`: video quality by DOVER."""
+
+    weights: str = key("", "ONNX file written by DOVER's convert_to_onnx.py; empty: no DOVER scores", result=False)
+    sha256: str = key("", "sha256 of dover.weights, 64 hex digits; a file with another digest is refused")
 
     def validate(self) -> None:
-        check_sha256("dover.sha256", self.sha256)
+        """Checks the values.
+
+        Raises:
+            RequestError: the digest is malformed.
+        """
+        _check_sha256("dover.sha256", self.sha256)
 
 
 @dataclass
 class TextOverlayConfig:
-    enabled: bool = key(False, "measure the share of the picture that text covers, by rapidocr's networks")
-    sha256: str = key("", "of its networks together, 64 hex digits; other ones are refused")
+    """The keys `text_overlay.*`: share of the frame that text covers."""
+
+    enabled: bool = key(False, "measure the share of the frame that text covers, with rapidocr's networks")
+    sha256: str = key(
+        "", "sha256 over rapidocr's networks, 64 hex digits; a version of rapidocr with other networks is refused"
+    )
 
     def validate(self) -> None:
-        check_sha256("text_overlay.sha256", self.sha256)
+        """Checks the values.
+
+        Raises:
+            RequestError: the digest is malformed.
+        """
+        _check_sha256("text_overlay.sha256", self.sha256)
 
 
 @dataclass
 class ClassifierConfig:
-    weights: str = key("", "ONNX file of an image classifier; empty: no such score", result=False)
-    sha256: str = key("", "of that file, 64 hex digits; another file is refused")
-    side: int = key(224, "the whole picture is scaled to a square of this many pixels a side")
-    mean: List[float] = key(lambda: list(IMAGENET_MEAN), "taken from its channels R, G, B, which are 0..1")
-    std: List[float] = key(lambda: list(IMAGENET_STD), "what they are then divided by")
-    index: int = key(1, "which of the network's outputs is the class that is asked for, from 0")
+    """The keys `watermark.*` and `unsafe.*`: the probability of a class by an image classifier."""
+
+    weights: str = key(
+        "", "ONNX file of an image classifier; empty: the classifier's score is not measured", result=False
+    )
+    sha256: str = key("", "sha256 of the ONNX file, 64 hex digits; a file with another digest is refused")
+    side: int = key(224, "size of the network's input, pixels: the whole frame is scaled to a square of this side")
+    mean: List[float] = key(
+        lambda: list(_IMAGENET_MEAN), "input normalisation: mean of the channels R, G, B, on a scale of 0..1"
+    )
+    std: List[float] = key(
+        lambda: list(_IMAGENET_STD),
+        "input normalisation: standard deviation of the channels R, G, B, which divides them",
+    )
+    index: int = key(1, "index of the network's output that is the class in question, from 0")
     activation: str = key(
         "softmax",
-        "what makes a probability of its outputs: softmax over all, sigmoid of the one; none: they are some already",
+        "function from the network's outputs to a probability: softmax over all outputs, sigmoid of the chosen output, "
+        "none if the outputs are probabilities already",
         choices=("softmax", "sigmoid", "none"),
     )
 
     def validate_for(self, name: str) -> None:
-        check_sha256(f"{name}.sha256", self.sha256)
+        """Checks the values.
+
+        Args:
+            name: of the section, for the error.
+
+        Raises:
+            RequestError: a value is out of range.
+        """
+        _check_sha256(f"{name}.sha256", self.sha256)
         if not 1 <= self.side <= 4096:
             raise RequestError(f"{name}.side={self.side}: must be from 1 to 4096")
         if self.index < 0:
             raise RequestError(f"{name}.index={self.index}: must be 0 or more")
         for part, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != CHANNELS or (part == "std" and min(values) <= 0):
-                raise RequestError(f"{name}.{part}={values}: must be {CHANNELS} numbers{', above 0' * (part == 'std')}")
+            if len(values) != _CHANNELS or (part == "std" and min(values) <= 0):
+                raise RequestError(
+                    f"{name}.{part}={values}: must be {_CHANNELS} numbers{', above 0' * (part == 'std')}"
+                )
 
 
 @dataclass
 class MotionConfig:
+    """The keys `motion.*`: the optical flow of the motion scores."""
+
     backend: str = key(
         "dis",
-        "where motion comes from: dis is OpenCV's flow, in the pass; raft is torchvision's; onnx is a flow network",
+        "optical flow of the motion scores: dis (OpenCV, in the decode pass), raft (torchvision) or onnx (a flow "
+        "network, such as UniMatch)",
         choices=("dis", "raft", "onnx"),
     )
-    weights: str = key("", "raft: a state dict of raft_large or raft_small; onnx: the ONNX file", result=False)
-    sha256: str = key("", "of that file, 64 hex digits; another file is refused")
+    weights: str = key(
+        "",
+        "weight file of motion.backend: raft: a state dict of raft_large or raft_small; onnx: an ONNX file",
+        result=False,
+    )
+    sha256: str = key("", "sha256 of motion.weights, 64 hex digits; a file with another digest is refused")
 
     def validate(self) -> None:
+        """Checks the values.
+
+        Raises:
+            RequestError: weights are missing or superfluous, or the digest is malformed.
+        """
         if self.backend == "dis" and (self.weights or self.sha256):
-            raise RequestError(f"motion.weights={self.weights}: motion.backend=dis takes none; it may be raft or onnx")
+            raise RequestError(
+                f"motion.weights={self.weights}: must be empty with motion.backend=dis, which takes none; "
+                "motion.backend may be raft or onnx"
+            )
         if self.backend != "dis" and not self.weights:
             raise RequestError(f"motion.weights=: motion.backend={self.backend} needs a file")
-        check_sha256("motion.sha256", self.sha256)
+        _check_sha256("motion.sha256", self.sha256)
 
 
 @dataclass
 class ModelsConfig:
+    """The keys `models.*`: where and in what batches networks run."""
+
     gpus: float = key(
-        0.0, "GPUs that each scoring process takes, which may be a share of one; 0: it runs on the CPU", result=bool
+        0.0, "GPUs per scoring process, 0 to 1 or a whole number; 0: networks run on the CPU", result=bool
     )
-    actors: int = key(0, "scoring processes; 0: as many as the GPUs hold, on the CPU one a worker", result=False)
-    batch: int = key(8, "pictures or pairs of a clip that a network takes at a time")
+    actors: int = key(
+        0, "number of scoring processes; 0: as many as the GPUs hold, or workers= on the CPU", result=False
+    )
+    batch: int = key(8, "batch size of networks: frames or frame pairs of one clip")
 
     def validate(self) -> None:
+        """Checks the values.
+
+        Raises:
+            RequestError: a value is out of range.
+        """
         if not (0 <= self.gpus <= 1 or (self.gpus > 1 and self.gpus.is_integer())):
             raise RequestError(f"models.gpus={self.gpus}: must be from 0 to 1, or a whole number")
         if self.actors < 0:

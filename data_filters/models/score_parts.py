@@ -1,119 +1,142 @@
-"""What networks measured: one immutable Arrow part for each source and scorer, beside the part of the pass."""
+"""What networks measured: one immutable Arrow part for each source and scorer, next to the parts of the decode pass."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from framemill.data_filters.ledger import format_v1
-from framemill.data_filters.ledger.clip_table import with_column
+from framemill.data_filters.ledger.clip_table import ClipTable, with_column
 from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.data_filters.ledger.parts import part_name, read_ipc
-from framemill.data_filters.ledger.reasons import REASON_TYPE, reason_structs, reasons_from_structs
+from framemill.data_filters.ledger.reasons import REASON_TYPE, Reason, reason_structs, reasons_from_structs
 from framemill.data_filters.ledger.schema import VECTOR
-from framemill.data_filters.models.registry import ModelSpec
-from framemill.data_filters.select.bounds import Stage
-from framemill.data_filters.select.states import build_tables
+from framemill.data_filters.models.base import ModelSpec, ScorableClip, Scores
 from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 
 SCORES = "work/scores"
-CLIP_FACTS = ("key", "start_s", "frames", "width", "height")
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class ScoreWork:
-    """A source, and those of its clips that a network is to see."""
+    """A source, and the clips of the source that a network is to score: one item of a `ModelWorker`."""
 
     source: Source
-    clips: list[Row]
-    """With CLIP_FACTS."""
+    clips: list[ScorableClip]
 
     def to_json(self) -> str:
+        """Returns the item as text."""
         return json.dumps(dataclasses.asdict(self))
 
     @staticmethod
     def from_json(text: str) -> ScoreWork:
+        """Returns the item of `to_json`."""
         values = json.loads(text)
-        return ScoreWork(Source(**values["source"]), values["clips"])
+        return ScoreWork(Source(**values["source"]), [ScorableClip(**clip) for clip in values["clips"]])
 
 
-def score_work(measured: MeasuredSources, min_seconds: float, stages: list[Stage]) -> list[ScoreWork]:
-    """The clips that nothing known so far rejects, by source: no duplicate's, and none that failed."""
-    by_path: dict[str, list[Row]] = {}
-    for clip in build_tables(measured, min_seconds, stages)[1]:
+@dataclass(frozen=True)
+class ClipScores:
+    """What a scorer recorded of one clip: scores, or why there are none."""
+
+    key: str
+    scores: Scores | None
+    unscored: Reason | None = None
+    """Why the clip has no scores; None where it has."""
+
+
+def score_work(sources: Iterable[Source], clips: ClipTable) -> list[ScoreWork]:
+    """Returns the clips that nothing has rejected so far, by source in the order of the sources.
+
+    Args:
+        sources: all sources.
+        clips: their clips with the states that the scores known so far give them.
+    """
+    by_path: dict[str, list[ScorableClip]] = {}
+    for clip in clips:
         if clip.state == "kept":
-            by_path.setdefault(clip.path, []).append({name: clip[name] for name in CLIP_FACTS})
-    sources = (part.source for part in measured.parts)
+            scorable = ScorableClip(clip.key, clip.start_s, clip.frames, clip.width, clip.height)
+            by_path.setdefault(clip.path, []).append(scorable)
     return [ScoreWork(source, by_path[source.path]) for source in sources if source.path in by_path]
 
 
-def folder_of(output: str, spec: ModelSpec) -> str:
+def scores_folder(output: str, spec: ModelSpec) -> str:
+    """Returns the folder of a scorer's parts."""
     return storage.join(output, SCORES, spec.name)
 
 
-def write_scores(output: str, spec: ModelSpec, source: Source, rows: list[Row]) -> None:
-    """Commits the rows of a source's clips: `key`, `unscored` (why there are no scores, or None), and the columns."""
+def write_scores(output: str, spec: ModelSpec, source: Source, rows: Sequence[ClipScores]) -> None:
+    """Commits what a scorer recorded of a source's clips."""
     fixed = [("key", pa.string()), ("unscored", REASON_TYPE)]
     numbers = [(name, pa.float64()) for name in spec.columns]
     vectors = [(name, VECTOR) for name in spec.vectors]
     schema = pa.schema([*fixed, *numbers, *vectors])
-    rows = [{**row, "unscored": row["unscored"] and row["unscored"].to_dict()} for row in rows]
-    table = pa.Table.from_pylist(rows, schema.with_metadata({"framemill": source.to_json()}))
+    columns = [
+        {"key": row.key, "unscored": row.unscored and row.unscored.to_dict(), **_columns(row.scores)} for row in rows
+    ]
+    table = pa.Table.from_pylist(columns, schema.with_metadata({"framemill": source.to_json()}))
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema) as writer:
         writer.write_table(table)
-    storage.write_atomic(storage.join(folder_of(output, spec), part_name(source)), buffer.getvalue())
+    storage.write_atomic(storage.join(scores_folder(output, spec), part_name(source)), buffer.getvalue())
 
 
-def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Row] | None:
-    """The rows of all clips of some work by key; None where it is to be done, or the file has changed since."""
-    table = read_ipc(storage.join(folder_of(output, spec), part_name(work.source)))
+def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, ClipScores] | None:
+    """Returns what a scorer recorded of a source's clips, by key.
+
+    Returns None where clips of the item are not recorded, or the source's file has changed since.
+    """
+    table = read_ipc(storage.join(scores_folder(output, spec), part_name(work.source)))
     if table is None or Source.from_json(table.schema.metadata[b"framemill"].decode()).stamp != work.source.stamp:
         return None
-    unscored = table["unscored"]
     # Format version 1 has sentences here.
-    old = pa.types.is_string(unscored.type)
-    reasons = [format_v1.clip_reason("failed", text) for text in unscored.to_pylist()] if old else None
-    reasons = reasons if reasons is not None else reasons_from_structs(unscored)
-    rows = {
-        row["key"]: as_arrays({**row, "unscored": reason}, spec.vectors)
-        for row, reason in zip(table.to_pylist(), reasons, strict=True)
-    }
-    return rows if all(clip["key"] in rows for clip in work.clips) else None
+    old = pa.types.is_string(table["unscored"].type)
+    unscored = (
+        [format_v1.clip_reason("failed", text) for text in table["unscored"].to_pylist()]
+        if old
+        else reasons_from_structs(table["unscored"])
+    )
+    rows = {}
+    for row, reason in zip(table.to_pylist(), unscored, strict=True):
+        # As lists the embeddings of all clips would take eight times the memory on the driver.
+        vectors: dict[str, Sequence[float] | np.ndarray] = {
+            name: np.array(row[name], np.float32) for name in spec.vectors if row[name] is not None
+        }
+        scores = Scores({name: row[name] for name in spec.columns}, vectors) if reason is None else None
+        rows[row["key"]] = ClipScores(row["key"], scores, reason)
+    return rows if all(clip.key in rows for clip in work.clips) else None
 
 
-def as_arrays(row: Row, vectors: tuple[str, ...]) -> Row:
-    """A row with its vectors as float32 arrays: as lists they would take a driver eight times the room."""
-    return row | {name: np.array(row[name], np.float32) for name in vectors if row[name] is not None}
+def with_scores(measured: MeasuredSources, spec: ModelSpec, scored: dict[str, ClipScores]) -> MeasuredSources:
+    """Returns the sources with a scorer's columns in the clips table, null for the clips that it did not see.
 
+    Column `unscored` says why a clip that should have been scored was not.
 
-def with_scores(measured: MeasuredSources, spec: ModelSpec, scored: dict[str, Row]) -> MeasuredSources:
-    """The clips with a scorer's columns, from its rows by key; null where it saw no clip.
-
-    `unscored` says why a clip that should have been scored was not.
+    Args:
+        measured: sources and clips.
+        spec: the scorer.
+        scored: what the scorer recorded, by clip key.
     """
     table = measured.clips
-    rows = [scored.get(key, {}) for key in table["key"].to_pylist()]
+    rows = [scored.get(key) for key in table["key"].to_pylist()]
+    columns = [_columns(row.scores) if row else {} for row in rows]
     for name in spec.columns:
-        table = with_column(table, name, pa.array([row.get(name) for row in rows], pa.float64()))
+        table = with_column(table, name, pa.array([row.get(name) for row in columns], pa.float64()))
     for name in spec.vectors:
-        table = with_column(table, name, pa.array([row.get(name) for row in rows], VECTOR))
-    unscored = reason_structs([row.get("unscored") for row in rows])
+        table = with_column(table, name, pa.array([row.get(name) for row in columns], VECTOR))
+    unscored = reason_structs([row.unscored if row else None for row in rows])
     before = table["unscored"] if "unscored" in table.column_names else pa.nulls(len(rows), REASON_TYPE)
     table = with_column(table, "unscored", pc.coalesce(before, unscored))
-    if "motion" in spec.columns:
-        from framemill.data_filters.measure.describe import with_movement
-
-        said = zip(table["description"].to_pylist(), rows, strict=True)
-        told = [text if row.get("motion") is None else with_movement(text, row) for text, row in said]
-        table = with_column(table, "description", pa.array(told, pa.string()))
     return dataclasses.replace(measured, clips=table)
+
+
+def _columns(scores: Scores | None) -> dict[str, float | Sequence[float] | np.ndarray]:
+    return {**scores.numbers, **scores.vectors} if scores else {}

@@ -1,33 +1,41 @@
-"""The worker that scores clips with a network: one Ray actor, on a share of a GPU or none, with a child that reads."""
+"""The worker that scores clips with a network: one Ray actor, on a share of a GPU or none, and a decoder process."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from framemill.data_filters.filters.registry import SCORE_DECIMALS
 from framemill.data_filters.ledger.event_log import log_event
 from framemill.data_filters.ledger.reasons import Cause, Reason
-from framemill.data_filters.measure.decode_pass import DECIMALS
-from framemill.data_filters.measure.worker import GONE
-from framemill.data_filters.models.registry import SCORERS, ModelSpec
-from framemill.data_filters.models.score_parts import ScoreWork, read_scores, write_scores
-from framemill.data_filters.sources.source import fetch_source, is_gone, source_stamp
+from framemill.data_filters.models.base import ModelSpec, ScorableClip, Scores
+from framemill.data_filters.models.registry import load_scorer
+from framemill.data_filters.models.score_parts import ClipScores, ScoreWork, read_scores, write_scores
+from framemill.data_filters.sources.source import fetch_source
+from framemill.data_filters.sources.unchanged import require_unchanged, retry_source_errors
 from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
-from framemill.platform.retry import RetryLater, call_with_retry
+from framemill.platform.retry import call_with_retry
 from framemill.platform.vision.video import VideoError
 from framemill.platform.writer_lock import LockToken
-
-Row = dict[str, Any]
 
 
 class ModelWorker(PoolWorker):
     """Takes sources one by one and commits the scores of their clips."""
 
     def __init__(self, output: str, token: LockToken, spec: ModelSpec, timeout_s: float) -> None:
+        """Loads the network.
+
+        Args:
+            output: folder or URI of the dataset.
+            token: the driver's lock on the output.
+            spec: the scorer.
+            timeout_s: longest silence of the decoder, in seconds.
+
+        Raises:
+            RequestError: the weights do not fit.
+        """
         self.output, self.token, self.spec, self.timeout_s = output, token, spec, timeout_s
-        self.scorer = SCORERS[spec.scorer].load(spec)
+        self.scorer = load_scorer(spec)
         self.child = ChildProcess()
 
     @staticmethod
@@ -51,32 +59,33 @@ class ModelWorker(PoolWorker):
             log_event(self.output, event="done", clips=len(rows), **event)
         return ""
 
-    def score(self, work: ScoreWork) -> list[Row]:
-        """The rows of a source's clips.
+    def score(self, work: ScoreWork) -> list[ClipScores]:
+        """Returns the scores of a source's clips.
 
         Raises:
-            Later: a time limit, storage, or a signal from outside; or the file changed since it was measured.
+            RetryLater: the decoder timed out or was killed from outside, storage did not answer, or the file changed
+                since the decode pass.
         """
-        try:
-            with fetch_source(work.source.uri) as path:
-                rows = [self.score_clip(path, clip) for clip in work.clips]
-        except FileNotFoundError as error:
-            raise RetryLater(GONE) from error
-        except OSError as error:
-            raise RetryLater(f"storage: {error.strerror or error}") from error
-        if (stamp := source_stamp(work.source.uri)) != work.source.stamp:
-            raise RetryLater(GONE if is_gone(stamp) else "it changed after it was measured")
+        with retry_source_errors(), fetch_source(work.source.uri) as path:
+            rows = [self._score_clip(path, clip) for clip in work.clips]
+        require_unchanged(work.source)
         return rows
 
-    def score_clip(self, path: str, clip: Row) -> Row:
-        """The scores of a clip, rounded; without them, why."""
-        row: Row = {"key": clip["key"], "unscored": None}
-        look = self.scorer.look(clip)
+    def _score_clip(self, path: str, clip: ScorableClip) -> ClipScores:
+        request = self.scorer.frame_request(clip)
         try:
-            views = call_with_retry(self.child, look.function, path, *look.arguments, timeout=self.timeout_s)
+            sampled = call_with_retry(self.child, request.function, path, *request.arguments, timeout=self.timeout_s)
         except (VideoError, ChildCrashed) as error:
-            return {**row, "unscored": Reason(Cause.UNREADABLE_FOR_SCORES, detail=str(error))}
-        scores = self.scorer.score(views)
-        if not all(np.all(np.isfinite(value)) for value in scores.values()):
-            return {**row, "unscored": Reason(Cause.NOT_FINITE, self.spec.scorer)}
-        return row | {name: np.round(value, DECIMALS).tolist() for name, value in scores.items()}
+            return ClipScores(clip.key, None, Reason(Cause.UNREADABLE_FOR_SCORES, detail=str(error)))
+        scores = self.scorer.score(sampled)
+        values = [np.asarray(value) for value in (*scores.numbers.values(), *scores.vectors.values())]
+        if not all(np.isfinite(value).all() for value in values):
+            return ClipScores(clip.key, None, Reason(Cause.NOT_FINITE, self.spec.scorer))
+        return ClipScores(clip.key, _rounded(scores))
+
+
+def _rounded(scores: Scores) -> Scores:
+    return Scores(
+        {name: float(np.round(value, SCORE_DECIMALS)) for name, value in scores.numbers.items()},
+        {name: np.round(value, SCORE_DECIMALS).tolist() for name, value in scores.vectors.items()},
+    )

@@ -1,10 +1,10 @@
-"""Cutting a planned clip out of its source: its packets copied, or its pictures encoded again. Runs in a child."""
+"""Cuts a planned clip out of its source: copies its packets, or encodes its frames again. Runs in a decoder process."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from av.video.frame import VideoFrame
@@ -16,62 +16,71 @@ from framemill.platform.vision.remux import StreamCopyError, copy_mp4
 from framemill.platform.vision.video import VideoError
 from framemill.platform.vision.write import X264, encode_frames, sample_at_rate, yuv_frame
 
-LONGEST_LEAD_S = 0.5
-"""`auto` copies where a key frame lies no further before the clip's start."""
-PRESET = "superfast"
-"""x264's: 1.4 times as fast as `veryfast`, in files a quarter to two fifths larger (720p and 360p footage)."""
-FIXED_B_FRAMES = ":b-adapt=0"
-"""Choosing their places without looking ahead costs time and makes files larger."""
-MATRICES = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601}
-"""H.273 codes of the colour matrices that need no change."""
+_MAX_LEAD_S = 0.5
+"""`pack.mode=auto` copies where the key frame before the clip is at most this much earlier than the clip's start."""
+_PRESET = "superfast"
+"""x264's preset: 1.4 times as fast as `veryfast`, in files a quarter to two fifths larger (720p and 360p footage)."""
+_FIXED_B_FRAMES = ":b-adapt=0"
+"""x264: B-frames in fixed places. To place them adaptively without look-ahead costs time and makes files larger."""
+_MATRICES = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601}
+"""Colour matrices that encoding keeps, by their H.273 code."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What became of a clip: the mp4's pictures, and which of them are the clip: those shown in [in_s, out_s)."""
+    """The mp4 of a clip, and which of its frames are the clip: those shown in [in_s, out_s)."""
 
     packed: str
-    """"copy" or "exact"."""
+    """"copy" or "exact"; empty where it is not recorded."""
     width: int
+    """Pixels, upright."""
     height: int
+    """Pixels, upright."""
     frames: int
-    """Of the clip; the mp4 of a copied one may hold more."""
+    """Number of frames of the clip; the mp4 of a copied clip may have more."""
     fps: float
+    """Frames a second."""
     duration: float
-    """Seconds, of the clip."""
+    """Length of the clip, seconds."""
     in_s: float
+    """Time of the clip's first frame in the mp4, seconds."""
     out_s: float
+    """Time in the mp4 at which the clip ends, seconds."""
 
-    def values(self) -> dict[str, Any]:
-        return {
-            "width": self.width,
-            "height": self.height,
-            "frames": self.frames,
-            "fps": self.fps,
-            "duration": self.duration,
-            "in_s": self.in_s,
-            "out_s": self.out_s,
-        }
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as JSON values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Cut:
+        """Returns the cut of a dict with the fields, and possibly more; `packed` may be missing."""
+        return Cut(
+            **{"packed": "", **{entry.name: values[entry.name] for entry in fields(Cut) if entry.name in values}}
+        )
 
 
 def cut_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
-    """The mp4 of a clip, and what it is.
+    """Returns the mp4 of a clip, and what it contains.
+
+    Args:
+        path: local file of the source.
+        clip: what to cut and how.
 
     Raises:
-        VideoError: the clip cannot be read again as it was measured, or not be copied where nothing else is allowed.
+        VideoError: the clip cannot be decoded again as it was measured, or `pack.mode=copy` cannot copy it.
     """
     if clip.mode == "copy":
-        return copy_clip(path, clip)
+        return _copy_clip(path, clip)
     if clip.mode == "auto" and clip.keeps_rate:
         try:
-            return copy_clip(path, clip, longest_lead_s=LONGEST_LEAD_S, played_height=clip.max_height)
+            return _copy_clip(path, clip, longest_lead_s=_MAX_LEAD_S, played_height=clip.max_height)
         except StreamCopyError:
             pass
-    return exact_clip(path, clip)
+    return _exact_clip(path, clip)
 
 
-def copy_clip(path: str, clip: ClipPlan, **limits: Any) -> tuple[bytes, Cut]:
-    """The clip's packets as they are, from the key frame before its start."""
+def _copy_clip(path: str, clip: ClipPlan, **limits: Any) -> tuple[bytes, Cut]:
+    """Returns the clip's packets as they are, from the key frame before its start."""
     mp4, in_s = copy_mp4(path, clip.start_s, clip.start_s + clip.seconds, clip.source_frames, **limits)
     width, height = clip.source_size
     begin, end = round(in_s, 6), round(in_s + clip.seconds, 6)
@@ -79,44 +88,44 @@ def copy_clip(path: str, clip: ClipPlan, **limits: Any) -> tuple[bytes, Cut]:
     return mp4, cut
 
 
-def exact_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
-    """Exactly the clip's frames, upright, at the planned rate and size."""
+def _exact_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
+    """Returns exactly the clip's frames, upright, encoded at the planned rate and size."""
     if clip.width < 2 or clip.height < 2:
         raise VideoError(f"{clip.scaled[0]}x{clip.scaled[1]} is too small for H.264")
-    shown = itertools.islice(iter_decoded_frames(path, start_s=clip.start_s), clip.source_frames)
-    first = next(shown, None)
+    decoded = itertools.islice(iter_decoded_frames(path, start_s=clip.start_s), clip.source_frames)
+    first = next(decoded, None)
     if first is None:
         raise VideoError(f"no frame at {clip.start_s:.2f} s")
-    ticks = sample_at_rate(itertools.chain([first], shown), clip.fps, clip.seconds)
-    matrix = plain_matrix(first.frame, clip)
-    pictures: Iterable[VideoFrame]
+    ticks = sample_at_rate(itertools.chain([first], decoded), clip.fps, clip.seconds)
+    matrix = _kept_matrix(first.frame, clip)
+    frames: Iterable[VideoFrame]
     if matrix is None:
         matrix = assumed_matrix(clip.height)
-        pictures = redrawn(ticks, clip, matrix)
+        frames = _converted(ticks, clip, matrix)
     else:
-        pictures = (scaled(one.frame, clip.width, clip.height) for one in ticks)
-    x264 = X264 + FIXED_B_FRAMES
-    mp4 = encode_frames(pictures, clip.fps, (clip.width, clip.height), matrix, crf=clip.crf, preset=PRESET, x264=x264)
+        frames = (_scaled(one.frame, clip.width, clip.height) for one in ticks)
+    x264 = X264 + _FIXED_B_FRAMES
+    mp4 = encode_frames(frames, clip.fps, (clip.width, clip.height), matrix, crf=clip.crf, preset=_PRESET, x264=x264)
     duration = round(clip.frames / clip.fps, 6)
     return mp4, Cut("exact", clip.width, clip.height, clip.frames, clip.fps, duration, 0.0, duration)
 
 
-def plain_matrix(frame: VideoFrame, clip: ClipPlan) -> Colorspace | None:
-    """The colour matrix of pictures that can be encoded as they were decoded, scaled at most; None for others."""
+def _kept_matrix(frame: VideoFrame, clip: ClipPlan) -> Colorspace | None:
+    """Returns the colour matrix of frames that need no conversion but scaling; None where they must go through RGB."""
     plain = frame.format.name == "yuv420p" and frame.rotation % 360 == 0
     if not plain or frame.color_range == ColorRange.JPEG or clip.scaled != [clip.width, clip.height]:
         return None
     code = int(frame.colorspace)
-    return assumed_matrix(frame.height) if code == UNSPECIFIED_MATRIX else MATRICES.get(code)
+    return assumed_matrix(frame.height) if code == UNSPECIFIED_MATRIX else _MATRICES.get(code)
 
 
-def scaled(frame: VideoFrame, width: int, height: int) -> VideoFrame:
-    """The picture at that size: itself where it has it."""
+def _scaled(frame: VideoFrame, width: int, height: int) -> VideoFrame:
+    """Returns a frame at a size; the frame itself where it has that size."""
     return frame.reformat(width, height, "yuv420p", interpolation=Interpolation.AREA, threads=1)
 
 
-def redrawn(pictures: Iterable[DecodedFrame], clip: ClipPlan, matrix: Colorspace) -> Iterator[VideoFrame]:
-    """Pictures turned upright, scaled, and cut to even sides, by way of RGB."""
-    wide, high = clip.scaled
-    for one in pictures:
-        yield yuv_frame(to_rgb(one.frame, wide, high)[: clip.height, : clip.width], matrix)
+def _converted(decoded: Iterable[DecodedFrame], clip: ClipPlan, matrix: Colorspace) -> Iterator[VideoFrame]:
+    """Yields frames turned upright, scaled, and cropped to even sides, converted through RGB."""
+    width, height = clip.scaled
+    for one in decoded:
+        yield yuv_frame(to_rgb(one.frame, width, height)[: clip.height, : clip.width], matrix)

@@ -1,78 +1,132 @@
-"""Packing, planned before anything is cut: what each sample is to be, and which shard it goes into."""
+"""The plan of all shards, made before anything is cut: how each clip is cut, and which shard it goes into."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
 
+from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
 from framemill.data_filters.pack.config import PackConfig
+from framemill.data_filters.sources.source import Source
 from framemill.platform.shard_writer import shard_name
 
 SPLIT = "train"
+"""The split that all shards belong to, the beginning of their names."""
+_STORAGE_FIELDS = ("uri", "stamp", "earlier")
+"""Fields of `ClipPlan` that do not change the sample."""
 
 
 @dataclass(frozen=True)
 class ReusableClip:
-    """Where a clip lies that was cut before."""
+    """Where a clip is stored that was cut before."""
 
     shard: str
-    """URI, and its hash, without which nothing is taken from it."""
+    """URI of the shard."""
     sha256: str
+    """Of the shard; a shard with another hash is not used."""
     mp4: list[int]
-    """Offset and size in the shard."""
+    """Offset and size of the .mp4 in the shard, bytes."""
     json: list[int]
+    """Offset and size of the .json in the shard, bytes."""
+
+
+@dataclass(frozen=True)
+class SampleFacts:
+    """What the .json of a sample says besides what cutting it gave."""
+
+    captions: list[dict[str, Any]]
+    """All captions in order of preference: {"source", "text", "weight"}."""
+    path: str
+    """Of the source, relative to the input."""
+    source_id: str
+    """sha256 of the source's content."""
+    start_s: float
+    end_s: float
+    scores: dict[str, float | None]
+    provenance: dict[str, Any]
+    """Tags and licence."""
+    external: dict[str, Any] | None = None
+    """Scores and captions that came with the source from elsewhere."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as JSON values, without `external` where there is none."""
+        values = dict(vars(self))
+        return values if self.external is not None else {k: v for k, v in values.items() if k != "external"}
 
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """One sample as it will be: everything but the pictures."""
+    """How one clip will be cut and written; no pixel data.
+
+    The names of the fields are part of a shard's digest, and so of its name.
+    """
 
     key: str
     path: str
+    """Of the source, relative to the input."""
     uri: str
+    """Of the source; empty where the clip is reused."""
     stamp: str
-    """Of the source as it was measured; empty where only its content is known."""
+    """Of the source as it was measured; empty where only its content hash is known."""
     start_s: float
     source_frames: int
-    """How many frames of the source, from start_s."""
+    """Number of frames of the source from start_s."""
     seconds: float
     source_size: list[int]
-    """Width and height of the source's pictures, upright."""
+    """Width and height of the source's frames, upright."""
     source_fps: float
     mode: str
+    """`pack.mode`."""
     keeps_rate: bool
-    """Whether the source's frame rate is the one asked for."""
+    """Whether the clip has the frame rate of its source."""
     max_height: int
     scaled: list[int]
-    """Width and height that pictures encoded again are scaled to, before their sides are cut to even ones."""
+    """Width and height that frames are scaled to when they are encoded again, before their sides are made even."""
     width: int
     height: int
     frames: int
     fps: float
     crf: int
     caption: str
-    facts: dict[str, Any]
-    """What the .json says besides: scores, provenance, where it comes from."""
+    facts: SampleFacts
     earlier: ReusableClip | None = None
+    """Where the clip is stored already, cut in the same way."""
 
     def json_member(self, cut: dict[str, Any]) -> bytes:
-        """The .json: the facts, and what cutting says of the mp4."""
-        values = {"key": self.key, "caption": self.caption, **cut, **self.facts}
+        """Returns the sample's .json: the facts, and what cutting gave."""
+        values = {"key": self.key, "caption": self.caption, **cut, **self.facts.to_dict()}
         return json.dumps(values, sort_keys=True, ensure_ascii=False).encode()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as JSON values. (`asdict` would copy every list and dict, for each of a million clips.)"""
+        return {**vars(self), "facts": self.facts.to_dict(), "earlier": self.earlier and vars(self.earlier)}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> ClipPlan:
+        """Returns the plan of `to_dict`."""
+        earlier = values["earlier"]
+        fields = {"facts": SampleFacts(**values["facts"]), "earlier": ReusableClip(**earlier) if earlier else None}
+        return ClipPlan(**{**values, **fields})
 
 
 class ClipPlans(Sequence[ClipPlan]):
-    """Clips that are planned anew whenever they are looked at: the plans of a million take gigabytes."""
+    """Plans that are made whenever they are read: those of a million clips would take gigabytes."""
 
     def __init__(self, plan: Callable[[int], ClipPlan], rows: list[int]) -> None:
-        self.plan, self.rows = plan, rows
+        """Creates the sequence.
+
+        Args:
+            plan: makes the plan of a row of the clips table.
+            rows: the rows, in order.
+        """
+        self._plan, self._rows = plan, rows
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self._rows)
 
     @overload
     def __getitem__(self, at: int) -> ClipPlan: ...
@@ -81,56 +135,64 @@ class ClipPlans(Sequence[ClipPlan]):
     def __getitem__(self, at: slice) -> ClipPlans: ...
 
     def __getitem__(self, at: int | slice) -> ClipPlan | ClipPlans:
-        return ClipPlans(self.plan, self.rows[at]) if isinstance(at, slice) else self.plan(self.rows[at])
+        return ClipPlans(self._plan, self._rows[at]) if isinstance(at, slice) else self._plan(self._rows[at])
 
 
 @dataclass(frozen=True)
 class ShardPlan:
+    """The clips of one shard: one item of a `ShardWorker`."""
+
     index: int
+    """Number of the shard, from 0."""
     clips: Sequence[ClipPlan]
 
     @cached_property
     def digest8(self) -> str:
-        """Eight hex digits over all that the shard is made from."""
-        places = ("uri", "stamp", "earlier")
-        made_from = [{k: v for k, v in vars(clip).items() if k not in places} for clip in self.clips]
-        return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]
+        """Eight hex digits over all that determines the shard's bytes."""
+        clips = [{k: v for k, v in clip.to_dict().items() if k not in _STORAGE_FIELDS} for clip in self.clips]
+        return hashlib.sha256(json.dumps(clips, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
     def name(self) -> str:
+        """The file name of the shard."""
         return shard_name(SPLIT, self.index, self.digest8)
 
     def to_json(self) -> str:
-        # asdict would copy every list and mapping, for each of a million clips.
-        clips = [{**vars(clip), "earlier": clip.earlier and vars(clip.earlier)} for clip in self.clips]
-        return json.dumps({"index": self.index, "clips": clips})
+        """Returns the plan as text."""
+        return json.dumps({"index": self.index, "clips": [clip.to_dict() for clip in self.clips]})
 
     @staticmethod
     def from_json(text: str) -> ShardPlan:
+        """Returns the plan of `to_json`."""
         values = json.loads(text)
-        earlier = [clip.pop("earlier") for clip in values["clips"]]
-        clips = [
-            ClipPlan(**clip, earlier=ReusableClip(**lies) if lies else None)
-            for clip, lies in zip(values["clips"], earlier, strict=True)
-        ]
-        return ShardPlan(values["index"], clips)
+        return ShardPlan(values["index"], [ClipPlan.from_dict(clip) for clip in values["clips"]])
 
 
-def plan_clip(clip: Mapping[str, Any], uri: str, stamp: str, pack: PackConfig, scores: list[str]) -> ClipPlan:
-    """The sample of a kept clip: its rate, its even size no taller than the limit, its number of frames."""
-    fps = pack.fps or clip["fps"]
-    seconds = clip["end_s"] - clip["start_s"]
-    scaled = scaled_size(clip["width"], clip["height"], pack.max_height)
+def plan_clip(clip: ClipRow, uri: str, stamp: str, pack: PackConfig, scores: Sequence[str]) -> ClipPlan:
+    """Returns the plan of a kept clip: its rate, its even size no taller than the limit, its number of frames.
+
+    Args:
+        clip: a row of the clips table.
+        uri: of the source.
+        stamp: of the source as it was measured.
+        pack: the keys `pack.*`.
+        scores: columns of scores that the sample's .json has.
+    """
+    fps = pack.fps or clip.fps
+    seconds = clip.end_s - clip.start_s
+    scaled = _scaled_size(clip.width, clip.height, pack.max_height)
+    provenance = dict(clip.provenance)
+    external = provenance.pop("external")
     return ClipPlan(
-        key=clip["key"],
-        path=clip["path"],
+        key=clip.key,
+        path=clip.path,
         uri=uri,
         stamp=stamp,
-        start_s=clip["start_s"],
-        source_frames=clip["frames"],
+        start_s=clip.start_s,
+        source_frames=clip.frames,
         seconds=seconds,
-        source_size=[clip["width"], clip["height"]],
-        source_fps=clip["fps"],
+        source_size=[clip.width, clip.height],
+        source_fps=clip.fps,
         mode=pack.mode,
         keeps_rate=not pack.fps,
         max_height=pack.max_height,
@@ -140,31 +202,38 @@ def plan_clip(clip: Mapping[str, Any], uri: str, stamp: str, pack: PackConfig, s
         frames=max(1, round(seconds * fps)),
         fps=fps,
         crf=pack.crf,
-        caption=clip["caption"],
-        facts={
-            "captions": clip["captions"],
-            "path": clip["path"],
-            "source_id": clip["source_id"],
-            "start_s": clip["start_s"],
-            "end_s": clip["end_s"],
-            "scores": {name: clip[name] for name in scores},
-            **provenance_facts(clip["provenance"]),
-        },
+        caption=clip.caption or "",
+        facts=SampleFacts(
+            captions=clip.captions,
+            path=clip.path,
+            source_id=clip.source_id,
+            start_s=clip.start_s,
+            end_s=clip.end_s,
+            scores={name: clip.score(name) for name in scores},
+            provenance=provenance,
+            external=json.loads(external) if external else None,
+        ),
     )
 
 
-def provenance_facts(provenance: dict[str, Any]) -> dict[str, Any]:
-    """Tags and licence, and apart from them what came along with the source from elsewhere."""
-    facts: dict[str, Any] = {"provenance": {k: v for k, v in provenance.items() if k != "external"}}
-    return facts | ({"external": json.loads(provenance["external"])} if provenance["external"] else {})
+def plan_shards(
+    clips: ClipTable, sources: Sequence[Source], pack: PackConfig, scores: Sequence[str]
+) -> list[ShardPlan]:
+    """Returns the shards of the kept clips, which are in the order of their keys.
+
+    A key begins with the digest of its source, so clips of one source are in the same shard or in neighbours.
+    """
+    by_path = {source.path: source for source in sources}
+
+    def plan(row: int) -> ClipPlan:
+        source = by_path[clips[row].path]
+        return plan_clip(clips[row], source.uri, source.stamp, pack, scores)
+
+    kept = [row for row, state in enumerate(clips.column("state")) if state == "kept"]
+    plans, size = ClipPlans(plan, kept), pack.samples_per_shard
+    return [ShardPlan(i, plans[start : start + size]) for i, start in enumerate(range(0, len(plans), size))]
 
 
-def scaled_size(width: int, height: int, max_height: int) -> list[int]:
-    """Width and height of the whole picture, at most `max_height` high."""
+def _scaled_size(width: int, height: int, max_height: int) -> list[int]:
+    """Returns the width and height of the whole frame, scaled down to `max_height` where it is taller."""
     return [width, height] if height <= max_height else [round(width * max_height / height), max_height]
-
-
-def plan_shards(clips: ClipPlans, per_shard: int) -> list[ShardPlan]:
-    """Shards of clips that are in the order of keys. Keys begin with the source's, so a shard's clips share their
-    sources."""
-    return [ShardPlan(i, clips[start : start + per_shard]) for i, start in enumerate(range(0, len(clips), per_shard))]

@@ -1,68 +1,73 @@
-"""Clips that a committed dataset holds already, cut alike: they are taken over, not cut again."""
+"""Clips that a committed dataset contains already, cut in the same way: their bytes are copied, and not cut again."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.pack.plan import ClipPlan, ReusableClip, ShardPlan
 from framemill.platform import storage
 from framemill.platform.dataset_format import committed_index
-from framemill.platform.frozen_config import load_frozen
 from framemill.platform.tables import read_table
 
-FACTS = ["key", "source_id", "start_s", "end_s", "frames", "width", "height", "fps"]
-"""What of a clip's row, besides the pack settings, its mp4 is made from."""
+_IDENTITY = ["key", "source_id", "start_s", "end_s", "frames", "width", "height", "fps"]
+"""Columns of the clips table that, with the settings of packing, determine a clip's mp4."""
 
 
-def find_reusable_clips(plans: list[ShardPlan], datasets: list[str], pack: PackConfig) -> list[ShardPlan]:
-    """The plans, each clip with where it lies in the first of the datasets that has it."""
-    found: dict[str, ReusableClip] = {}
-    for dataset in datasets:
-        missing = [clip for plan in plans for clip in plan.clips if clip.key not in found]
-        found |= reusable_clips(dataset, pack, missing)
+def find_reusable_clips(
+    plans: Sequence[ShardPlan], datasets: Sequence[tuple[str, PackConfig]], pack: PackConfig
+) -> list[ShardPlan]:
+    """Returns the plans, each clip with where the first dataset that has the clip stores it.
+
+    Args:
+        plans: shards to pack.
+        datasets: committed datasets, and the settings by which each was packed.
+        pack: the settings by which the plans are packed; a dataset of other settings has no reusable clip.
+    """
+    reusable: dict[str, ReusableClip] = {}
+    for dataset, settings in datasets:
+        if _cut_settings(settings) == _cut_settings(pack):
+            missing = [clip for plan in plans for clip in plan.clips if clip.key not in reusable]
+            reusable |= _reusable_clips(dataset, missing)
     return [
-        ShardPlan(plan.index, [dataclasses.replace(clip, earlier=found.get(clip.key)) for clip in plan.clips])
+        ShardPlan(plan.index, [dataclasses.replace(clip, earlier=reusable.get(clip.key)) for clip in plan.clips])
         for plan in plans
     ]
 
 
-def reusable_clips(dataset: str, pack: PackConfig, clips: list[ClipPlan]) -> dict[str, ReusableClip]:
-    """Where clips lie in a dataset, by key: those with the same facts and settings of what is cut."""
+def _reusable_clips(dataset: str, clips: Sequence[ClipPlan]) -> dict[str, ReusableClip]:
+    """Returns where a dataset stores clips, by key: those with the same source, frames and size."""
     index = committed_index(dataset)
     if index is None or not clips:
         return {}
-    theirs = load_frozen(CurateConfig, storage.join(dataset, "config.yaml"))
-    if cut_settings(theirs.pack) != cut_settings(pack):
-        return {}
     keys = pa.array([clip.key for clip in clips], pa.string())
-    ledger = read_table(storage.join(dataset, "ledger", "clips.parquet"), FACTS)
-    columns = ledger.filter(pc.is_in(ledger["key"], keys)).select(FACTS).to_pydict()
-    held = set(zip(*(columns[name] for name in FACTS), strict=True))
-    alike = pa.array([clip.key for clip in clips if clip_identity(clip) in held], pa.string())
+    ledger = read_table(storage.join(dataset, "ledger", "clips.parquet"), _IDENTITY)
+    columns = ledger.filter(pc.is_in(ledger["key"], keys)).select(_IDENTITY).to_pydict()
+    known = set(zip(*(columns[name] for name in _IDENTITY), strict=True))
+    equal = pa.array([clip.key for clip in clips if _identity(clip) in known], pa.string())
     samples = read_table(storage.join(dataset, "samples.parquet"), ["key", "shard", "members"])
-    rows = samples.filter(pc.is_in(samples["key"], alike)).to_pylist()
+    rows = samples.filter(pc.is_in(samples["key"], equal)).to_pylist()
     hashes = {shard["name"]: shard["sha256"] for shard in index["shards"]}
-    found: dict[str, ReusableClip] = {}
+    reusable: dict[str, ReusableClip] = {}
     for row in rows:
         members = {member["ext"]: [member["offset"], member["size"]] for member in row["members"]}
         shard = storage.join(dataset, "shards", row["shard"])
-        found[row["key"]] = ReusableClip(shard, hashes[row["shard"]], members["mp4"], members["json"])
-    return found
+        reusable[row["key"]] = ReusableClip(shard, hashes[row["shard"]], members["mp4"], members["json"])
+    return reusable
 
 
-def cut_settings(pack: PackConfig) -> dict[str, Any]:
-    """The settings that change an mp4."""
+def _cut_settings(pack: PackConfig) -> dict[str, Any]:
+    """Returns the settings that determine the mp4 of a clip."""
     return {name: value for name, value in asdict(pack).items() if name != "samples_per_shard"}
 
 
-def clip_identity(clip: ClipPlan) -> tuple[Any, ...]:
-    """FACTS of a planned clip."""
-    ends = (clip.facts["source_id"], clip.start_s, clip.facts["end_s"])
+def _identity(clip: ClipPlan) -> tuple[Any, ...]:
+    """Returns a planned clip's values of _IDENTITY."""
+    ends = (clip.facts.source_id, clip.start_s, clip.facts.end_s)
     return (clip.key, *ends, clip.source_frames, *clip.source_size, clip.source_fps)

@@ -1,4 +1,4 @@
-"""versions.jsonl: a line for each committed version of a dataset. Its index knows nothing of them."""
+"""versions.jsonl: one line for each committed version of a dataset. The index does not depend on it."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from framemill.platform.dataset_format import committed_index
 from framemill.platform.tables import read_table
 
 VERSIONS = "versions.jsonl"
-TABLES = {"sources": ("ledger/sources.parquet", "path"), "clips": ("samples.parquet", "key")}
+_TABLES = {"sources": ("ledger/sources.parquet", "path"), "clips": ("samples.parquet", "key")}
+"""The table, and the column of it, that names the sources and the clips of a version."""
 
 
-def with_version(output: str, digest: str, held: dict[str, set[str]]) -> bytes:
-    """The file with a line for the version to be committed; as it is where nothing differs from the last.
+def with_version(output: str, digest: str, names: dict[str, set[str]]) -> bytes:
+    """Returns the content of versions.jsonl with a line for the version to be committed.
+
+    A version of the same digest as the last one gets no line.
 
     Args:
+        output: folder or URI of the dataset.
         digest: of the new index.
-        held: the sources (paths) and clips (keys) that the new version holds.
+        names: the new version's "sources" (paths) and "clips" (keys).
     """
     uri = storage.join(output, VERSIONS)
     text = storage.read_bytes(uri).decode() if storage.exists(uri) else ""
     lines = [json.loads(line) for line in text.splitlines()]
     if lines and lines[-1]["digest"] == digest:
         return text.encode()
-    before = holdings(output)
+    before = _committed_names(output)
     line: dict[str, Any] = {"version": len(lines) + 1, "digest": digest, "time": int(time.time())}
-    for name, now in held.items():
-        line[name] = len(now)
-        line[f"{name}_came"], line[f"{name}_went"] = len(now - before[name]), len(before[name] - now)
+    for kind, now in names.items():
+        line[kind] = len(now)
+        line[f"{kind}_came"], line[f"{kind}_went"] = len(now - before[kind]), len(before[kind] - now)
     return (text + json.dumps(line) + "\n").encode()
 
 
-def holdings(output: str) -> dict[str, set[str]]:
-    """The sources and clips of the committed version; none where there is none."""
+def _committed_names(output: str) -> dict[str, set[str]]:
+    """Returns the sources and clips of the committed version; none where there is none."""
     if committed_index(output) is None:
-        return {name: set() for name in TABLES}
+        return {kind: set() for kind in _TABLES}
     return {
-        name: set(read_table(storage.join(output, file), [column])[column].to_pylist())
-        for name, (file, column) in TABLES.items()
+        kind: set(read_table(storage.join(output, file), [column])[column].to_pylist())
+        for kind, (file, column) in _TABLES.items()
     }

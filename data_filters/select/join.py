@@ -26,12 +26,11 @@ _ID_COLUMNS = ("key", "path")
 """Columns that identify the rows of a file: the key of a clip, or the path of a source for all its clips."""
 
 
-def pin_join_file(join: JoinConfig) -> JoinConfig:
-    """The config section with the file's sha256 filled in, so that the output's config names the content.
+def with_join_digest(join: JoinConfig) -> JoinConfig:
+    """The config section with the sha256 of the file `join.scores`, which the result depends on.
 
     Raises:
-        RequestError: the file is missing, has another sha256 than the config, or is not a table of numbers by `key` or
-            `path`.
+        RequestError: the file is missing, or has another sha256 than the config.
     """
     if not join.scores:
         return join
@@ -41,8 +40,17 @@ def pin_join_file(join: JoinConfig) -> JoinConfig:
         raise RequestError(f"join.scores={join.scores}: cannot be read ({error.strerror or error})") from error
     if join.sha256 not in ("", sha256):
         raise RequestError(f"join.scores={join.scores}: its sha256 is {sha256}, not {join.sha256}")
-    _read_rows(join)
     return dataclasses.replace(join, sha256=sha256)
+
+
+def check_join(join: JoinConfig) -> None:
+    """Checks that `join.scores` is a table of numbers by `key` or `path`, before hours of measuring.
+
+    Raises:
+        RequestError: the file is not such a table.
+    """
+    if join.scores:
+        _read_rows(join)
 
 
 def join_scores(join: JoinConfig, measured: MeasuredSources) -> MeasuredSources:

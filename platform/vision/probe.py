@@ -1,6 +1,6 @@
-"""What a video file is, before anything is decided about it.
+"""Probing a video file: its codec, size, frame rate and duration.
 
-Sizes are those a viewer sees: after the display rotation, with square pixels.
+Sizes are display sizes: after rotation, with square pixels.
 """
 
 from __future__ import annotations
@@ -17,46 +17,53 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-FALLBACK_FPS = Fraction(25)
-HIGHEST_FPS = 1000
-PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp"})
-"""Formats that hold no pictures but name other files: what they show is not their content."""
-HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+_FALLBACK_FPS = Fraction(25)
+"""Frame rate of a file that does not state one."""
+_MAX_FPS = 1000
+"""Stated frame rates above this are taken for errors."""
+_PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp"})
+"""Formats without frames of their own, which name other files."""
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+"""Transfer functions of high dynamic range by their number in ITU-T H.273, table 3."""
 
 
 class VideoError(Exception):
-    """A file that cannot be read as video, or not to its end. The message says why."""
+    """A file that cannot be read as video, or not to its end. The message is the reason."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
+    """Properties of a video file."""
+
     codec: str
+    """FFmpeg's name of the video codec."""
     width: int
-    """Pixels, upright."""
+    """Display width in pixels."""
     height: int
-    """Pixels, upright."""
+    """Display height in pixels."""
     rotation: int
-    """Degrees counter-clockwise by which stored frames are turned for display: 0, 90, 180 or 270."""
+    """Degrees counter-clockwise by which stored frames are rotated for display: 0, 90, 180 or 270."""
     fps: float
-    """Frames a second; the average where the rate varies."""
+    """Frames per second; the average if the rate varies."""
     frames: int | None
-    """As the container declares it; None where it does not."""
+    """Number of frames declared by the container; None if it declares none."""
     duration: float | None
-    """Seconds of the video stream; None where the container does not say."""
+    """Declared duration of the video stream in seconds; None if the container declares none."""
     pixel_format: str
+    """FFmpeg's name of the pixel format."""
     hdr: str | None
-    """The transfer function where it is one of high dynamic range: "PQ" or "HLG"."""
+    """Transfer function of a high dynamic range video, "PQ" or "HLG"; else None."""
     audio: str | None
-    """Codec of the first sound track."""
+    """Codec of the first audio stream; None without audio."""
     tick_s: float
-    """What the container counts time in, seconds; 0 where it does not say."""
+    """Unit of the container's time stamps in seconds; 0 if unknown."""
 
 
 def probe(path: str) -> VideoInfo:
-    """Reads the header and the first frame.
+    """Returns the properties of a video file, from its header and first frame.
 
     Raises:
-        VideoError: not a media file, no video in it, or no frame that can be decoded.
+        VideoError: the file is no media file, has no video, or its first frame cannot be decoded.
     """
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
@@ -70,21 +77,21 @@ def probe(path: str) -> VideoInfo:
             frames=stream.frames or None,
             duration=declared_duration(container, stream),
             pixel_format=first.format.name,
-            hdr=HDR_TRANSFERS.get(int(first.color_trc)),
-            audio=audio_codec(container),
+            hdr=_HDR_TRANSFERS.get(int(first.color_trc)),
+            audio=_audio_codec(container),
             tick_s=float(stream.time_base or 0),
         )
 
 
 @contextlib.contextmanager
 def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and its best video stream, set to decode on the calling thread alone.
+    """Yields the container and its best video stream, which decodes on the calling thread alone.
 
     Raises:
-        VideoError: the file cannot be opened or holds no video.
-        OSError: the file cannot be reached (absent, no permission).
+        VideoError: the file cannot be opened or has no video.
+        OSError: there is no such file, or no permission to read it.
     """
-    # An absolute path is never taken for a protocol ("concat:b.mp4" is a file name too), and only files are followed.
+    # An absolute path is never taken for a protocol ("concat:b.mp4" may be a file name); FFmpeg may open files only.
     try:
         container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
@@ -92,7 +99,7 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise
         raise VideoError(f"not a readable media file ({ffmpeg_reason(error)})") from error
     with container:
-        if PLAYLISTS & set(container.format.name.split(",")):
+        if _PLAYLISTS & set(container.format.name.split(",")):
             raise VideoError("a list of other files, not a video")
         stream: Any = container.streams.best("video")
         if stream is None:
@@ -103,7 +110,8 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         yield container, stream
 
 
-def audio_codec(container: InputContainer) -> str | None:
+def _audio_codec(container: InputContainer) -> str | None:
+    """Returns the codec of the first audio stream; None without audio."""
     for stream in container.streams.audio:
         context: Any = stream.codec_context
         return str(context.name) if context is not None else "unknown"
@@ -111,6 +119,11 @@ def audio_codec(container: InputContainer) -> str | None:
 
 
 def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
+    """Decodes the next frame of an open video.
+
+    Raises:
+        VideoError: no frame can be decoded.
+    """
     try:
         for frame in container.decode(stream):
             return frame
@@ -120,22 +133,22 @@ def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
 
 
 def upright_size(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
-    """Width and height for display: pixels made square by stretching the width, then turned."""
+    """Returns the display size (width, height): pixels made square by stretching the width, then rotated."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width = max(1, round(frame.width * aspect)) if aspect > 0 else frame.width
     return (frame.height, width) if frame.rotation % 180 else (width, frame.height)
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
-    """The average frame rate, or the container's guess, or 25."""
+    """Returns the average frame rate, else FFmpeg's guess, else 25."""
     for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 0 < rate <= HIGHEST_FPS:
+        if rate and 0 < rate <= _MAX_FPS:
             return Fraction(rate)
-    return FALLBACK_FPS
+    return _FALLBACK_FPS
 
 
 def declared_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds of the video stream as its header says; None where only the whole file's length is known."""
+    """Returns the declared duration of the video stream in seconds; None if only that of the whole file is known."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if tag := stream.metadata.get("DURATION"):  # Matroska: "00:00:10.333000000"
@@ -147,5 +160,5 @@ def declared_duration(container: InputContainer, stream: VideoStream) -> float |
 
 
 def ffmpeg_reason(error: av.FFmpegError) -> str:
-    """FFmpeg's words without its numbers and file names: the same file gives the same reason everywhere."""
+    """Returns FFmpeg's message without numbers and file names, so that a file gives the same reason everywhere."""
     return (error.strerror or type(error).__name__).rstrip(".").lower()

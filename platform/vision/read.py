@@ -1,7 +1,7 @@
-"""Frames of a video: upright, in order, on one thread, with the time each is shown.
+"""Reading the frames of a video: upright, in order, on one thread, with the time at which each is shown.
 
-PyAV reads everything. decord was measured beside it on H.264 files read whole (one thread, CPU seconds: 0.27 against
-0.18, 0.65 against 0.51, 0.52 against 0.35), and knows neither rotation nor varying frame rates, so it is not used.
+PyAV reads everything. decord is not used: it handles neither rotation nor variable frame rates, and was slower on three
+H.264 files read whole (one thread, CPU seconds: 0.27 against 0.18, 0.65 against 0.51, 0.52 against 0.35).
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ from framemill.platform.vision.probe import (
 )
 
 UNSPECIFIED_MATRIX = 2
-HD_LINES = 720
-"""An untagged picture from this height is BT.709, below it BT.601: what players assume."""
+"""Number of the colour matrix of an untagged frame (ITU-T H.273, table 4)."""
+_HD_HEIGHT = 720
+"""Untagged frames of this height and more are taken as BT.709, others as BT.601, as players do."""
 MISSING_END_S = 0.5
-"""A file whose frames end this much before its declared end broke off."""
-SEEK_FROM_S = 3.0
-"""Below this, decoding from the start is as fast as a seek."""
+"""A file is truncated if its frames end this many seconds before its declared end."""
+_SEEK_FROM_S = 3.0
+"""Seconds of a start time below which decoding from the beginning is as fast as a seek."""
 
 
 @dataclass(frozen=True)
 class Frame:
+    """A frame as RGB."""
+
     index: int
     """Counted from the first frame yielded."""
     time_s: float
@@ -50,41 +53,53 @@ class Frame:
 
 @dataclass(frozen=True)
 class DecodedFrame:
+    """A frame as the decoder returns it."""
+
     index: int
-    """Counted from the first one yielded."""
+    """Counted from the first frame yielded."""
     time_s: float
     """Seconds since the video's first frame."""
     frame: VideoFrame
-    """As decoded: neither upright nor of square pixels."""
+    """The decoder's frame: neither rotated nor with square pixels."""
     upright: tuple[int, int]
-    """Width and height for display."""
+    """Display size (width, height) in pixels."""
 
 
 def iter_frames(
     path: str, *, size: tuple[int, int] | None = None, start_s: float = 0.0, end_s: float | None = None
 ) -> Iterator[Frame]:
-    """The frames shown in [start_s, end_s), scaled to `size` (width, height of the upright picture) where given.
+    """Yields the frames that are shown in [start_s, end_s), in seconds since the first frame.
 
-    A file that breaks off half-way yields its complete frames first, then raises.
+    A truncated file yields its complete frames, then raises.
+
+    Args:
+        path: local path.
+        size: display size (width, height) to which frames are scaled; None: their own.
+        start_s: start in seconds.
+        end_s: end in seconds; None: the end of the video.
 
     Raises:
-        VideoError: it cannot be read, is damaged, or ends before its declared end.
+        VideoError: the file cannot be read, is damaged, or ends before its declared end.
     """
-    for picture in iter_decoded_frames(path, start_s=start_s, end_s=end_s):
-        yield Frame(picture.index, picture.time_s, to_rgb(picture.frame, *(size or picture.upright)))
+    for decoded in iter_decoded_frames(path, start_s=start_s, end_s=end_s):
+        yield Frame(decoded.index, decoded.time_s, to_rgb(decoded.frame, *(size or decoded.upright)))
 
 
 def iter_decoded_frames(path: str, *, start_s: float = 0.0, end_s: float | None = None) -> Iterator[DecodedFrame]:
-    """What `iter_frames` gives, as decoded."""
+    """Yields the frames of `iter_frames` as the decoder returns them.
+
+    Raises:
+        VideoError: as `iter_frames`.
+    """
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
         upright = upright_size(first, stream)
-        clock = FrameClock(first.pts, stream.time_base, 1 / frame_rate(stream))
-        seek(container, stream, first, start_s)
-        # Rounded times are what a ledger holds: half a frame of slack finds the same frames again.
+        clock = _FrameClock(first.pts, stream.time_base, 1 / frame_rate(stream))
+        _seek(container, stream, first, start_s)
+        # Times in a ledger are rounded: a quarter of a frame of tolerance finds the same frames again.
         slack = 0.25 * clock.step
         index = 0
-        for frame in whole_frames(container, stream):
+        for frame in _undamaged_frames(container, stream):
             time_s = clock.time_of(frame)
             if time_s < start_s - slack:
                 continue
@@ -104,7 +119,7 @@ def iter_decoded_frames(path: str, *, start_s: float = 0.0, end_s: float | None 
 def read_video(
     path: str, *, max_frames: int | None = None, start_s: float = 0.0, end_s: float | None = None
 ) -> np.ndarray:
-    """A clip whole, or what is shown in [start_s, end_s): uint8 (T, H, W, 3) RGB, upright. For what fits in memory.
+    """Returns the frames that are shown in [start_s, end_s) as one array: uint8 (T, H, W, 3) RGB, upright.
 
     Raises:
         VideoError: as `iter_frames`.
@@ -115,8 +130,8 @@ def read_video(
     return np.stack(frames)
 
 
-class FrameClock:
-    """Seconds since the first frame: from time stamps, or counted where a frame has none. Never runs backwards."""
+class _FrameClock:
+    """Computes seconds since the first frame from time stamps, or by counting frames without one; never decreases."""
 
     def __init__(self, first_pts: int | None, time_base: Fraction | None, step: Fraction) -> None:
         self.step = float(step)
@@ -125,6 +140,7 @@ class FrameClock:
         self.first_pts = first_pts or 0
 
     def time_of(self, frame: VideoFrame) -> float:
+        """Returns the time of the next frame in seconds."""
         time_s = self.last + self.step
         if frame.pts is not None and self.time_base:
             stamped = float((frame.pts - self.first_pts) * self.time_base)
@@ -133,9 +149,9 @@ class FrameClock:
         return time_s
 
 
-def seek(container: InputContainer, stream: VideoStream, first: VideoFrame, start_s: float) -> None:
-    """Puts the reader at a key frame at or before `start_s`; at the beginning where the file cannot be sought."""
-    if first.pts is None or stream.time_base is None or start_s < SEEK_FROM_S:
+def _seek(container: InputContainer, stream: VideoStream, first: VideoFrame, start_s: float) -> None:
+    """Seeks to a key frame at or before `start_s`, or to the beginning of a file that cannot be sought."""
+    if first.pts is None or stream.time_base is None or start_s < _SEEK_FROM_S:
         container.seek(0 if first.pts is None else first.pts, stream=stream, backward=True)
         return
     wanted = first.pts + int(start_s / stream.time_base)
@@ -146,10 +162,13 @@ def seek(container: InputContainer, stream: VideoStream, first: VideoFrame, star
     container.seek(wanted, stream=stream, backward=True)
 
 
-def whole_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Decoded frames up to the first damage, which raises once everything before it was yielded.
+def _undamaged_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Yields decoded frames up to the first damage, then raises.
 
-    Frames damaged at the very start (a recording that begins between key frames) are skipped instead.
+    Damaged frames at the very start (of a recording that begins between key frames) are skipped.
+
+    Raises:
+        VideoError: the file is damaged.
     """
     clean = False
     try:
@@ -159,7 +178,7 @@ def whole_frames(container: InputContainer, stream: VideoStream) -> Iterator[Vid
             except av.FFmpegError as error:
                 if not clean:
                     continue
-                yield from frames_before(stream, packet.pts)
+                yield from _buffered_frames(stream, packet.pts)
                 where = f" at {float(packet.pts * packet.time_base):.2f} s" if packet.pts is not None else ""
                 raise VideoError(f"damaged{where} ({ffmpeg_reason(error)})") from error
             for frame in frames:
@@ -174,24 +193,24 @@ def whole_frames(container: InputContainer, stream: VideoStream) -> Iterator[Vid
         raise VideoError("no frame can be decoded whole")
 
 
-def frames_before(stream: VideoStream, pts: int | None) -> list[VideoFrame]:
-    """What the decoder still holds for display before a damaged packet."""
+def _buffered_frames(stream: VideoStream, pts: int | None) -> list[VideoFrame]:
+    """Returns the frames in the decoder's buffer that are shown before the damaged packet at `pts`."""
     if pts is None:
         return []
     try:
-        held = stream.decode(None)
+        buffered = stream.decode(None)
     except av.FFmpegError:
         return []
-    return [frame for frame in held if not frame.is_corrupt and frame.pts is not None and frame.pts < pts]
+    return [frame for frame in buffered if not frame.is_corrupt and frame.pts is not None and frame.pts < pts]
 
 
 def assumed_matrix(height: int) -> Colorspace:
-    """The colour matrix of an untagged picture."""
-    return Colorspace.ITU709 if height >= HD_LINES else Colorspace.ITU601
+    """Returns the colour matrix that is assumed for an untagged frame of this height."""
+    return Colorspace.ITU709 if height >= _HD_HEIGHT else Colorspace.ITU601
 
 
 def to_rgb(frame: VideoFrame, width: int, height: int) -> np.ndarray:
-    """A decoded frame as uint8 (height, width, 3) RGB, turned upright."""
+    """Returns a decoded frame as uint8 (height, width, 3) RGB, rotated upright."""
     turns = frame.rotation // 90 % 4
     wide, high = (height, width) if turns % 2 else (width, height)
     matrix = assumed_matrix(frame.height) if int(frame.colorspace) == UNSPECIFIED_MATRIX else None

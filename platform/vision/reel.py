@@ -46,7 +46,7 @@ def vivid(picture: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
-LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"plain": lambda picture: picture, "dark": dark, "vivid": vivid}
+_LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"plain": lambda picture: picture, "dark": dark, "vivid": vivid}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Scene:
         return float(np.hypot(dx * 576 / WIDTH, dy * 320 / HEIGHT))
 
 
-def draw(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[np.ndarray]:
+def render_scene(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[np.ndarray]:
     """The frames of a scene, uint8 (HEIGHT, WIDTH, 3) RGB: a window that moves over a larger picture."""
     random = np.random.default_rng(seed)
     canvas = np.full((HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN, 3), COLOURS[scene.background], np.float32)
@@ -84,7 +84,7 @@ def draw(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[np.ndarr
     else:
         corner = (centre[0] - radius, centre[1] - radius)
         cv2.rectangle(canvas, corner, (centre[0] + radius, centre[1] + radius), COLOURS[scene.colour], -1)
-    picture = LOOKS[scene.look](np.clip(canvas, 0, 255).astype(np.uint8))
+    picture = _LOOKS[scene.look](np.clip(canvas, 0, 255).astype(np.uint8))
     dx, dy = (axis * SPEEDS.get(scene.pace, 0) for axis in DIRECTIONS[scene.direction])
     frames = round(seconds * FPS)
     for frame in range(frames):
@@ -120,7 +120,7 @@ def render_reel(folder: str, *, shots: int = 96, seed: int = 0) -> dict[str, lis
     truth: dict[str, list[dict]] = {}
 
     def write(name: str, parts: list[Scene], *, number: int, caption: bool = False) -> bytes:
-        frames = (frame for i, scene in enumerate(parts) for frame in draw(scene, seed + 100 * number + i))
+        frames = (frame for i, scene in enumerate(parts) for frame in render_scene(scene, seed + 100 * number + i))
         data = encode_mp4(frames, FPS)
         storage.write_atomic(os.path.join(folder, name), data)
         if caption:

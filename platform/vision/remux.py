@@ -1,7 +1,7 @@
-"""Copying a stretch of a video without decoding it: from a key frame to the stretch's end, packets as they are.
+"""Stream copy: cutting a span out of a video without decoding it, from a key frame to the end of the span.
 
-The copy begins before the stretch where no key frame lies at its start, and may hold frames shown after its end that
-others are predicted from. Who reads it keeps to the in and out points: `iter_frames(path, start_s=..., end_s=...)`.
+The copy begins before the span unless a key frame is at its start, and may contain frames that are shown after its end,
+from which others are predicted. Readers use the in and out points: `iter_frames(path, start_s=..., end_s=...)`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,26 @@ from av.video.stream import VideoStream
 
 from framemill.platform.vision.probe import VideoError, ffmpeg_reason, first_frame, frame_rate, open_video
 
-CODECS = ("h264", "hevc", "vp9", "av1")
-"""What an mp4 holds and browsers and readers of datasets play."""
-FRAMED = ("h264", "hevc")
-"""Have two kinds of packets: with lengths in them, as in mp4 and Matroska, or with start codes, as in streams."""
-PIXELS = {"yuv420p", "yuvj420p"}
-DEEP_PIXELS = PIXELS | {"yuv420p10le"}
-"""4:2:0; with ten bits played everywhere but in H.264."""
-SLACK_STEPS = 0.25
-"""Recorded times are rounded: a quarter of a frame either way finds the same frames again, as `iter_frames` does."""
-SEEK_BACK_S = (1.0, 15.0)
-"""A seek goes by decoding times, which run ahead of showing times: so far before the start, then from the beginning."""
-H264_IDR = 5
+_CODECS = ("h264", "hevc", "vp9", "av1")
+"""Codecs that MP4 supports and that browsers and dataset readers play."""
+_NAL_CODECS = ("h264", "hevc")
+"""Codecs with two packet formats: length-prefixed (mp4, Matroska) and with start codes (Annex B, in streams)."""
+_PIXEL_FORMATS = {"yuv420p", "yuvj420p"}
+_DEEP_PIXEL_FORMATS = _PIXEL_FORMATS | {"yuv420p10le"}
+"""4:2:0 formats that play everywhere; 10 bits do so in all codecs but H.264."""
+_TOLERANCE_FRAMES = 0.25
+"""Recorded times are rounded: a quarter of a frame of tolerance finds the same frames again, as in `iter_frames`."""
+_SEEK_BACK_S = (1.0, 15.0)
+"""Seconds before the start to which a seek goes, one after the other, then to the beginning of the file.
+
+A seek goes by decoding times, which run ahead of presentation times.
+"""
+_H264_IDR = 5
+"""Type of the NAL units of an IDR frame."""
 
 
 class StreamCopyError(VideoError):
-    """A stretch that can only be re-encoded. The message says why."""
+    """A span that can only be re-encoded. The message is the reason."""
 
 
 def copy_mp4(
@@ -47,50 +51,55 @@ def copy_mp4(
     longest_lead_s: float = float("inf"),
     played_height: int | None = None,
 ) -> tuple[bytes, float]:
-    """An mp4 with the packets that show [start_s, end_s) of a video, and the in point: where start_s lies in it.
+    """Returns an mp4 with the packets that show [start_s, end_s) of a video, and the in point.
 
-    Both count in seconds from the first frame shown. Display rotation and pixel shape are kept. No dates and no
-    writer's name: the same packets give the same bytes.
+    The in point is the time of start_s in the mp4. Times are in seconds since the first frame. Display rotation and
+    pixel aspect ratio are kept. No dates and no writer's name: the same packets give the same bytes.
 
     Args:
-        frames: how many frames the stretch has, as decoding counted them.
-        longest_lead_s: the most that may come before the stretch, seconds.
-        played_height: where given, only what plays anywhere is copied: a common pixel format, upright, with square
-            pixels, and no taller than this.
+        frames: number of frames in the span, as counted by decoding.
+        longest_lead_s: longest part of the copy before the span, in seconds.
+        played_height: if given, only a video that plays everywhere is copied: a common pixel format, upright, with
+            square pixels, and at most this many pixels high.
 
     Raises:
-        StreamCopyError: the packets cannot be copied so that a reader gets just these frames.
+        StreamCopyError: no copy of packets gives a reader just these frames.
         VideoError: the file cannot be read.
     """
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
         codec = stream.codec_context.codec.canonical_name
-        if codec not in CODECS:
-            raise StreamCopyError(f"{codec} is not copied, only {', '.join(CODECS)}")
+        if codec not in _CODECS:
+            raise StreamCopyError(f"{codec} is not copied, only {', '.join(_CODECS)}")
         header = stream.codec_context.extradata or b""
-        if codec in FRAMED and header[:1] != b"\1":
+        if codec in _NAL_CODECS and header[:1] != b"\1":
             raise StreamCopyError("its packets are not framed as an mp4's")
         if played_height is not None:
-            check_plays_anywhere(stream, first, played_height)
+            _check_plays_everywhere(stream, first, played_height)
         if first.pts is None:
             raise StreamCopyError("its frames have no times")
-        tick = float(time_base(stream))
-        slack = SLACK_STEPS / float(frame_rate(stream))
-        start = first.pts + (start_s - slack) / tick
-        end = first.pts + (end_s - slack) / tick
+        tick = float(_time_base(stream))
+        tolerance = _TOLERANCE_FRAMES / float(frame_rate(stream))
+        start = first.pts + (start_s - tolerance) / tick
+        end = first.pts + (end_s - tolerance) / tick
         earliest = start - longest_lead_s / tick
         try:
-            packets = packets_of(container, stream, first.pts, (earliest, start, end))
+            packets = _select_packets(container, stream, first.pts, (earliest, start, end))
         except av.FFmpegError as error:
             raise StreamCopyError(f"damaged ({ffmpeg_reason(error)})") from error
-        check_packets(packets, start, end, frames)
-        in_s = max(0.0, start_s - (shown(packets[0]) - first.pts) * tick)
-        return mux(stream, packets), in_s
+        _check_packets(packets, start, end, frames)
+        in_s = max(0.0, start_s - (_shown(packets[0]) - first.pts) * tick)
+        return _mux(stream, packets), in_s
 
 
-def check_plays_anywhere(stream: VideoStream, first: VideoFrame, height: int) -> None:
-    pixels = PIXELS if stream.codec_context.codec.canonical_name == "h264" else DEEP_PIXELS
-    if first.format.name not in pixels:
+def _check_plays_everywhere(stream: VideoStream, first: VideoFrame, height: int) -> None:
+    """Checks pixel format, rotation, pixel aspect ratio and size.
+
+    Raises:
+        StreamCopyError: some player would not show the video as it is meant.
+    """
+    formats = _PIXEL_FORMATS if stream.codec_context.codec.canonical_name == "h264" else _DEEP_PIXEL_FORMATS
+    if first.format.name not in formats:
         raise StreamCopyError(f"{first.format.name} does not play everywhere")
     if first.rotation % 360 or stream.sample_aspect_ratio not in (None, 0, 1):
         raise StreamCopyError("its pictures are turned or stretched for display")
@@ -100,67 +109,75 @@ def check_plays_anywhere(stream: VideoStream, first: VideoFrame, height: int) ->
         raise StreamCopyError("its sides are odd")
 
 
-def time_base(stream: VideoStream) -> Fraction:
-    """Seconds that a stream's times count in."""
+def _time_base(stream: VideoStream) -> Fraction:
+    """Returns the unit of a stream's time stamps in seconds."""
     if not stream.time_base:
         raise StreamCopyError("its times have no unit")
     return stream.time_base
 
 
-def shown(packet: Packet) -> int:
-    """When the packet's picture is shown, in the stream's time base."""
+def _shown(packet: Packet) -> int:
+    """Returns the presentation time of a packet, in the stream's time base."""
     if packet.pts is None:
         raise StreamCopyError("not all of its packets have times")
     return packet.pts
 
 
-def packets_of(
+def _select_packets(
     container: InputContainer, stream: VideoStream, first_pts: int, span: tuple[float, float, float]
 ) -> list[Packet]:
-    """The packets in decoding order from the last key frame at or before a stretch to the last shown in it.
+    """Returns the packets in decoding order from the last key frame at or before a span to the last one shown in it.
 
-    `span` is the earliest key frame's time, the stretch's start and its end, in the stream's time base and each a
-    little before the frame that it means. Packets after the key frame that show earlier frames than it (its leading
-    pictures, which need the frames before) are left out.
+    Packets after the key frame that are shown before it (leading pictures, which need earlier frames) are left out.
+
+    Args:
+        container: open container.
+        stream: its video stream.
+        first_pts: presentation time of the first frame.
+        span: earliest time of the key frame, start and end of the span, in the stream's time base, each a little before
+            the frame that it means.
+
+    Raises:
+        StreamCopyError: no key frame is near enough.
     """
     earliest, start, end = span
-    step = 1 / (frame_rate(stream) * time_base(stream))
-    for back in (*(int(seconds / time_base(stream)) for seconds in SEEK_BACK_S), None):
+    step = 1 / (frame_rate(stream) * _time_base(stream))
+    for back in (*(int(seconds / _time_base(stream)) for seconds in _SEEK_BACK_S), None):
         target = first_pts if back is None else max(first_pts, int(start) - back)
         container.seek(target, stream=stream, backward=True)
-        held: list[Packet] = []
-        for packet in until(container.demux(stream), end):
-            if earliest <= shown(packet) < start + 2 * SLACK_STEPS * step and is_entry(stream, packet):
-                held = [packet]
-            elif held:
-                held.append(packet)
-        if held:
-            last = max((i for i, packet in enumerate(held) if shown(packet) < end), default=0)
-            return [packet for packet in held[: last + 1] if shown(packet) >= shown(held[0])]
+        packets: list[Packet] = []
+        for packet in _until(container.demux(stream), end):
+            if earliest <= _shown(packet) < start + 2 * _TOLERANCE_FRAMES * step and _is_entry(stream, packet):
+                packets = [packet]
+            elif packets:
+                packets.append(packet)
+        if packets:
+            last = max((i for i, packet in enumerate(packets) if _shown(packet) < end), default=0)
+            return [packet for packet in packets[: last + 1] if _shown(packet) >= _shown(packets[0])]
         if target <= max(first_pts, earliest):
             break
     raise StreamCopyError("no key frame lies shortly enough before it")
 
 
-def until(packets: Iterator[Packet], end: float) -> Iterator[Packet]:
-    """Packets as long as one shown before `end` may follow."""
+def _until(packets: Iterator[Packet], end: float) -> Iterator[Packet]:
+    """Yields packets as long as one that is shown before `end` may follow."""
     for packet in packets:
-        if packet.size == 0:  # PyAV's sign that the file is at its end
+        if packet.size == 0:  # PyAV's sign of the end of the file
             return
         if packet.dts is not None and packet.dts >= end:
             return
         yield packet
 
 
-def is_entry(stream: VideoStream, packet: Packet) -> bool:
-    """Whether decoding can begin with this packet. An H.264 key frame may be a mere recovery point: only IDR counts."""
+def _is_entry(stream: VideoStream, packet: Packet) -> bool:
+    """Returns whether decoding can begin with this packet; in H.264 an IDR frame, as others may be recovery points."""
     if not packet.is_keyframe:
         return False
-    return stream.codec_context.codec.canonical_name != "h264" or H264_IDR in nal_types(stream, packet)
+    return stream.codec_context.codec.canonical_name != "h264" or _H264_IDR in _nal_types(stream, packet)
 
 
-def nal_types(stream: VideoStream, packet: Packet) -> Iterator[int]:
-    """The kinds of NAL units in an H.264 packet of length-prefixed units, as mp4 and Matroska hold them."""
+def _nal_types(stream: VideoStream, packet: Packet) -> Iterator[int]:
+    """Yields the types of the NAL units in an H.264 packet of length-prefixed units (mp4, Matroska)."""
     record, data, at = stream.codec_context.extradata or b"", bytes(packet), 0
     prefix = (record[4] & 3) + 1
     while at + prefix < len(data):
@@ -168,15 +185,15 @@ def nal_types(stream: VideoStream, packet: Packet) -> Iterator[int]:
         at += prefix + int.from_bytes(data[at : at + prefix], "big")
 
 
-def check_packets(packets: list[Packet], start: float, end: float, frames: int) -> None:
-    """Refuses packets that a decoder would make something else of than the stretch.
+def _check_packets(packets: list[Packet], start: float, end: float, frames: int) -> None:
+    """Checks that a decoder makes just the span's frames of these packets.
 
     Raises:
-        StreamCopyError: damaged ones, new codec headers on the way, times that come twice, or not a frame a packet.
+        StreamCopyError: damaged packets, new codec headers in between, equal times, or more or fewer frames.
     """
     if any(packet.is_corrupt or packet.has_sidedata("new_extradata") for packet in packets):
         raise StreamCopyError("its packets are damaged or of changing kind")
-    times = [shown(packet) for packet in packets]
+    times = [_shown(packet) for packet in packets]
     if len(set(times)) != len(times):
         raise StreamCopyError("two of its packets have the same time")
     inside = sum(start <= time < end for time in times)
@@ -184,15 +201,15 @@ def check_packets(packets: list[Packet], start: float, end: float, frames: int) 
         raise StreamCopyError(f"{inside} packets show its {frames} frames")
 
 
-def mux(stream: VideoStream, packets: list[Packet]) -> bytes:
-    """The packets as an mp4 that shows the first at 0. Decoding times are made anew: some files lack or bend them."""
-    origin = shown(packets[0])
-    times = [shown(packet) - origin for packet in packets]
+def _mux(stream: VideoStream, packets: list[Packet]) -> bytes:
+    """Returns an mp4 of the packets that starts at 0, with new decoding times, which some files lack or have wrong."""
+    origin = _shown(packets[0])
+    times = [_shown(packet) - origin for packet in packets]
     order = sorted(times)
     ahead = max(turn - time for turn, time in zip(order, times, strict=True))
-    # A frame lasts to the next one shown: what a container says of it may be rounded, or wanting.
+    # A frame lasts until the next one is shown: the durations in a container may be rounded, or missing.
     lasts = {time: later - time for time, later in itertools.pairwise(order)}
-    usual = order[-1] - order[-2] if len(order) > 1 else round(1 / (frame_rate(stream) * time_base(stream)))
+    usual = order[-1] - order[-2] if len(order) > 1 else round(1 / (frame_rate(stream) * _time_base(stream)))
     with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
         name = os.path.join(folder, "clip.mp4")
         try:

@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 
 from framemill.data_filters.filters.registry import FILTERS
-from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
 from framemill.data_filters.pack.config import PackConfig
@@ -80,7 +81,7 @@ def decode(path: str) -> float:
 
 
 def measure(path: str) -> list[MeasuredClip]:
-    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, screen=ScreenConfig())
+    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, keyframe_prefilter=PrefilterConfig())
     return [item for item in measure_source(path, settings) if isinstance(item, MeasuredClip)]
 
 
@@ -97,7 +98,8 @@ def pack(path: str, clips: list[MeasuredClip], mode: str) -> tuple[float, float]
             "captions": [],
             "provenance": provenance(),
         }
-        mp4, cut = cut_clip(path, plan_clip({**facts, **named}, path, "", PackConfig(mode=mode), []))
+        row = ClipTable.of([{**facts, **named}])[0]
+        mp4, cut = cut_clip(path, plan_clip(row, path, "", PackConfig(mode=mode), []))
         seconds, size = seconds + cut.duration, size + len(mp4) / 1e6
     return seconds, size
 

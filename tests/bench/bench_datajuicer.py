@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from framemill.data_filters.filters.registry import FILTERS
-from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
 from framemill.data_filters.sources.file_names import VIDEO_SUFFIXES
@@ -61,7 +62,7 @@ def make_clip(path: Path, seed: int, seconds: float) -> str:
     ground = texture(random, height + 200, width + 400)
     grain = random.normal(0, 2.5, (8, height, width, 1))
 
-    def frames():
+    def frames() -> Iterator[np.ndarray]:
         for index in range(round(seconds * FPS)):
             x, y = int(200 + 200 * np.sin(index / (20 + seed))), int(100 + 100 * np.cos(index / 30))
             yield np.clip(ground[y : y + height, x : x + width] + grain[index % 8], 0, 255).astype(np.uint8)
@@ -94,7 +95,7 @@ def theirs(folder: Path, warm_up: str, paths: list[str]) -> dict:
 
 
 def ours(warm_up: str, paths: list[str]) -> dict:
-    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, screen=ScreenConfig())
+    settings = MeasureSettings(2.0, 5.1, tuple(FILTERS), trim_s=0.1, keyframe_prefilter=PrefilterConfig())
     started = time.perf_counter()
     list(measure_source(warm_up, settings))
     wall, cpu = time.perf_counter(), time.process_time()

@@ -102,13 +102,12 @@ def copy(folder: str, output: str) -> dict[str, float]:
 def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     """What `framemill curate from=` does but for starting Ray, and for the workers' packing."""
     from framemill.data_filters import from_dataset
-    from framemill.data_filters.captions.captioning import write_captions
+    from framemill.data_filters.captioning import write_captions
     from framemill.data_filters.dedup.duplicates import mark_duplicates
     from framemill.data_filters.ledger.schema import clips_schema
     from framemill.data_filters.ledger.source_row import sources_table
     from framemill.data_filters.ledger.tables import check_conservation
-    from framemill.data_filters.models.registry import rules_by_stage
-    from framemill.data_filters.pipeline import plan as plan_shards
+    from framemill.data_filters.pack.plan import plan_shards
     from framemill.data_filters.pipeline import report_settings
     from framemill.data_filters.report import write_report
     from framemill.data_filters.report.summary import summarise
@@ -130,7 +129,7 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     done("config")
     measured, _ = from_dataset.read_measured(config)
     done("reading")
-    stages = rules_by_stage(config, [])
+    stages = config.rules_by_stage([])
     sources, clips = build_tables(measured, config.clip.min_seconds, stages)
     done("deciding")
     mark_duplicates(config.dedup, clips)
@@ -140,7 +139,7 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     found = [part.source for part in measured.parts]
     write_captions(config, found, clips, LockToken("", 0, ""))
     done("captions")
-    plans = plan_shards(config, found, clips)
+    plans = plan_shards(clips, found, config.pack, config.scores)
     names = {plan.name for plan in plans}
     done("planning shards")
     sources = finish_sources(sources, clips)

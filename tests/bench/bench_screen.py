@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from framemill.data_filters.filters.registry import FILTERS
-from framemill.data_filters.measure.config import ScreenConfig
+from framemill.data_filters.measure.config import PrefilterConfig
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.keyframe_filter import keyframe_prefilter
 from framemill.data_filters.measure.messages import MeasureSettings
@@ -51,7 +51,7 @@ def main() -> None:
             plain, _ = cpu_seconds(lambda path=path: decode(path))
             whole, _ = cpu_seconds(lambda path=path: list(measure_source(path, SETTINGS)))
             info = probe(path)
-            took, reason = cpu_seconds(lambda path=path, info=info: keyframe_prefilter(path, info, ScreenConfig()))
+            took, reason = cpu_seconds(lambda path=path, info=info: keyframe_prefilter(path, info, PrefilterConfig()))
             costs = f"decoding {plain:6.3f} s, the pass {whole:6.3f} s, screening {took:6.3f} s"
             print(f"{name:<20} {costs} = 1/{plain / took:.0f} and 1/{whole / took:.0f}  {reason}")
 

@@ -16,7 +16,7 @@ import numpy as np
 from framemill.data_filters.measure.decode_pass import measure_source
 from framemill.data_filters.measure.messages import MeasuredClip, MeasureSettings
 from framemill.platform.vision.reel import FPS as REEL_FPS
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import encode_mp4
 from tests.bench.motion_set import HEIGHT, WIDTH, scenery, through, with_object
 
@@ -68,7 +68,7 @@ def footage(seed: int) -> list[Footage]:
     every = {"pan": pan, "zoom": zoom, "object": [np.clip(frame, 0, 255).astype(np.uint8) for frame in local]}
     return [
         *(Footage(f"{kind}-{seed}", frames, FPS) for kind, frames in every.items()),
-        Footage(f"reel-{seed}", list(draw(scene(seed), seed)), REEL_FPS),
+        Footage(f"reel-{seed}", list(render_scene(scene(seed), seed)), REEL_FPS),
     ]
 
 
@@ -89,8 +89,8 @@ def look_alikes(seed: int) -> list[Footage]:
     return [
         Footage(f"elsewhere-{seed}", elsewhere, FPS),
         Footage(f"another-object-{seed}", [np.clip(frame, 0, 255).astype(np.uint8) for frame in local], FPS),
-        Footage(f"another-way-{seed}", list(draw(scene(seed, "up"), seed + 7000)), REEL_FPS),
-        Footage(f"another-texture-{seed}", list(draw(scene(seed), seed + 8000)), REEL_FPS),
+        Footage(f"another-way-{seed}", list(render_scene(scene(seed, "up"), seed + 7000)), REEL_FPS),
+        Footage(f"another-texture-{seed}", list(render_scene(scene(seed), seed + 8000)), REEL_FPS),
     ]
 
 

@@ -6,7 +6,6 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.data_filters.ledger.parts import Part
-from framemill.data_filters.models.registry import rules_by_stage
 from framemill.data_filters.select.best import keep_best
 from framemill.data_filters.select.config import BestConfig
 from framemill.data_filters.select.states import build_tables
@@ -38,12 +37,12 @@ def footage(count: int) -> MeasuredSources:
 
 def kept(measured: MeasuredSources, preset: str) -> dict[str, dict]:
     config = compose("curate", CurateConfig, ["input=-", "output=-", f"select={preset}"])
-    clips = build_tables(measured, 2.0, rules_by_stage(config, []))[1]
+    clips = build_tables(measured, 2.0, config.rules_by_stage([]))[1]
     keep_best(config.select.best, clips)
     return {clip["key"]: dict(clip) for clip in clips if clip["state"] == "kept"}
 
 
-def test_each_stage_is_stricter_than_the_one_before():
+def test_each_stage_is_stricter_than_the_one_before() -> None:
     measured = footage(4000)
     stages = [kept(measured, f"stage_{size}") for size in ("192p", "480p", "720p")]
     assert stages[2].keys() < stages[1].keys() < stages[0].keys() and len(stages[2]) >= 50
@@ -66,7 +65,7 @@ def of_classes(counts: dict[str, int]) -> ClipTable:
     return clips
 
 
-def test_the_best_are_balanced_over_classes():
+def test_the_best_are_balanced_over_classes() -> None:
     """Each class gives its best, as many as the others; what a small one lacks the others give."""
     clips = of_classes({"cartoon": 4, "cinematic": 40, "plain": 40})
     best = BestConfig(24, "technical", {"motion": [1.0, 9.0]}, {"style": ["cartoon", "cinematic"]})
@@ -79,7 +78,7 @@ def test_the_best_are_balanced_over_classes():
     assert {str(clip.reason) for clip in clips if clip["state"] != "kept"} == {"not among the best 24 by technical"}
 
 
-def test_with_one_class_the_best_are_the_highest_and_of_equals_the_first_keys():
+def test_with_one_class_the_best_are_the_highest_and_of_equals_the_first_keys() -> None:
     clips = of_classes({"a": 3, "b": 3})
     keep_best(BestConfig(3), clips)
     assert [clip["key"] for clip in clips if clip["state"] == "kept"] == ["a-000", "a-001", "b-000"]

@@ -1,23 +1,31 @@
 """Calibration says what each bound drops, measures once, and packs nothing."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from framemill.data_filters.calibrate import plot, rejections_by_bound, score_quantiles, table_lines
-from framemill.data_filters.models.registry import rules_by_stage
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.checks import all_checks
 from framemill.data_filters.select.states import build_tables
 from framemill.platform.dataset import read_ledger
 from tests.conf.test_select_presets import footage as drawn
-from tests.support.curation_output import PACK, dataset_bytes, finished_entries, read_journal, sources_measured
+from tests.support.curation_output import (
+    PACK,
+    Configure,
+    dataset_bytes,
+    finished_entries,
+    read_journal,
+    sources_measured,
+)
 
 
-def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
+def test_the_counts_are_those_of_bands_tried_one_by_one(configure: Configure) -> None:
     measured = drawn(500)
     config = configure("-", "-", "select=stage_480p")
-    stages = rules_by_stage(config, [])
+    stages = config.rules_by_stage([])
     clips = build_tables(measured, 2.0, stages)[1]
     provenances = {part.source.path: part.provenance for part in measured.parts}
     drops = rejections_by_bound(list(all_checks(provenances, clips, 2.0, stages)), clips)
@@ -40,7 +48,9 @@ def test_the_counts_are_those_of_bands_tried_one_by_one(configure):
     assert {clip["key"] for clip in rows if clip["state"] == "filtered"} == set().union(*ways.values())
 
 
-def test_it_measures_once_and_packs_nothing(footage, configure, tmp_path, ray_session, capsys):
+def test_it_measures_once_and_packs_nothing(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "out"
     summary = curate(configure(footage, output, *PACK, "calibrate=true"))
     assert summary.digest == "" and "would keep" in summary.line()
@@ -64,16 +74,16 @@ def test_it_measures_once_and_packs_nothing(footage, configure, tmp_path, ray_se
     assert json.loads((tmp_path / "again" / "calibrate.json").read_text()) == told, "from= tells the same"
 
 
-def test_an_empty_set_of_clips_has_empty_tables(configure):
+def test_an_empty_set_of_clips_has_empty_tables(configure: Configure) -> None:
     measured = drawn(1)
     clips = build_tables(measured.__class__(measured.parts, measured.clips.slice(0, 0)), 2.0, [])[1]
     assert rejections_by_bound([], clips) == [] and score_quantiles(["motion"], clips) == {}
     assert len(table_lines([], {})) == 3
 
 
-def test_a_score_that_is_always_the_same_is_drawn(configure):
+def test_a_score_that_is_always_the_same_is_drawn(configure: Configure) -> None:
     measured = drawn(8)
     config = configure("-", "-", "select.bands.fps={min: 1}")
     table = measured.clips.append_column("fps", [[24.0] * 8])
-    clips = build_tables(measured.__class__(measured.parts, table), 2.0, rules_by_stage(config, []))[1]
+    clips = build_tables(measured.__class__(measured.parts, table), 2.0, config.rules_by_stage([]))[1]
     assert plot([], clips, ["fps", "motion"]).startswith(b"\x89PNG")

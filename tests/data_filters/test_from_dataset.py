@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
@@ -11,10 +12,12 @@ import pytest
 from framemill.data_filters.from_dataset import inherit_config, read_measured
 from framemill.data_filters.ledger.parts import Part
 from framemill.data_filters.pipeline import curate
+from framemill.data_filters.report.summary import CurateResult
 from framemill.platform.errors import PendingError, RequestError
 from framemill.platform.frozen_config import load_frozen
 from tests.support.curation_output import (
     PACK,
+    Configure,
     clips_cut,
     dataset_bytes,
     finished_entries,
@@ -26,14 +29,14 @@ LOOSE = "select=all"
 
 
 @pytest.fixture(scope="module")
-def whole(footage, configure, tmp_path_factory, ray_session):
+def whole(footage: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:
     """All of the footage, every clip kept that can be."""
     output = tmp_path_factory.mktemp("whole") / "out"
     curate(configure(footage, output, *PACK, LOOSE, "clip.max_seconds=8"))
     return output
 
 
-def reselect(configure, whole, output, *words):
+def reselect(configure: Configure, whole: Path, output: Path, *words: str) -> CurateResult:
     """By keyword arguments, as a script would."""
     config = configure("", output, f"from={whole}", *PACK, *words)
     return curate(config)
@@ -58,7 +61,9 @@ def reselect(configure, whole, output, *words):
         (("pack.crf=30", "pack.mode=exact", "select.bands.motion.min=0.5"), 7),
     ],
 )
-def test_it_is_what_curating_directly_gives(footage, configure, whole, tmp_path, words, cuts):
+def test_it_is_what_curating_directly_gives(
+    footage: Path, configure: Configure, whole: Path, tmp_path: Path, words: tuple[str, ...], cuts: int
+) -> None:
     summary = reselect(configure, whole, tmp_path / "new", *words)
     direct = curate(configure(footage, tmp_path / "direct", *PACK, "clip.max_seconds=8", *words))
     assert dataset_bytes(tmp_path / "new") == dataset_bytes(tmp_path / "direct")
@@ -69,7 +74,9 @@ def test_it_is_what_curating_directly_gives(footage, configure, whole, tmp_path,
     assert sources_measured(entries) == set() and clips_cut(entries) == cuts
 
 
-def test_neither_the_footage_nor_the_work_folder_is_needed(footage, configure, whole, tmp_path):
+def test_neither_the_footage_nor_the_work_folder_is_needed(
+    footage: Path, configure: Configure, whole: Path, tmp_path: Path
+) -> None:
     """For clips that were packed there; a dataset that was copied elsewhere without work/ does as well."""
     moved = tmp_path / "moved"
     shutil.copytree(whole, moved, ignore=shutil.ignore_patterns("work"))
@@ -84,7 +91,9 @@ def test_neither_the_footage_nor_the_work_folder_is_needed(footage, configure, w
         reselect(configure, moved, tmp_path / "third", "drop.paths=[deep/copy*]")
 
 
-def test_moved_footage_is_named_and_must_be_the_same(footage, configure, whole, tmp_path):
+def test_moved_footage_is_named_and_must_be_the_same(
+    footage: Path, configure: Configure, whole: Path, tmp_path: Path
+) -> None:
     shutil.copytree(footage, tmp_path / "elsewhere")
     words = ("pack.crf=30", "pack.mode=exact", "limit=6")
     curate(configure(tmp_path / "elsewhere", tmp_path / "new", f"from={whole}", *PACK, *words))
@@ -95,7 +104,9 @@ def test_moved_footage_is_named_and_must_be_the_same(footage, configure, whole, 
         curate(configure(tmp_path / "elsewhere", tmp_path / "two", f"from={whole}", *PACK, *words, LOOSE))
 
 
-def test_a_shard_that_decayed_is_not_taken_from(footage, configure, whole, tmp_path):
+def test_a_shard_that_decayed_is_not_taken_from(
+    footage: Path, configure: Configure, whole: Path, tmp_path: Path
+) -> None:
     decayed = tmp_path / "decayed"
     shutil.copytree(whole, decayed)
     for shard in (decayed / "shards").iterdir():
@@ -107,10 +118,10 @@ def test_a_shard_that_decayed_is_not_taken_from(footage, configure, whole, tmp_p
     assert not (tmp_path / "new" / "index.json").exists()
 
 
-def test_what_was_measured_cannot_be_asked_anew(configure, whole, tmp_path):
+def test_what_was_measured_cannot_be_asked_anew(configure: Configure, whole: Path, tmp_path: Path) -> None:
     for word, line in (
-        ("clip.max_seconds=5", "clip.max_seconds: is as it was"),
-        ("filters=[motion]", "filters: is as it was"),
+        ("clip.max_seconds=5", "clip.max_seconds: must be left out"),
+        ("filters=[motion]", "filters: must be left out"),
         ("from=" + str(tmp_path / "nowhere"), "no dataset here"),
         ("output=" + str(whole), "is the dataset of from="),
     ):
@@ -125,7 +136,9 @@ def test_what_was_measured_cannot_be_asked_anew(configure, whole, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_sources_that_were_left_out_there_are_not_made_up(footage, configure, tmp_path, ray_session):
+def test_sources_that_were_left_out_there_are_not_made_up(
+    footage: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     small = tmp_path / "small"
     curate(configure(footage, small, *PACK, "limit=4", "drop.paths=[dark*]"))
     reselect(configure, small, tmp_path / "same")
@@ -136,7 +149,7 @@ def test_sources_that_were_left_out_there_are_not_made_up(footage, configure, tm
         reselect(configure, small, tmp_path / "more", "drop.paths=[broken*]")
 
 
-def test_the_ledger_gives_back_what_the_parts_hold(configure, whole, tmp_path):
+def test_the_ledger_gives_back_what_the_parts_hold(configure: Configure, whole: Path, tmp_path: Path) -> None:
     """Against the parts themselves: the same sources, reasons and clips, but for the clips of duplicates."""
     from framemill.data_filters.ledger.parts import read_any_part
 
@@ -149,7 +162,7 @@ def test_the_ledger_gives_back_what_the_parts_hold(configure, whole, tmp_path):
         assert own.to_pylist() == ([] if part.source.path == "deep/two-scenes.mp4" else clips.to_pylist())
 
 
-def test_python_and_the_frozen_file_know_from(configure, whole, tmp_path):
+def test_python_and_the_frozen_file_know_from(configure: Configure, whole: Path, tmp_path: Path) -> None:
     from framemill.data_filters.config import CurateConfig
 
     tracking = {"uri": configure("-", "-").tracking.uri}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from framemill.data_filters.ledger.parts import PARTS, holds_others
+from framemill.data_filters.ledger.clip_table import ClipTable
+from framemill.data_filters.ledger.parts import PARTS, holds_other_sources
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.pack.plan import ClipPlan, ShardPlan, plan_clip
 from framemill.data_filters.pack.worker import MANIFESTS, ShardWorker
@@ -23,6 +24,7 @@ from framemill.platform.writer_lock import WriterLock
 from tests.support.curation_output import Configure, find_journal_problems, find_problems, read_journal
 from tests.support.kill_plan import Kill, draw_footage
 from tests.support.killed_run import KilledRun
+from tests.support.pool_items import do_item
 
 CLIPS = 8
 WORDS = ["pack.samples_per_shard=1", "pack.mode=exact"]
@@ -61,25 +63,20 @@ def test_the_verdict_sees_what_it_is_there_for() -> None:
 def clips_of(path: Path, seconds: float, count: int) -> list[ClipPlan]:
     """Plans of clips one after another, to be encoded again."""
     stamp = list_sources(str(path))[0].stamp
-    row = {"path": path.name, "source_id": "0" * 64, "width": 854, "height": 480, "fps": 16.0, "caption": ""}
-    return [
-        plan_clip(
-            {
-                **row,
-                "key": f"clip-{i}",
-                "start_s": i * seconds,
-                "end_s": (i + 1) * seconds,
-                "frames": round(16 * seconds),
-                "captions": [],
-                "provenance": provenance(),
-            },
-            str(path),
-            stamp,
-            PackConfig(mode="exact"),
-            [],
-        )
+    source = {"path": path.name, "source_id": "0" * 64, "width": 854, "height": 480, "fps": 16.0, "caption": ""}
+    rows = [
+        {
+            **source,
+            "key": f"clip-{i}",
+            "start_s": i * seconds,
+            "end_s": (i + 1) * seconds,
+            "frames": round(16 * seconds),
+            "captions": [],
+            "provenance": provenance(),
+        }
         for i in range(count)
     ]
+    return [plan_clip(clip, str(path), stamp, PackConfig(mode="exact"), []) for clip in ClipTable.of(rows)]
 
 
 @pytest.fixture
@@ -101,7 +98,7 @@ def test_an_orphan_begins_no_shard(packing: tuple[Path, ShardPlan]) -> None:
     output, plan = packing
     orphan = orphan_of(output)
     with WriterLock(str(output)), pytest.raises(FramemillError, match="replaced"):
-        orphan({"work": plan.to_json()})
+        do_item(orphan, plan.to_json())
     assert not list((output / "shards").iterdir()) and not read_journal(output)
 
 
@@ -112,7 +109,7 @@ def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing: tu
 
     def work() -> None:
         try:
-            orphan({"work": plan.to_json()})
+            do_item(orphan, plan.to_json())
         except BaseException as error:
             ended.append(error)
 
@@ -127,7 +124,7 @@ def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing: tu
         assert len(ended) == 1 and isinstance(ended[0], FramemillError)
         assert not list((output / "shards").iterdir()) and not list((output / MANIFESTS).iterdir())
         shorter = dataclasses.replace(plan, clips=plan.clips[:1])
-        assert ShardWorker(str(output), successor.token(), 60.0)({"work": shorter.to_json()})["waits"] == ""
+        assert do_item(ShardWorker(str(output), successor.token(), 60.0), shorter.to_json()).pending == ""
 
 
 def test_a_file_left_half_written_does_not_bar_the_next_run(
@@ -137,7 +134,7 @@ def test_a_file_left_half_written_does_not_bar_the_next_run(
     output = tmp_path / "out"
     (output / PARTS).mkdir(parents=True)
     (output / PARTS / f"{TEMPORARY}1-ab").write_bytes(b"half")
-    assert not holds_others(str(output), list_sources(str(footage)))
+    assert not holds_other_sources(str(output), list_sources(str(footage)))
     other = tmp_path / "other"
     other.mkdir()
     (other / f"{TEMPORARY}1-ab").write_bytes(b"half")

@@ -20,13 +20,14 @@ from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.writer_lock import WriterLock
 from tests.support.console import kill_job_when
 from tests.support.footage import moving, write
+from tests.support.pool_items import do_item
 
 NAMES = ("a.mp4", "b c.mp4", "deep/d \u00e9.mp4", "deep/two.mp4")
 WORDS = ("clip.min_seconds=1", "clip.max_seconds=2.5", "pack.samples_per_shard=2", "pack.mode=exact")
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory) -> Path:
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     (folder / "deep").mkdir()
     for seed, name in enumerate(NAMES):
@@ -54,7 +55,7 @@ def contents(output: str) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def local(clips, tmp_path_factory, ray_session) -> str:
+def local(clips: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> str:
     """The clips curated from disk to disk."""
     folder = tmp_path_factory.mktemp("local")
     assert main(["curate", *words(clips, folder / "out", folder)]) == 0
@@ -62,7 +63,9 @@ def local(clips, tmp_path_factory, ray_session) -> str:
     return str(folder / "out")
 
 
-def test_from_a_bucket_to_a_bucket(clips, local, bucket, s3, tmp_path, capsys):
+def test_from_a_bucket_to_a_bucket(
+    clips: Path, local: str, bucket: str, s3: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     videos, output = upload(clips, f"{bucket}/videos"), f"{bucket}/dataset"
     before = len(s3.read_text().splitlines())
     assert main(["curate", *words(videos, output, tmp_path)]) == 0
@@ -86,7 +89,7 @@ def keys_of(dataset: Dataset, path: str) -> set[str]:
     return {fact["key"] for fact in facts if fact["path"] == path}
 
 
-def test_from_a_bucket_to_a_folder_by_a_list(clips, local, bucket, tmp_path):
+def test_from_a_bucket_to_a_folder_by_a_list(clips: Path, local: str, bucket: str, tmp_path: Path) -> None:
     videos = upload(clips, f"{bucket}/videos")
     listed = "\n".join(f"{videos}/{name}" for name in (*NAMES, "broken.mp4"))
     storage.write_atomic(f"{videos}/list.txt", listed.encode())
@@ -95,7 +98,7 @@ def test_from_a_bucket_to_a_folder_by_a_list(clips, local, bucket, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_half_way_it_goes_on_in_the_bucket(clips, local, bucket, tmp_path):
+def test_killed_half_way_it_goes_on_in_the_bucket(clips: Path, local: str, bucket: str, tmp_path: Path) -> None:
     output = f"{bucket}/dataset"
     job = ["curate", *words(clips, output, tmp_path)]
     kill_job_when(job, lambda: len(storage.list_dir(f"{output}/work/parts")) >= 2)
@@ -104,20 +107,20 @@ def test_killed_half_way_it_goes_on_in_the_bucket(clips, local, bucket, tmp_path
     assert contents(output) == contents(local) and audit(output).problems == []
 
 
-def test_a_source_removed_meanwhile_waits(clips, bucket, tmp_path):
+def test_a_source_removed_meanwhile_waits(clips: Path, bucket: str, tmp_path: Path) -> None:
     videos = upload(clips, f"{bucket}/videos")
     gone, changed, good = list_sources(videos)[:3]
     storage.remove(gone.uri)
     storage.write_atomic(changed.uri, storage.read_bytes(good.uri))
     with WriterLock(f"{bucket}/out") as lock:
         worker = SourceWorker(f"{bucket}/out", lock.token(), MeasureSettings(1.0, 10.0, ("motion",)), 60.0)
-        assert worker({"work": gone.to_json()})["waits"] == "it is no longer there"
-        assert worker({"work": changed.to_json()})["waits"] == "it changed while it was read"
-        assert worker({"work": good.to_json()})["waits"] == ""
+        assert do_item(worker, gone.to_json()).pending == "it is no longer there"
+        assert do_item(worker, changed.to_json()).pending == "it changed after it was listed"
+        assert do_item(worker, good.to_json()).pending == ""
     assert len(storage.list_dir(f"{bucket}/out/work/parts")) == 1
 
 
-def test_listing_costs_no_request_a_file(bucket, s3):
+def test_listing_costs_no_request_a_file(bucket: str, s3: Path) -> None:
     from fsspec.core import url_to_fs
 
     count = 300
@@ -142,7 +145,7 @@ def test_listing_costs_no_request_a_file(bucket, s3):
     assert read_sidecars(f"{bucket}/in/1/0001.mp4")[0] is None
 
 
-def test_a_bucket_that_is_not_there(clips, tmp_path, s3, capsys):
+def test_a_bucket_that_is_not_there(clips: Path, tmp_path: Path, s3: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["curate", *words("s3://no-bucket-of-ours/videos", tmp_path / "out", tmp_path)]) == 2
     line = "framemill: input=s3://no-bucket-of-ours/videos: there is no such folder or file\n"
     assert capsys.readouterr().err == line

@@ -22,6 +22,8 @@ from tests.support.footage import shot
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
+ENTRIES = 'FILTERS = Registry(\n    "filters",\n    {\n'
+
 
 def studio() -> Iterator[np.ndarray]:
     """A grey square a quarter of the picture in size, moving about before a green screen."""
@@ -39,8 +41,9 @@ def test_the_page_adds_a_filter(tmp_path: Path) -> None:
         shutil.copytree(ROOT / folder, tmp_path / "framemill" / folder, ignore=shutil.ignore_patterns("__pycache__"))
     filters = tmp_path / "framemill" / "data_filters" / "filters"
     (filters / "green_screen.py").write_text(measure)
-    registry = (filters / "__init__.py").read_text()
-    (filters / "__init__.py").write_text(registry.replace("FILTERS = {\n", "FILTERS = {\n" + name))
+    registry = (filters / "registry.py").read_text()
+    assert ENTRIES in registry
+    (filters / "registry.py").write_text(registry.replace(ENTRIES, ENTRIES + name))
 
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "street.mp4").write_bytes(shot(Scene("red", "blue")))

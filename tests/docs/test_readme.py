@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from framemill.jobs.cli import configure, main
+from framemill.jobs.cli import configure
 from framemill.platform.vision.reel import render_reel
 from framemill.platform.vision.video import probe
+from tests.support.console import JOB_S
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {  # what a test leaves out of a job so that it takes seconds
@@ -21,6 +24,19 @@ SMALL = {  # what a test leaves out of a job so that it takes seconds
     "generate": ["steps=2", "workers=1"],
     "evaluate": ["workers=1"],
 }
+
+
+IN_ONE_SESSION = """
+import shlex, sys
+from framemill.jobs.cli import main
+from framemill.platform.cluster import session
+from framemill.platform.config import ClusterConfig
+with session(ClusterConfig(), workers=2):
+    for line in sys.argv[1:]:
+        status = main(shlex.split(line))
+        if status:
+            sys.exit(f"{line}: exit status {status}")
+"""
 
 
 def commands(page: str = "README.md") -> list[list[str]]:
@@ -35,19 +51,25 @@ def test_make_has_the_targets_the_readme_names() -> None:
     assert named and set(named) <= set(targets)
 
 
-def test_the_readme_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_session: None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each command in this process, so that all share one Ray session."""
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.ray
+def test_the_readme_runs(tmp_path: Path) -> None:
+    """All commands in one process that runs in their folder, as the paths are relative, with one Ray session."""
     render_reel(str(tmp_path / "videos"), shots=12)
     (tmp_path / "prompts.txt").write_text("A red circle on a blue background.\n\nA green square.\n")
     jobs = [words for words in commands() if words[0] == "framemill"]
     assert [words[1] for words in jobs] == ["curate", "audit", "encode", "train", "generate", "evaluate", "status"]
     streaming = commands("docs/training.md")[:2]  # on what the README made; the others are for GPUs
     assert [words[1] for words in streaming] == ["train", "generate"]
-    for words in [*jobs, *streaming]:
-        assert main([*words[1:], *SMALL.get(words[1], [])]) == 0, (words, capsys.readouterr())
+    lines = [shlex.join([*words[1:], *SMALL.get(words[1], [])]) for words in [*jobs, *streaming]]
+    result = subprocess.run(
+        [sys.executable, "-c", IN_ONE_SESSION, *lines],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=len(lines) * JOB_S,
+        check=False,
+    )
+    assert result.returncode == 0, f"{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
     assert len(list((tmp_path / "samples").rglob("*.mp4"))) == 2
     minute = next((tmp_path / "minute").glob("*.mp4"))
     assert probe(str(minute)).duration == pytest.approx(481 / 8)

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "package": {"platform", "data_filters", "training", "eval", "jobs", "conf"},
 }
 """By folder, the folders that its modules may import besides their own."""
-WITHOUT_MODULES = {"bench", "compatibility", "conf", "docs", "fixtures", "house", "support"}
+WITHOUT_MODULES = {"bench", "examples", "compatibility", "conf", "docs", "fixtures", "house", "support"}
 """Folders of tests/ whose files are not named after modules of the package."""
 
 

@@ -21,10 +21,10 @@ from framemill.training.buckets import PUBLISHED
         ((300, 900), "1:2"),
     ],
 )
-def test_a_picture_is_of_the_class_people_would_name(size, name):
+def test_a_picture_is_of_the_class_people_would_name(size: tuple[int, int], name: str) -> None:
     assert aspect_ratio(*size) == name
 
 
 @pytest.mark.parametrize("table", PUBLISHED)
-def test_each_published_size_is_of_its_own_row(table):
+def test_each_published_size_is_of_its_own_row(table: str) -> None:
     assert [aspect_ratio(width, height) for height, width in PUBLISHED[table]] == list(ASPECTS)

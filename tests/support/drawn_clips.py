@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from framemill.data_filters.filters.clip_frames import ClipFrames
-from framemill.data_filters.filters.registry import FILTERS
-from framemill.platform.vision.reel import Scene, draw
+from framemill.data_filters.filters.registry import load_filter
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import encode_mp4, iter_frames
 
 HEIGHT, WIDTH, FPS = 180, 320, 16
@@ -23,13 +23,13 @@ def clip_of(frames: list[np.ndarray], fps: float = FPS) -> ClipFrames:
 
 def score(name: str, frames: list[np.ndarray]) -> dict[str, float]:
     """What a filter scores for a clip of these frames."""
-    return FILTERS[name].load().score(clip_of(frames))
+    return load_filter(name).score(clip_of(frames))
 
 
 def moving_scene(seed: int = 0, seconds: float = 2.0, pace: str = "slowly") -> list[np.ndarray]:
     """The frames of a disc that moves over a grey ground."""
     scene = Scene(("red", "green", "blue", "yellow")[seed % 4], "grey", pace=pace)
-    return [frame.copy() for frame in draw(scene, seed, seconds)]
+    return [frame.copy() for frame in render_scene(scene, seed, seconds)]
 
 
 def through_codec(

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import encode_mp4
 
 WIDTH, HEIGHT, FPS = 128, 72, 8
@@ -18,7 +18,9 @@ SHOT_FPS = 16
 
 def shot(*scenes: Scene, seed: int = 0, seconds: float = 2.5) -> bytes:
     """An mp4 of scenes one after another."""
-    return encode_mp4((frame for i, scene in enumerate(scenes) for frame in draw(scene, seed + i, seconds)), SHOT_FPS)
+    return encode_mp4(
+        (frame for i, scene in enumerate(scenes) for frame in render_scene(scene, seed + i, seconds)), SHOT_FPS
+    )
 
 
 def moving(
@@ -29,7 +31,7 @@ def moving(
 
     colours = ("red", "green", "blue", "yellow")
     scene = Scene(colours[seed % 4], "grey", direction=("left", "right", "up", "down")[seed // 4 % 4])
-    frames = list(draw(scene, seed, seconds))
+    frames = list(render_scene(scene, seed, seconds))
     wanted = max(1, round(seconds * fps))
     chosen = [frames[i * len(frames) // wanted] for i in range(wanted)]
     return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in chosen])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from framemill.data_filters.captions.checks import function_share, problem, repeated_share, words
+from framemill.data_filters.captions.checks import caption_problem, function_word_share, repeated_share, words_of
 
 GOOD = [
     "A tall woman in a red raincoat walks along a wet street at dusk, holding a black umbrella over her shoulder. She "
@@ -62,19 +62,19 @@ REFUSALS = [
 
 @pytest.mark.parametrize("text", GOOD, ids=["rain", "dogs", "sign"])
 def test_good_captions_pass_with_room_to_spare(text: str) -> None:
-    assert problem(text, "stop", 30, 160) is None
-    assert function_share(words(text)) > 0.25 and repeated_share(words(text)) < 0.05
+    assert caption_problem(text, "stop", 30, 160) is None
+    assert function_word_share(words_of(text)) > 0.25 and repeated_share(words_of(text)) < 0.05
 
 
 @pytest.mark.parametrize("language", ELSEWHERE)
 def test_other_languages_are_told(language: str) -> None:
-    assert problem(ELSEWHERE[language], "stop", 1, 160) == "not English"
-    assert function_share(words(ELSEWHERE[language])) <= 0.06
+    assert caption_problem(ELSEWHERE[language], "stop", 1, 160) == "not English"
+    assert function_word_share(words_of(ELSEWHERE[language])) <= 0.06
 
 
 @pytest.mark.parametrize("text", REFUSALS)
 def test_refusals_are_told_before_their_length(text: str) -> None:
-    assert problem(text, "stop", 30, 160) == "refusal"
+    assert caption_problem(text, "stop", 30, 160) == "refusal"
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_refusals_are_told_before_their_length(text: str) -> None:
     ],
 )
 def test_each_fault_has_its_name(text: str, finish: str, reason: str) -> None:
-    assert problem(text, finish, 30, 160) == reason
+    assert caption_problem(text, finish, 30, 160) == reason
 
 
 def test_words_are_counted_as_people_do() -> None:
-    assert words("It's a well-lit room, 3 m high \u2014 isn\u2019t it?") == [
+    assert words_of("It's a well-lit room, 3 m high \u2014 isn\u2019t it?") == [
         *("it's", "a", "well-lit", "room", "3", "m", "high", "isn't", "it")
     ]

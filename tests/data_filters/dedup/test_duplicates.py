@@ -6,6 +6,8 @@ import itertools
 import json
 import subprocess
 import sys
+from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -21,9 +23,9 @@ from framemill.data_filters.ledger.tables import check_conservation, read_source
 from framemill.data_filters.pipeline import curate
 from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import RequestError
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import encode_mp4
-from tests.support.curation_output import dataset_bytes, finished_entries
+from tests.support.curation_output import Configure, dataset_bytes, finished_entries
 from tests.support.footage import shot
 from tests.support.hashed_clips import clip, hashes, mirrored, turned, unit
 
@@ -32,7 +34,7 @@ def find_duplicates(config: DedupConfig, rows: list[dict]) -> dict[str, Reason]:
     return duplicates.find_duplicates(config, list(ClipTable.of(rows)))
 
 
-def test_the_kept_one_has_the_most_pixels_then_the_best_score_then_the_first_key():
+def test_the_kept_one_has_the_most_pixels_then_the_best_score_then_the_first_key() -> None:
     bits = hashes(1)
     rows = [
         clip("d", bits, side=100, technical=0.9),
@@ -56,7 +58,7 @@ drawn = st.lists(
 
 @settings(deadline=None)
 @given(drawn, st.randoms(use_true_random=False))
-def test_any_order_gives_the_same(table, random):
+def test_any_order_gives_the_same(table: list[tuple[int, int, bool, int, int]], random: Random) -> None:
     """And every clip that goes names one that stays, of another source, and really lies that near to it."""
     rows = []
     for number, (family, bits, flipped, side, source) in enumerate(table):
@@ -74,7 +76,7 @@ def test_any_order_gives_the_same(table, random):
         assert far <= MOST and str(reason) == f"near duplicate of {kept}, distance {far}"
 
 
-def test_a_chain_keeps_the_ends_that_are_no_copies_of_each_other():
+def test_a_chain_keeps_the_ends_that_are_no_copies_of_each_other() -> None:
     """A~B~C, each 20 bits from the next, but A and C are 40 apart."""
     a = hashes(1)
     b, c = a.copy(), a.copy()
@@ -86,24 +88,24 @@ def test_a_chain_keeps_the_ends_that_are_no_copies_of_each_other():
     assert {key: one.other for key, one in middle_best.items()} == {"a": "b", "c": "b"}
 
 
-def test_clips_of_one_source_and_blank_ones_are_left_alone():
+def test_clips_of_one_source_and_blank_ones_are_left_alone() -> None:
     a = hashes(1)
     rows = [clip("a-1", a, source="a"), clip("a-2", a, source="a"), clip("b", a[:0]), clip("c", a[:0])]
     assert find_duplicates(DedupConfig(), rows) == find_duplicates(DedupConfig(), []) == {}
     assert find_duplicates(DedupConfig(near=None), [clip("a", a), clip("b", a)]) == {}
 
 
-def test_a_crowd_of_copies_leaves_one():
+def test_a_crowd_of_copies_leaves_one() -> None:
     crowd = [clip(f"k{n:04d}", turned(hashes(1), n % 5, seed=n)) for n in range(5 * MAX_BUCKET_COMPARISONS)]
     found = find_duplicates(DedupConfig(), crowd)
     assert len(found) == len(crowd) - 1 and {one.other for one in found.values()} == {"k0000"}
 
 
 @pytest.fixture(scope="module")
-def copied(tmp_path_factory):
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two takes; of the first a mirrored one at half the size, and its own bytes once more; and two scenes in one."""
     folder = tmp_path_factory.mktemp("copied")
-    first = [np.ascontiguousarray(frame) for frame in draw(Scene("red", "yellow", pace="quickly"), 5)]
+    first = [np.ascontiguousarray(frame) for frame in render_scene(Scene("red", "yellow", pace="quickly"), 5)]
     whole = encode_mp4(first, 16)
     (folder / "take-1.mp4").write_bytes(whole)
     (folder / "same bytes.mp4").write_bytes(whole)
@@ -113,7 +115,7 @@ def copied(tmp_path_factory):
     return folder
 
 
-def test_a_real_run_and_a_new_selection(copied, configure, tmp_path, ray_session):
+def test_a_real_run_and_a_new_selection(copied: Path, configure: Configure, tmp_path: Path, ray_session: None) -> None:
     words = ("select=all", "pack.samples_per_shard=2")
     summary = curate(configure(copied, tmp_path / "one", *words, "workers=1", "dedup.near=26"))
     curate(configure(copied, tmp_path / "two", *words, "workers=2", "dedup.near=26"))
@@ -144,7 +146,7 @@ def test_a_real_run_and_a_new_selection(copied, configure, tmp_path, ray_session
     assert sum(entry.get("cut", 0) for entry in finished_entries(tmp_path / "again")) == 0
 
 
-def test_the_better_of_two_alike_is_kept_after_the_copies_are_gone():
+def test_the_better_of_two_alike_is_kept_after_the_copies_are_gone() -> None:
     like = unit(np.array([[1, 0, 0], [0.99, 0.1, 0], [0, 1, 0]]))
     rows = [
         clip("a", hashes(1), embedding=like[0].tolist()),
@@ -161,7 +163,7 @@ def test_the_better_of_two_alike_is_kept_after_the_copies_are_gone():
         find_duplicates(DedupConfig(semantic=0.9), [clip("a", hashes(1))])
 
 
-def test_keys_and_lazy_imports(configure):
+def test_keys_and_lazy_imports(configure: Configure) -> None:
     for word, line in (("dedup.near=65", "from 0 to 64"), ("dedup.semantic=0", "more than 0")):
         with pytest.raises(RequestError, match=line):
             configure("in", "out", word)

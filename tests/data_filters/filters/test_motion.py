@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from framemill.data_filters.filters.motion import Motion
-from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.filters.registry import load_filter
 from tests.bench.bench_motion import Ungated, rank_correlation
 from tests.bench.motion_footage import encoded_still, held_frames, real_clips
 from tests.bench.motion_set import MotionClip, encoded
@@ -72,14 +72,14 @@ def test_real_frames_held_still_do_not_move(shared_videos: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(("dx", "dy"), [(0.25, 0), (1, 0), (-2, 0), (0, 1), (0, -2), (1.5, 1.5), (4, 0)])
 def test_motion_is_the_true_flow(dx: float, dy: float) -> None:
-    scores = FILTERS["motion"].load().score(pan(dx, dy))
+    scores = load_filter("motion").score(pan(dx, dy))
     true_x, true_y = dx * FPS / 2 * 576 / WIDTH, dy * FPS / 2 * 320 / HEIGHT
     assert scores["motion"] == pytest.approx(np.hypot(true_x, true_y), rel=0.15)
     assert (scores["motion_x"], scores["motion_y"]) == pytest.approx((true_x, true_y), rel=0.2, abs=0.4)
 
 
 def test_motion_counts_per_half_second_whatever_the_rate_and_shape() -> None:
-    motion = FILTERS["motion"].load()
+    motion = load_filter("motion")
     score = motion.score(pan(1, 0))["motion"]
     assert motion.score(pan(1, 0, frames=4))["motion"] == pytest.approx(score, rel=0.1), "shorter than half a second"
     assert motion.score(pan(8, 0, frames=6, fps=2))["motion"] == pytest.approx(score, rel=0.15), "two frames a second"

@@ -2,11 +2,9 @@
 
 import pytest
 
-from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.filters.registry import load_filter
 from tests.support.drawn_clips import stripes
 
 
 def test_saturation_is_the_mean_of_s() -> None:
-    assert FILTERS["saturation"].load().score(stripes((255, 0, 0), (128, 128, 128)))["saturation"] == pytest.approx(
-        127.5
-    )
+    assert load_filter("saturation").score(stripes((255, 0, 0), (128, 128, 128)))["saturation"] == pytest.approx(127.5)

@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 
 from framemill.data_filters.filters.clip_frames import ClipFrames
-from framemill.data_filters.filters.registry import FILTERS
+from framemill.data_filters.filters.registry import load_filter
 from tests.support.drawn_clips import HEIGHT, WIDTH, pan
 
 
 def test_technical_falls_with_blur_darkness_and_flatness() -> None:
-    technical = FILTERS["technical"].load()
+    technical = load_filter("technical")
     good = pan(1, 0)
     noise = np.random.default_rng(1).integers(-20, 20, (HEIGHT, WIDTH, 1))
     sharp = [np.clip(frame + noise, 0, 255).astype(np.uint8) for frame in good.frames]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,13 +17,13 @@ from framemill.data_filters.measure.messages import MeasureSettings
 from tests.support.footage import moving, write
 
 
-def facts(path) -> dict:
+def facts(path: Path) -> dict[str, Any]:
     items = list(measure_source(str(path), MeasureSettings(0.0, 10.0, ())))
     found = FileFacts.of(items[0].video, items[-1].fps_varies)
     return asdict(found) if found else {}
 
 
-def with_sound(path, transfer: int = 2):
+def with_sound(path: Path, transfer: int = 2) -> Path:
     """Ten bit pictures of a transfer function by its H.273 code, and a sound track."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx265", rate=8)
@@ -39,7 +41,7 @@ def with_sound(path, transfer: int = 2):
     return path
 
 
-def test_a_plain_file(tmp_path):
+def test_a_plain_file(tmp_path: Path) -> None:
     assert facts(write(tmp_path / "a.mp4", moving(0))) == {
         "codec": "h264",
         "width": 128,
@@ -55,14 +57,14 @@ def test_a_plain_file(tmp_path):
 
 
 @pytest.mark.parametrize(("code", "name"), [(16, "PQ"), (18, "HLG"), (1, None)])
-def test_high_dynamic_range_and_sound(tmp_path, code, name):
+def test_high_dynamic_range_and_sound(tmp_path: Path, code: int, name: str | None) -> None:
     found = facts(with_sound(tmp_path / "a.mp4", code))
     assert (found["hdr"], found["audio"], found["pixel_format"]) == (name, "aac", "yuv420p10le")
     assert found["codec"] == "hevc"
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("webm", "libvpx-vp9")])
-def test_a_rate_that_varies_is_told_from_rounded_times(tmp_path, suffix, codec):
+def test_a_rate_that_varies_is_told_from_rounded_times(tmp_path: Path, suffix: str, codec: str) -> None:
     """24 frames a second are 41 and 42 ms in Matroska."""
     pictures = moving(2, fps=24)
     even = write(tmp_path / f"even.{suffix}", pictures, codec=codec, rate=24)
@@ -74,20 +76,20 @@ def test_a_rate_that_varies_is_told_from_rounded_times(tmp_path, suffix, codec):
     assert facts(one)["fps_varies"] is None
 
 
-def test_a_gif_counts_in_hundredths(tmp_path):
+def test_a_gif_counts_in_hundredths(tmp_path: Path) -> None:
     gif = write(tmp_path / "a.gif", moving(3, fps=12), codec="gif", pixel_format="rgb8", rate=12)
     found = facts(gif)
     assert found["codec"] == "gif" and found["fps_varies"] is False
 
 
-def test_turned_and_unreadable(tmp_path):
+def test_turned_and_unreadable(tmp_path: Path) -> None:
     turned = facts(write(tmp_path / "turned.mp4", moving(0), rotation=90))
     assert (turned["width"], turned["height"], turned["rotation"]) == (72, 128, 90)
     (tmp_path / "words.mp4").write_text("no video")
     assert facts(tmp_path / "words.mp4") == {}
 
 
-def test_real_files(shared_videos):
+def test_real_files(shared_videos: Path) -> None:
     """Against the codec in each file's name, and the size as FFmpeg itself says it is stored."""
     known = {
         "h265_128px.mp4": ("hevc", "yuv420p"),

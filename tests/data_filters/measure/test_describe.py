@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from framemill.data_filters.measure.describe import describe, dominant, movement
+from framemill.data_filters.measure.describe import describe, dominant_colour, movement
 from tests.support.drawn_clips import stripes
 
 
@@ -25,7 +25,7 @@ from tests.support.drawn_clips import stripes
     ],
 )
 def test_colours_have_their_names(colour: tuple[int, int, int], name: str) -> None:
-    assert dominant(np.full((8, 8, 3), colour, np.uint8)) == name
+    assert dominant_colour(np.full((8, 8, 3), colour, np.uint8)) == name
 
 
 def test_a_description_says_what_there_is() -> None:

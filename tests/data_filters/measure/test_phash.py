@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from framemill.data_filters.measure.phash import phash
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from tests.support.drawn_clips import HEIGHT, WIDTH, clip_of, through_codec, with_bars
 
 
@@ -79,7 +79,7 @@ def test_a_picture_of_nothing_has_no_hash() -> None:
 
 
 def test_a_mirrored_picture_has_the_second_half_of_its_bits_inverted() -> None:
-    for frame in itertools.islice(draw(Scene("red", "grey"), 3), 4):
+    for frame in itertools.islice(render_scene(Scene("red", "grey"), 3), 4):
         plain, flipped = (np.frombuffer(phash(one), ">u8") for one in (frame, frame[:, ::-1]))
         assert np.bitwise_count(plain[0] ^ flipped[0]) <= 1
         assert np.bitwise_count(plain[1] ^ ~flipped[1]) <= 1

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from framemill.data_filters.measure.config import ClipConfig
 from framemill.data_filters.measure.splitter import SLACK_S, Splitter
-from framemill.data_filters.measure.transitions import AHEAD_S, BACK_S, TransitionFinder
+from framemill.data_filters.measure.transitions import LOOK_AHEAD_S, LOOK_BACK_S, TransitionFinder
 from framemill.platform.vision.read import Frame, iter_frames
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 
 
 def clips_of(splitter: Splitter, frames: list[Frame]) -> list:
@@ -34,7 +34,7 @@ def test_known_cuts_are_found() -> None:
         Scene("blue", "yellow", pace="quickly"),
         Scene("grey", "blue"),
     ]
-    pictures = itertools.chain.from_iterable(draw(scene, i, 2.0) for i, scene in enumerate(scenes))
+    pictures = itertools.chain.from_iterable(render_scene(scene, i, 2.0) for i, scene in enumerate(scenes))
     frames = [Frame(i, i / 16, rgb) for i, rgb in enumerate(pictures)]
     clips = clips_of(Splitter(16, 320, 180, 1.0, 10.0), frames)
     assert [clip.first_frame for clip in clips] == [0, 32, 64, 96]
@@ -66,13 +66,13 @@ def test_no_frame_is_lost_or_given_twice(fps: float) -> None:
     assert [clip.first_frame for clip in clips] == list(itertools.accumulate([0] + [len(c.frames) for c in clips[:-1]]))
 
 
-def test_little_is_held_of_a_long_scene() -> None:
+def test_few_frames_are_kept_of_a_long_scene() -> None:
     splitter = Splitter(8, 32, 18, 2.0, 10.0)
-    held = []
+    kept = []
     for frame in one_scene(120, 8):
         list(splitter.push(frame))
-        held.append(len(splitter.held))
-    assert max(held) <= (10 + 2 + BACK_S + AHEAD_S) * 8 + 3
+        kept.append(len(splitter.buffer))
+    assert max(kept) <= (10 + 2 + LOOK_BACK_S + LOOK_AHEAD_S) * 8 + 3
 
 
 def test_cuts_of_real_clips(shared_videos: Path) -> None:

@@ -2,19 +2,22 @@
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from framemill.data_filters.ledger.parts import read_part
 from framemill.data_filters.measure.messages import MeasureSettings
-from framemill.data_filters.measure.worker import RetryLater, SourceWorker, call_with_retry
+from framemill.data_filters.measure.worker import SourceWorker
 from framemill.data_filters.sources.listing import list_sources
 from framemill.data_filters.sources.source import Source, source_stamp
-from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.errors import FramemillError
+from framemill.platform.pools import ItemResult
+from framemill.platform.retry import ATTEMPTS
 from framemill.platform.writer_lock import WriterLock
-from tests.support.console import START_S
+from tests.support.pool_items import do_item
 
 SETTINGS = MeasureSettings(2.0, 10.0, ("motion",))
 
@@ -22,7 +25,7 @@ SETTINGS = MeasureSettings(2.0, 10.0, ("motion",))
 class DeadlySettings(MeasureSettings):
     """Settings that crash the process which unpickles them: the decoder child."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         return signal.raise_signal, (signal.SIGSEGV,)
 
 
@@ -38,10 +41,10 @@ def worker(output: str, settings: MeasureSettings = SETTINGS, timeout_s: float =
         return SourceWorker(output, lock.token(), settings, timeout_s)
 
 
-def test_a_part_is_what_was_measured_and_is_read_back(footage, output):
+def test_a_part_is_what_was_measured_and_is_read_back(footage: Path, output: str) -> None:
     source = list_sources(str(footage / "shot 0 \u00e9.mp4"))[0]
     one = worker(output)
-    assert one({"work": source.to_json()}) == {"name": source.path, "waits": ""}
+    assert do_item(one, source.to_json()) == ItemResult(source.path, "")
     part, clips = read_part(output, source)
     assert part.reason is None and clips.num_rows == 1
     clip = clips.to_pylist()[0]
@@ -52,43 +55,60 @@ def test_a_part_is_what_was_measured_and_is_read_back(footage, output):
     assert read_part(output, changed) is None, "a file that changed is measured again"
 
 
-def test_a_hang_is_tried_again_and_then_waits(output, tmp_path):
+def test_a_hang_is_tried_again_and_then_waits(output: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     source = Source("pipe.mp4", str(tmp_path / "pipe.mp4"), source_stamp(str(tmp_path / "pipe.mp4")))
     one = worker(output, timeout_s=2.0)
-    assert "time limit" in one({"work": source.to_json()})["waits"]
+    assert "time limit" in do_item(one, source.to_json()).pending
     assert read_part(output, source) is None, "what may succeed later is not written down"
 
 
-def test_a_crash_of_the_decoder_is_a_failed_source(footage, output):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_decoder_killed_by_the_system_leaves_its_source_pending(
+    output: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Shutdown and lack of memory say nothing about the file, however often they strike."""
+    os.mkfifo(tmp_path / "pipe.mp4")
+    source = Source("pipe.mp4", str(tmp_path / "pipe.mp4"), source_stamp(str(tmp_path / "pipe.mp4")))
+    one = worker(output)
+
+    def kill() -> None:
+        pids: set[int] = set()
+        while len(pids) < ATTEMPTS:
+            if (pid := one.child.pid) and pid not in pids:
+                pids.add(pid)
+                os.kill(pid, number)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    result = do_item(one, source.to_json())
+    thread.join(60)
+    assert result == ItemResult("pipe.mp4", pending=f"killed by {number.name}")
+    assert read_part(output, source) is None, "it is never recorded as failed"
+
+
+def test_a_crash_of_the_decoder_is_a_failed_source(footage: Path, output: str) -> None:
     source = list_sources(str(footage / "static.mp4"))[0]
     settings = DeadlySettings(2.0, 10.0, ("motion",))
-    assert worker(output, settings)({"work": source.to_json()})["waits"] == ""
+    assert do_item(worker(output, settings), source.to_json()).pending == ""
     part, clips = read_part(output, source)
     assert str(part.reason) == "the decoder crashed twice: killed by SIGSEGV" and clips.num_rows == 0
 
 
-def test_a_signal_from_outside_is_not_the_files_fault():
-    with ChildProcess() as child:
-        with pytest.raises(RetryLater, match="SIGKILL"):
-            call_with_retry(child, "signal:raise_signal", signal.SIGKILL, timeout=START_S)
-        with pytest.raises(ChildCrashed, match="SIGSEGV"):
-            call_with_retry(child, "ctypes:string_at", 0, timeout=START_S)
-
-
-def test_a_file_that_vanished_or_changed_waits(footage, output, tmp_path):
+def test_a_file_that_vanished_or_changed_waits(footage: Path, output: str, tmp_path: Path) -> None:
     gone = Source("gone.mp4", str(tmp_path / "gone.mp4"), "1:1")
     one = worker(output)
-    assert "no longer there" in one({"work": gone.to_json()})["waits"]
+    assert "no longer there" in do_item(one, gone.to_json()).pending
     changed = Source("static.mp4", str(footage / "static.mp4"), "1:1")
-    assert "changed" in one({"work": changed.to_json()})["waits"]
+    assert "changed" in do_item(one, changed.to_json()).pending
 
 
-def test_a_worker_that_outlives_its_driver_cannot_write(footage, output):
+def test_a_worker_that_outlives_its_driver_cannot_write(footage: Path, output: str) -> None:
     source = list_sources(str(footage / "static.mp4"))[0]
     orphan = worker(output)
     successor = worker(output)
     with pytest.raises(FramemillError, match="replaced"):
-        orphan({"work": source.to_json()})
+        do_item(orphan, source.to_json())
     assert read_part(output, source) is None
-    assert successor({"work": source.to_json()})["waits"] == ""
+    assert do_item(successor, source.to_json()).pending == ""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,11 +16,12 @@ import torch
 from PIL import Image
 
 from framemill.data_filters.config import CurateConfig
+from framemill.data_filters.models.base import ModelSpec, ScorableClip
 from framemill.data_filters.models.config import AestheticConfig, ClassifierConfig, DoverConfig, TextOverlayConfig
-from framemill.data_filters.models.dover import dover_views, fragments
-from framemill.data_filters.models.registry import SCORERS, ModelSpec
+from framemill.data_filters.models.dover import fragments, read_views
+from framemill.data_filters.models.registry import load_scorer, model_spec
+from framemill.data_filters.models.sampled_frames import SampledFrames
 from framemill.data_filters.models.score_parts import ScoreWork, read_scores
-from framemill.data_filters.models.views import Views
 from framemill.data_filters.models.worker import ModelWorker
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.source import Source, source_stamp
@@ -27,9 +29,10 @@ from framemill.jobs.cli import main
 from framemill.platform.audit import audit
 from framemill.platform.compose import compose
 from framemill.platform.dataset import read_ledger
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import encode_mp4, read_video
 from framemill.platform.writer_lock import WriterLock
+from tests.support.curation_output import Configure
 from tests.support.footage import SHOT_FPS as FPS
 from tests.support.footage import shot
 from tests.support.image_networks import (
@@ -41,12 +44,13 @@ from tests.support.image_networks import (
     saved_clip,
     tiny_clip,
 )
+from tests.support.pool_items import do_item
 
 BATCHES = (1, 2, 8)
 
 
-def views_of(pictures: np.ndarray) -> Views:
-    return Views(np.arange(len(pictures), dtype=float), pictures)
+def sampled_frames(pictures: np.ndarray) -> SampledFrames:
+    return SampledFrames(np.arange(len(pictures), dtype=float), pictures)
 
 
 def noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -60,18 +64,20 @@ def noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def clip_files(tmp_path_factory) -> tuple[str, Path, torch.nn.Module]:
+def clip_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, torch.nn.Module]:
     return tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
-def aesthetic_spec(clip_files, head_file: Path, batch: int = 8) -> ModelSpec:
+def aesthetic_spec(clip_files: tuple[str, Path, torch.nn.Module], head_file: Path, batch: int = 8) -> ModelSpec:
     keys = AestheticConfig(clip_files[0], str(clip_files[1]), head=str(head_file))
-    return ModelSpec("aesthetic", keys, "cpu", batch)
+    return model_spec("aesthetic", keys, "cpu", batch)
 
 
 @pytest.mark.parametrize("kind", ["linear", "mse", "relu"])
 @pytest.mark.parametrize("size", [(32, 57), (57, 32), (32, 32)])
-def test_aesthetic_is_open_clips_and_laions(clip_files, tmp_path, kind, size):
+def test_aesthetic_is_open_clips_and_laions(
+    clip_files: tuple[str, Path, torch.nn.Module], tmp_path: Path, kind: str, size: tuple[int, int]
+) -> None:
     pictures = noise(5, *size)
     reference = head(kind, 24, tmp_path / ("head.safetensors" if kind == "mse" else "head.pth"))
     transform = open_clip.image_transform(32, is_train=False)
@@ -83,23 +89,23 @@ def test_aesthetic_is_open_clips_and_laions(clip_files, tmp_path, kind, size):
         middle = embeddings.mean(0)
         middle = (middle / middle.norm()).numpy()
     for batch in BATCHES:
-        scorer = SCORERS["aesthetic"].load(
+        scorer = load_scorer(
             aesthetic_spec(clip_files, next(tmp_path.glob("head.*")), batch),
         )
-        scores = scorer.score(views_of(pictures))
-        assert scores["aesthetic"] == pytest.approx(wanted, abs=1e-5)
-        np.testing.assert_allclose(scores["embedding"], middle, atol=1e-5)
-    assert np.linalg.norm(scores["embedding"]) == pytest.approx(1)
+        scores = scorer.score(sampled_frames(pictures))
+        assert scores.numbers == {"aesthetic": pytest.approx(wanted, abs=1e-5)}
+        np.testing.assert_allclose(scores.vectors["embedding"], middle, atol=1e-5)
+    assert np.linalg.norm(scores.vectors["embedding"]) == pytest.approx(1)
 
 
-def test_clip_sees_a_picture_at_its_own_size(clip_files, tmp_path):
+def test_clip_sees_a_picture_at_its_own_size(clip_files: tuple[str, Path, torch.nn.Module], tmp_path: Path) -> None:
     head("linear", 24, tmp_path / "head.pth")
-    scorer = SCORERS["aesthetic"].load(aesthetic_spec(clip_files, tmp_path / "head.pth"))
+    scorer = load_scorer(aesthetic_spec(clip_files, tmp_path / "head.pth"))
     for width, height in [(1920, 1080), (1080, 1920), (640, 640)]:
-        look = scorer.look({"start_s": 1.0, "frames": 9, "width": width, "height": height})
+        request = scorer.frame_request(ScorableClip("clip", 1.0, 9, width, height))
         # torchvision's Resize, with which open_clip begins
         wide, high = (32 * width // min(width, height), 32 * height // min(width, height))
-        assert look.arguments == (1.0, 9, 1.0, (wide, high))
+        assert request.arguments == (1.0, 9, 1.0, (wide, high))
 
 
 # ----------------------------------------------------------------------------------------------------- classifiers
@@ -108,26 +114,25 @@ def test_clip_sees_a_picture_at_its_own_size(clip_files, tmp_path):
 @pytest.mark.parametrize("name", ["watermark", "unsafe"])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", "none"])
 @pytest.mark.parametrize(("last", "fixed"), [(False, None), (True, None), (False, 1)])
-def test_a_classifier_gives_the_probability_of_its_class(tmp_path, name, activation, last, fixed):
+def test_a_classifier_gives_the_probability_of_its_class(
+    tmp_path: Path, name: str, activation: str, last: bool, fixed: int | None
+) -> None:
     file = classifier(tmp_path / "net.onnx", batch=fixed, last=last)
     pictures, mean, std = noise(5, 16, 16), [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
     logits = torch.from_numpy(classifier_logits(pictures, mean, std))
     wanted = {"softmax": logits.softmax(1), "sigmoid": logits.sigmoid(), "none": logits}[activation][:, 2]
     keys = ClassifierConfig(str(file), side=16, mean=mean, std=std, index=2, activation=activation)
     for batch in BATCHES:
-        scorer = SCORERS[name].load(ModelSpec(name, keys, "cpu", batch))
-        found = scorer.score(views_of(pictures))
+        scorer = load_scorer(model_spec(name, keys, "cpu", batch))
+        found = scorer.score(sampled_frames(pictures)).numbers
         assert found == {name: pytest.approx((wanted.mean() if name == "watermark" else wanted.max()).item(), abs=1e-5)}
 
 
-def test_a_classifier_sees_the_corners(tmp_path):
+def test_a_classifier_sees_the_corners(tmp_path: Path) -> None:
     keys = ClassifierConfig(str(classifier(tmp_path / "net.onnx")), side=16)
-    look = (
-        SCORERS["watermark"]
-        .load(ModelSpec("watermark", keys, "cpu", 8))
-        .look({"start_s": 0.0, "frames": 9, "width": 1920, "height": 1080})
-    )
-    assert look.arguments[-1] == (16, 16)
+    scorer = load_scorer(model_spec("watermark", keys))
+    request = scorer.frame_request(ScorableClip("clip", 0.0, 9, 1920, 1080))
+    assert request.arguments[-1] == (16, 16)
 
 
 # ----------------------------------------------------------------------------------------------------------- DOVER
@@ -183,44 +188,46 @@ def upstream_scores(video: np.ndarray, count: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(("frames", "size", "count"), [(40, (240, 426), 4), (230, (480, 270), None)])
-def test_dover_sees_and_scores_as_upstream(tmp_path, frames, size, count):
+def test_dover_sees_and_scores_as_upstream(
+    tmp_path: Path, frames: int, size: tuple[int, int], count: int | None
+) -> None:
     """A clip shorter than a view is, which goes round, and one whose views lie apart."""
     scene = Scene("red", "blue")
-    drawn = (cv2.resize(frame, size[::-1]) for frame in draw(scene, 3, 20.0))
+    drawn = (cv2.resize(frame, size[::-1]) for frame in render_scene(scene, 3, 20.0))
     (tmp_path / "clip.mp4").write_bytes(
         encode_mp4((frame for frame, _ in zip(drawn, range(frames), strict=False)), FPS)
     )
     video = read_video(str(tmp_path / "clip.mp4"))
     assert video.shape == (frames, *size, 3)
-    spec = ModelSpec("dover", DoverConfig(str(dover(tmp_path / "dover.onnx", count))), "cpu", 8)
-    scorer = SCORERS["dover"].load(spec)
-    look = scorer.look({"start_s": 0.0, "frames": frames, "width": size[1], "height": size[0]})
-    views = dover_views(str(tmp_path / "clip.mp4"), *look.arguments)
+    spec = model_spec("dover", DoverConfig(str(dover(tmp_path / "dover.onnx", count))), "cpu", 8)
+    scorer = load_scorer(spec)
+    request = scorer.frame_request(ScorableClip("clip", 0.0, frames, size[1], size[0]))
+    views = read_views(str(tmp_path / "clip.mp4"), *request.arguments)
     wanted = torch.cat(upstream_views(video, count or 3)).permute(0, 2, 3, 4, 1).reshape(-1, 224, 224, 3).numpy()
-    found = (views.pictures - np.float32([123.675, 116.28, 103.53])) / np.float32([58.395, 57.12, 57.375])
+    found = (views.frames - np.float32([123.675, 116.28, 103.53])) / np.float32([58.395, 57.12, 57.375])
     # The bilinear sums of two libraries may fall on either side of a half.
     assert np.abs(found - wanted).max() < 1.01 / 57.12 and np.mean(np.abs(found - wanted) > 1e-4) < 1e-3
-    scores = scorer.score(views)
+    scores = scorer.score(views).numbers
     assert scores == {
         name: pytest.approx(value, abs=1e-4) for name, value in upstream_scores(video, count or 3).items()
     }
     assert all(0.001 < value < 0.999 for value in scores.values()), "saturated, a score would hide an error"
 
 
-def test_fragments_are_the_middles_of_their_cells():
+def test_fragments_are_the_middles_of_their_cells() -> None:
     picture = np.arange(700 * 350, dtype=np.float64).reshape(700, 350)[..., None].repeat(3, -1)
     made = fragments(picture)
     assert made.shape == (224, 224, 3)
     np.testing.assert_array_equal(made[32:64, 64:96], picture[100 + 34 : 100 + 66, 100 + 9 : 100 + 41])
 
 
-def test_a_small_picture_is_enlarged_for_dover(tmp_path):
+def test_a_small_picture_is_enlarged_for_dover(tmp_path: Path) -> None:
     (tmp_path / "small.mp4").write_bytes(shot(Scene("red", "blue")))
     video = read_video(str(tmp_path / "small.mp4"))
     assert min(video.shape[1:3]) < 224
-    views = dover_views(str(tmp_path / "small.mp4"), 0.0, len(video), 3)
-    assert views.pictures.shape == (32 * 4, 224, 224, 3)
-    np.testing.assert_allclose(views.pictures[0].mean((0, 1)), video[0].mean((0, 1)), atol=2)
+    views = read_views(str(tmp_path / "small.mp4"), 0.0, len(video), 3)
+    assert views.frames.shape == (32 * 4, 224, 224, 3)
+    np.testing.assert_allclose(views.frames[0].mean((0, 1)), video[0].mean((0, 1)), atol=2)
 
 
 # ------------------------------------------------------------------------------------------------------------ text
@@ -239,52 +246,54 @@ def subtitled(pictures: np.ndarray, words: str = "and then it began to rain") ->
 
 
 @pytest.fixture(scope="module")
-def text_overlay():
-    return SCORERS["text_overlay"].load(ModelSpec("text_overlay", TextOverlayConfig(True), "cpu", 8))
+def text_overlay() -> Any:
+    return load_scorer(model_spec("text_overlay", TextOverlayConfig(True), "cpu", 8))
 
 
 @pytest.mark.parametrize(("height", "width"), [(544, 960), (352, 640)])
-def test_text_is_measured_and_nothing_else_is(text_overlay, height, width):
+def test_text_is_measured_and_nothing_else_is(text_overlay: Any, height: int, width: int) -> None:
     plain = noise(3, height, width) // 2
     written, share = subtitled(plain)
-    assert text_overlay.score(views_of(plain)) == {"text_overlay": 0.0}
-    found = text_overlay.score(views_of(written))["text_overlay"]
+    assert text_overlay.score(sampled_frames(plain)).numbers == {"text_overlay": 0.0}
+    found = text_overlay.score(sampled_frames(written)).numbers["text_overlay"]
     assert share / 2 < found < 2 * share
-    half = text_overlay.score(views_of(np.concatenate([written[:2], plain[:2]])))["text_overlay"]
-    two = text_overlay.score(views_of(written[:2]))["text_overlay"]
+    half = text_overlay.score(sampled_frames(np.concatenate([written[:2], plain[:2]]))).numbers["text_overlay"]
+    two = text_overlay.score(sampled_frames(written[:2])).numbers["text_overlay"]
     assert half == pytest.approx(two / 2), "the mean over frames"
-    assert text_overlay.score(views_of(written))["text_overlay"] == found
+    assert text_overlay.score(sampled_frames(written)).numbers["text_overlay"] == found
 
 
 # -------------------------------------------------------------------------------------------- one worker, whole job
 
 
-def test_a_clips_scores_are_the_same_alone_and_among_others(clip_files, tmp_path):
+def test_a_clips_scores_are_the_same_alone_and_among_others(
+    clip_files: tuple[str, Path, torch.nn.Module], tmp_path: Path
+) -> None:
     head("mse", 24, tmp_path / "head.pth")
     (tmp_path / "scenes.mp4").write_bytes(shot(Scene("red", "blue"), Scene("green", "grey")))
     (tmp_path / "out" / "work").mkdir(parents=True)
     output = str(tmp_path / "out")
     spec = aesthetic_spec(clip_files, tmp_path / "head.pth", batch=2)
     source = Source("scenes.mp4", str(tmp_path / "scenes.mp4"), source_stamp(str(tmp_path / "scenes.mp4")))
-    facts = {"frames": 40, "width": 320, "height": 180}
-    clips = [{"key": "a", "start_s": 0.0, **facts}, {"key": "b", "start_s": 2.5, **facts}]
+    clips = [ScorableClip(key, start_s, 40, 320, 180) for key, start_s in (("a", 0.0), ("b", 2.5))]
     with WriterLock(output) as lock:
         worker = ModelWorker(output, lock.token(), spec, 60.0)
-    both = {row["key"]: row for row in worker.score(ScoreWork(source, clips))}
+    both = {row.key: row for row in worker.score(ScoreWork(source, clips))}
     for clip in clips:
-        assert worker.score(ScoreWork(source, [clip])) == [both[clip["key"]]]
-    assert both["a"]["aesthetic"] != both["b"]["aesthetic"]
-    assert worker({"work": ScoreWork(source, clips).to_json()})["waits"] == ""
+        assert worker.score(ScoreWork(source, [clip])) == [both[clip.key]]
+    assert both["a"].scores.numbers != both["b"].scores.numbers
+    assert do_item(worker, ScoreWork(source, clips).to_json()).pending == ""
     read = read_scores(output, spec, ScoreWork(source, clips))
     for key, row in both.items():
-        assert read[key]["aesthetic"] == row["aesthetic"] == round(row["aesthetic"], 6)
-        assert read[key]["embedding"].dtype == np.float32
-        np.testing.assert_array_equal(read[key]["embedding"], np.float32(row["embedding"]))
-        assert row["embedding"] == [round(value, 6) for value in row["embedding"]]
+        aesthetic, embedding = row.scores.numbers["aesthetic"], row.scores.vectors["embedding"]
+        assert read[key].scores.numbers["aesthetic"] == aesthetic == round(aesthetic, 6)
+        assert read[key].scores.vectors["embedding"].dtype == np.float32
+        np.testing.assert_array_equal(read[key].scores.vectors["embedding"], np.float32(embedding))
+        assert embedding == [round(value, 6) for value in embedding]
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory) -> Path:
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
     wide = noise(1, 352, 720)[0] // 2
     pan = np.stack([wide[:, 2 * i : 2 * i + 640] for i in range(40)])
@@ -294,7 +303,7 @@ def films(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory) -> list[str]:
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The keys that turn every scorer on but DOVER's, whose file is tried below."""
     folder = tmp_path_factory.mktemp("weights")
     saved_clip("ViT-S-32-alt", folder / "clip.pt")
@@ -309,7 +318,9 @@ def words(tmp_path_factory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def made(films, words, configure, tmp_path_factory, ray_session) -> Path:
+def made(
+    films: Path, words: list[str], configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None
+) -> Path:
     output = tmp_path_factory.mktemp("scored") / "out"
     curate(configure(films, output, *words))
     return output
@@ -322,7 +333,7 @@ def clips_of(output: Path) -> dict[str, dict]:
     return {row["path"]: row for row in read_ledger(str(output), "clips").to_pylist()}
 
 
-def test_the_ledger_has_the_scores_and_the_embeddings(made):
+def test_the_ledger_has_the_scores_and_the_embeddings(made: Path) -> None:
     clips = clips_of(made)
     assert clips["plain.mp4"]["state"] == "kept" and clips["plain.mp4"]["text_overlay"] == 0.0
     assert clips["subtitles.mp4"]["reason"] == "text_overlay above 0.01"
@@ -333,7 +344,9 @@ def test_the_ledger_has_the_scores_and_the_embeddings(made):
     assert audit(str(made)).problems == []
 
 
-def test_nothing_is_scored_twice_and_other_bands_select_anew(made, films, words, configure):
+def test_nothing_is_scored_twice_and_other_bands_select_anew(
+    made: Path, films: Path, words: list[str], configure: Configure
+) -> None:
     lines = (made / "work" / "journal.jsonl").read_text()
     assert sum("scored" in json.loads(line) for line in lines.splitlines()) == 2 * 2 * 4, "start and done"
     index = (made / "index.json").read_bytes()
@@ -352,7 +365,9 @@ def test_nothing_is_scored_twice_and_other_bands_select_anew(made, films, words,
         ]
 
 
-def test_wrong_requests_are_one_line_and_status_2(films, clip_files, tmp_path, capsys):
+def test_wrong_requests_are_one_line_and_status_2(
+    films: Path, clip_files: tuple[str, Path, torch.nn.Module], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     net, film = classifier(tmp_path / "net.onnx"), dover(tmp_path / "dover.onnx")
     wide = tmp_path / "wide.pth"
     head("mse", 32, wide)
@@ -367,10 +382,10 @@ def test_wrong_requests_are_one_line_and_status_2(films, clip_files, tmp_path, c
             r"select\.bands\.aesthetic: nothing measures aesthetic; aesthetic\.weights turns",
         ),
         (["select.bands.text_overlay.max=1"], r"nothing measures text_overlay; text_overlay\.enabled turns it on"),
-        (["select.bands.nonsense.max=1"], r"nothing measures nonsense; it may be motion"),
-        (["select.bands.embedding.max=1"], r"nothing measures embedding; it may be motion"),
+        (["select.bands.nonsense.max=1"], r"nothing measures nonsense; must be one of motion"),
+        (["select.bands.embedding.max=1"], r"nothing measures embedding; must be one of motion"),
         ([clip[1]], r"aesthetic\.head=: "),
-        ([*clip, f"aesthetic.head={wide}"], r"aesthetic\.head=.*32 numbers; framemill-tiny gives 24"),
+        ([*clip, f"aesthetic.head={wide}"], r"aesthetic\.head=.*framemill-tiny, 24 numbers; it takes 32"),
         ([*clip, f"aesthetic.head={tmp_path / 'half.pth'}"], r"aesthetic\.head=.*no aesthetic head"),
         ([clip[1], "aesthetic.network=ViT-X", f"aesthetic.head={narrow}"], r"aesthetic\.network=ViT-X: "),
         ([clip[0], f"aesthetic.weights={wide}", f"aesthetic.head={narrow}"], r"does not hold the weights"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import re
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 
 from framemill.data_filters.filters.clip_frames import ClipFrames
+from framemill.data_filters.models.base import ModelSpec, ScorableClip
 from framemill.data_filters.models.config import MotionConfig
-from framemill.data_filters.models.registry import SCORERS, ModelSpec
+from framemill.data_filters.models.registry import load_scorer, model_spec
+from framemill.data_filters.models.sampled_frames import SampledFrames, frames_every, read_frames_every
 from framemill.data_filters.models.score_parts import ScoreWork, read_scores
-from framemill.data_filters.models.views import Views, every, view_clip
 from framemill.data_filters.models.worker import ModelWorker
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.listing import list_sources
@@ -26,20 +28,22 @@ from framemill.jobs.status import status
 from framemill.platform.audit import audit
 from framemill.platform.dataset import read_ledger
 from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.pools import ItemResult
 from framemill.platform.vision.read import DecodedFrame
 from framemill.platform.vision.reel import Scene
 from framemill.platform.vision.video import VideoError, encode_mp4, iter_frames, read_video
 from framemill.platform.writer_lock import WriterLock
 from tests.support.console import kill_job_when
-from tests.support.curation_output import read_journal, shard_bytes
+from tests.support.curation_output import Configure, read_journal, shard_bytes
 from tests.support.flow_files import closed_form, closed_form_flow, random_raft
 from tests.support.footage import shot
+from tests.support.pool_items import do_item
 
 UNITS = {True: (320, 576), False: (576, 320)}
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory) -> Path:
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return closed_form(tmp_path_factory.mktemp("network") / "flow.onnx", size=(320, 576))
 
 
@@ -69,14 +73,16 @@ def true_motion(path: Path, clip: dict) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def made(footage, configure, network, tmp_path_factory, ray_session):
+def made(
+    footage: Path, configure: Configure, network: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: None
+) -> Path:
     output = tmp_path_factory.mktemp("scored") / "out"
     words = ("motion.backend=onnx", f"motion.weights={network}", "workers=2", "select.bands.motion.min=6.4")
     curate(configure(footage, output, *words))
     return output
 
 
-def test_the_columns_are_the_networks(made, footage):
+def test_the_columns_are_the_networks(made: Path, footage: Path) -> None:
     scored = [row for row in rows_of(made) if row["motion"] is not None]
     assert len(scored) >= 6
     for row in scored:
@@ -87,7 +93,7 @@ def test_the_columns_are_the_networks(made, footage):
     assert audit(str(made)).problems == []
 
 
-def test_only_what_the_pass_left_is_scored(made):
+def test_only_what_the_pass_left_is_scored(made: Path) -> None:
     by_path = {row["path"]: row for row in rows_of(made)}
     assert by_path["dark.mp4"]["reason"] == "technical below 0.25" and by_path["dark.mp4"]["motion"] is None
     assert by_path["vivid.mp4"]["reason"] == "saturation above 248" and by_path["vivid.mp4"]["motion"] is None
@@ -96,14 +102,16 @@ def test_only_what_the_pass_left_is_scored(made):
     assert Counter(line["event"] for line in journal(made)) == {"start": 7, "done": 7}
 
 
-def test_a_description_ends_with_the_networks_movement(made):
+def test_a_description_ends_with_the_networks_movement(made: Path) -> None:
     described = [row for row in rows_of(made) if row["motion"] is not None]
     assert all("; it moves" in row["description"] or "; it stays" in row["description"] for row in described)
     kept = [row for row in described if row["state"] == "kept" and row["sidecar_caption"] is None]
     assert kept and all(row["caption"] == row["description"] for row in kept)
 
 
-def test_one_process_gives_the_bytes_of_two_and_done_work_is_not_done_again(made, footage, configure, network):
+def test_one_process_gives_the_bytes_of_two_and_done_work_is_not_done_again(
+    made: Path, footage: Path, configure: Configure, network: Path
+) -> None:
     before, lines = shard_bytes(made), len(journal(made))
     words = ("motion.backend=onnx", f"motion.weights={network}", "select.bands.motion.min=6.4")
     curate(configure(footage, made, *words, "workers=1"))
@@ -114,7 +122,9 @@ def test_one_process_gives_the_bytes_of_two_and_done_work_is_not_done_again(made
 
 
 @pytest.mark.slow
-def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, network, tmp_path):
+def test_killed_half_way_nothing_is_scored_twice(
+    made: Path, footage: Path, configure: Configure, network: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "out"
     words = ["motion.backend=onnx", f"motion.weights={network}", "workers=1", "select.bands.motion.min=6.4"]
     job = ["curate", f"input={footage}", f"output={output}", *words]
@@ -128,7 +138,9 @@ def test_killed_half_way_nothing_is_scored_twice(made, footage, configure, netwo
     assert {line["attempt"] for line in journal(output)} == {1, 2}
 
 
-def test_the_output_is_the_weights(made, footage, configure, network, tmp_path):
+def test_the_output_is_the_weights(
+    made: Path, footage: Path, configure: Configure, network: Path, tmp_path: Path
+) -> None:
     """Other weights than those it was made with are refused, and the same ones elsewhere are not."""
     bands = "select.bands.motion.min=6.4"
     moved = tmp_path / "moved.onnx"
@@ -139,7 +151,9 @@ def test_the_output_is_the_weights(made, footage, configure, network, tmp_path):
         curate(configure(footage, made, "motion.backend=onnx", f"motion.weights={other}", bands, "workers=2"))
 
 
-def test_wrong_requests_are_one_line_and_status_2(footage, network, tmp_path, capsys):
+def test_wrong_requests_are_one_line_and_status_2(
+    footage: Path, network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = (tmp_path / "words.onnx").write_text("no network\n") and str(tmp_path / "words.onnx")
     narrow = closed_form(tmp_path / "narrow.onnx", size=(64, 96))
     wrong = [
@@ -163,7 +177,9 @@ def test_wrong_requests_are_one_line_and_status_2(footage, network, tmp_path, ca
     assert not (tmp_path / "out").exists()
 
 
-def test_gpus_that_are_not_there_are_refused(footage, network, configure, tmp_path, ray_session):
+def test_gpus_that_are_not_there_are_refused(
+    footage: Path, network: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     import torch
 
     if torch.cuda.is_available():
@@ -179,7 +195,7 @@ def test_gpus_that_are_not_there_are_refused(footage, network, configure, tmp_pa
 
 def spec_of(file: Path, backend: str = "onnx", batch: int = 8) -> ModelSpec:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return ModelSpec("motion", MotionConfig(backend, str(file), digest), "cpu", batch)
+    return model_spec("motion", MotionConfig(backend, str(file), digest), "cpu", batch)
 
 
 @pytest.fixture
@@ -193,8 +209,8 @@ def worker(output: str, spec: ModelSpec, timeout_s: float = 60.0) -> ModelWorker
         return ModelWorker(output, lock.token(), spec, timeout_s)
 
 
-def work_on(path: Path, **facts: float) -> ScoreWork:
-    clip = {"key": "clip", "start_s": 0.0, "frames": 40, "width": 320, "height": 180, **facts}
+def work_on(path: Path, frames: int = 40, width: int = 320, height: int = 180) -> ScoreWork:
+    clip = ScorableClip("clip", 0.0, frames, width, height)
     return ScoreWork(Source(path.name, str(path), source_stamp(str(path))), [clip])
 
 
@@ -204,7 +220,9 @@ def pan(width: int, height: int, frames: int = 12, fps: int = 4) -> bytes:
 
 
 @pytest.mark.parametrize(("width", "height"), [(192, 108), (108, 192)])
-def test_raft_scores_as_torch_run_by_hand_upright_or_turned(tmp_path, output, width, height):
+def test_raft_scores_as_torch_run_by_hand_upright_or_turned(
+    tmp_path: Path, output: str, width: int, height: int
+) -> None:
     import torch
     from torchvision.models.optical_flow import raft_small
 
@@ -212,14 +230,14 @@ def test_raft_scores_as_torch_run_by_hand_upright_or_turned(tmp_path, output, wi
     file = random_raft(tmp_path / "raft.pth")
     spec = spec_of(file, "raft")
     work = work_on(tmp_path / "pan.mp4", frames=5, width=width, height=height)
-    assert worker(output, spec)({"work": work.to_json()}) == {"name": "pan.mp4", "waits": ""}
-    row = read_scores(output, spec, work)["clip"]
+    assert do_item(worker(output, spec), work.to_json()) == ItemResult("pan.mp4", "")
+    row = read_scores(output, spec, work)["clip"].scores.numbers
 
-    views = view_clip(str(tmp_path / "pan.mp4"), 0.0, 5, 0.5, UNITS[height > width])
-    assert views.pictures.shape == (3, *UNITS[height > width][::-1], 3) and list(views.times) == [0.0, 0.5, 1.0]
+    views = read_frames_every(str(tmp_path / "pan.mp4"), 0.0, 5, 0.5, UNITS[height > width])
+    assert views.frames.shape == (3, *UNITS[height > width][::-1], 3) and list(views.times) == [0.0, 0.5, 1.0]
     network = raft_small(weights=None).eval()
     network.load_state_dict(torch.load(file, weights_only=True))
-    batch = torch.from_numpy(views.pictures).permute(0, 3, 1, 2).float() / 255 * 2 - 1
+    batch = torch.from_numpy(views.frames).permute(0, 3, 1, 2).float() / 255 * 2 - 1
     turned = batch.transpose(2, 3) if height > width else batch
     with torch.inference_mode():
         flow = network(turned[:-1].contiguous(), turned[1:].contiguous())[-1].numpy()
@@ -228,25 +246,25 @@ def test_raft_scores_as_torch_run_by_hand_upright_or_turned(tmp_path, output, wi
     assert (row["motion_x"], row["motion_y"]) == pytest.approx((x.mean(), y.mean()), abs=1e-3)
 
 
-def test_batches_of_one_and_of_many_agree(tmp_path):
+def test_batches_of_one_and_of_many_agree(tmp_path: Path) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (4, 320, 576, 3), np.uint8)
-    views = Views(np.array([0, 0.5, 1.0, 1.6]), pictures)
+    views = SampledFrames(np.array([0, 0.5, 1.0, 1.6]), pictures)
     file = random_raft(tmp_path / "raft.pth")
-    one, many = (SCORERS["motion"].load(spec_of(file, "raft", batch)).score(views) for batch in (1, 3))
+    one, many = (load_scorer(spec_of(file, "raft", batch)).score(views).numbers for batch in (1, 3))
     assert one == pytest.approx(many, abs=1e-4)
 
 
-def test_a_gap_other_than_half_a_second_is_scaled(network):
+def test_a_gap_other_than_half_a_second_is_scaled(network: Path) -> None:
     """A quarter of a second between the same pictures is twice the speed."""
     pictures = np.random.default_rng(0).integers(0, 256, (2, 576, 320, 3), np.uint8)
-    scorer = SCORERS["motion"].load(spec_of(network))
-    slow, fast = (scorer.score(Views(np.array([0.0, gap]), pictures)) for gap in (0.5, 0.25))
+    scorer = load_scorer(spec_of(network))
+    slow, fast = (scorer.score(SampledFrames(np.array([0.0, gap]), pictures)).numbers for gap in (0.5, 0.25))
     assert fast == pytest.approx({name: 2 * value for name, value in slow.items()})
-    assert scorer.score(Views(np.array([0.0]), pictures[:1])) == dict.fromkeys(slow, 0.0)
+    assert scorer.score(SampledFrames(np.array([0.0]), pictures[:1])).numbers == dict.fromkeys(slow, 0.0)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_network_sees_the_frames_that_the_filters_see(seed):
+def test_a_network_sees_the_frames_that_the_filters_see(seed: int) -> None:
     random = np.random.default_rng(seed)
     times = 7.0 + np.cumsum(random.choice([1 / 60, 1 / 24, 0.25, 0.5, 1.3], size=random.integers(1, 40)))
     clip = ClipFrames(times, [np.zeros((2, 2, 3), np.uint8)] * len(times), float(times[-1]) + 0.1, 0, 2, 2)
@@ -254,57 +272,61 @@ def test_a_network_sees_the_frames_that_the_filters_see(seed):
     if len(chosen) < 2 and len(times) > 1:
         chosen = [0, len(times) - 1]
     pictures = [DecodedFrame(i, float(time_s), None, (2, 2)) for i, time_s in enumerate(times)]
-    assert [one.index for one in every(pictures, 0.5)] == chosen
+    assert [one.index for one in frames_every(pictures, 0.5)] == chosen
 
 
-def test_a_clip_in_the_middle_is_found_again(tmp_path):
+def test_a_clip_in_the_middle_is_found_again(tmp_path: Path) -> None:
     (tmp_path / "scenes.mp4").write_bytes(shot(Scene("red", "blue"), Scene("green", "grey"), Scene("blue", "red")))
-    views = view_clip(str(tmp_path / "scenes.mp4"), 5.0, 40, 0.5, (320, 180))
+    views = read_frames_every(str(tmp_path / "scenes.mp4"), 5.0, 40, 0.5, (320, 180))
     assert list(views.times) == [5.0, 5.5, 6.0, 6.5, 7.0]
     whole = read_video(str(tmp_path / "scenes.mp4"))
-    assert np.abs(views.pictures.astype(int) - whole[80:120:8]).max() <= 1
+    assert np.abs(views.frames.astype(int) - whole[80:120:8]).max() <= 1
 
 
-def test_a_clip_that_cannot_be_read_again_failed_and_the_others_stand(tmp_path, output, network):
+def test_a_clip_that_cannot_be_read_again_failed_and_the_others_stand(
+    tmp_path: Path, output: str, network: Path
+) -> None:
     (tmp_path / "one.mp4").write_bytes(shot(Scene("red", "blue")))
     work = work_on(tmp_path / "one.mp4")
-    beyond = {**work.clips[0], "key": "beyond", "start_s": 1.25}
+    beyond = dataclasses.replace(work.clips[0], key="beyond", start_s=1.25)
     work = ScoreWork(work.source, [beyond, *work.clips])
     spec = spec_of(network)
-    assert worker(output, spec)({"work": work.to_json()})["waits"] == ""
+    assert do_item(worker(output, spec), work.to_json()).pending == ""
     rows = read_scores(output, spec, work)
-    assert str(rows["beyond"]["unscored"]) == "could not be read again: only 20 of its 40 frames are there"
-    assert rows["beyond"]["motion"] is None and rows["clip"]["motion"] > 0 and rows["clip"]["unscored"] is None
+    assert str(rows["beyond"].unscored) == "could not be read again: only 20 of its 40 frames are there"
+    assert rows["beyond"].scores is None and rows["clip"].unscored is None
+    assert rows["clip"].scores.numbers["motion"] > 0
 
 
-def test_a_hang_a_change_and_a_loss_wait(tmp_path, output, network):
+def test_a_hang_a_change_and_a_loss_wait(tmp_path: Path, output: str, network: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     spec = spec_of(network)
-    assert "time limit" in worker(output, spec, 2.0)({"work": work_on(tmp_path / "pipe.mp4").to_json()})["waits"]
+    assert "time limit" in do_item(worker(output, spec, 2.0), work_on(tmp_path / "pipe.mp4").to_json()).pending
     (tmp_path / "one.mp4").write_bytes(shot(Scene("red", "blue")))
     work = work_on(tmp_path / "one.mp4")
     os.utime(tmp_path / "one.mp4", (1, 1))
-    assert "changed" in worker(output, spec)({"work": work.to_json()})["waits"]
+    assert "changed" in do_item(worker(output, spec), work.to_json()).pending
     (tmp_path / "one.mp4").unlink()
-    assert "no longer there" in worker(output, spec)({"work": work.to_json()})["waits"]
+    assert "no longer there" in do_item(worker(output, spec), work.to_json()).pending
     assert read_scores(output, spec, work) is None, "what may succeed later is not written down"
 
 
-def test_scores_of_a_changed_source_or_of_fewer_clips_are_none(tmp_path, output, network):
+def test_scores_of_a_changed_source_or_of_fewer_clips_are_none(tmp_path: Path, output: str, network: Path) -> None:
     (tmp_path / "one.mp4").write_bytes(shot(Scene("red", "blue")))
     work, spec = work_on(tmp_path / "one.mp4"), spec_of(network)
-    assert worker(output, spec)({"work": work.to_json()})["waits"] == ""
+    assert do_item(worker(output, spec), work.to_json()).pending == ""
     assert read_scores(output, spec, work) is not None
     assert read_scores(output, spec, ScoreWork(Source("one.mp4", work.source.uri, "other"), work.clips)) is None
-    assert read_scores(output, spec, ScoreWork(work.source, [*work.clips, {"key": "new"}])) is None
+    more = [*work.clips, dataclasses.replace(work.clips[0], key="new")]
+    assert read_scores(output, spec, ScoreWork(work.source, more)) is None
     assert read_scores(output, spec_of(network, batch=2), work) is None, "another setting, another folder"
 
 
-def test_a_worker_that_outlives_its_driver_cannot_write(footage, output, network):
+def test_a_worker_that_outlives_its_driver_cannot_write(footage: Path, output: str, network: Path) -> None:
     source = list_sources(str(footage / "static.mp4"))[0]
     work, spec = ScoreWork(source, work_on(footage / "static.mp4").clips), spec_of(network)
     orphan, successor = worker(output, spec), worker(output, spec)
     with pytest.raises(FramemillError, match="replaced"):
-        orphan({"work": work.to_json()})
+        do_item(orphan, work.to_json())
     assert read_scores(output, spec, work) is None
-    assert successor({"work": work.to_json()})["waits"] == ""
+    assert do_item(successor, work.to_json()).pending == ""

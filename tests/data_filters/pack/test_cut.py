@@ -13,6 +13,7 @@ import pytest
 import webdataset
 from av.video.frame import PictureType, VideoFrame
 
+from framemill.data_filters.ledger.clip_table import ClipTable
 from framemill.data_filters.pack.config import PackConfig
 from framemill.data_filters.pack.cut import cut_clip
 from framemill.data_filters.pack.plan import ClipPlan, plan_clip
@@ -20,7 +21,7 @@ from framemill.data_filters.pipeline import curate
 from framemill.data_filters.sources.sidecars import provenance
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
-from framemill.platform.vision.reel import Scene, draw
+from framemill.platform.vision.reel import Scene, render_scene
 from framemill.platform.vision.video import VideoError, read_video
 from tests.support.curation_output import Configure
 
@@ -37,7 +38,7 @@ def footage(path: Path, codec: str = "libx264", pixels: str = "yuv420p", seconds
         if codec == "libx264":
             stream.options = {"x264-params": "keyint=1000:scenecut=0:bframes=2", "forced-idr": "1"}
         stream.codec_context.thread_count = 1
-        for index, rgb in enumerate(draw(Scene("red", "grey", pace="quickly"), 3, seconds)):
+        for index, rgb in enumerate(render_scene(Scene("red", "grey", pace="quickly"), 3, seconds)):
             whole = np.ascontiguousarray(rgb[:, : 320 - cut])
             picture = VideoFrame.from_ndarray(whole, format="rgb24").reformat(format=pixels)
             picture.pts, picture.time_base = index, Fraction(1, FPS)
@@ -63,7 +64,7 @@ def clip_of(first: int, frames: int, width: int = 320, height: int = 180, **keys
         "captions": [],
         "provenance": provenance(),
     }
-    return plan_clip(row, "made.mp4", "", PackConfig(**keys), [])
+    return plan_clip(ClipTable.of([row])[0], "made.mp4", "", PackConfig(**keys), [])
 
 
 def read_cut(mp4: bytes, in_s: float, out_s: float, scratch: Path) -> np.ndarray:

@@ -17,7 +17,6 @@ from framemill.data_filters.ledger.measured import MeasuredSources
 from framemill.data_filters.ledger.parts import Part, read_thumbnails, write_part
 from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.ledger.source_row import SourceRow
-from framemill.data_filters.models.registry import model_specs, rules_by_stage
 from framemill.data_filters.pipeline import report_settings
 from framemill.data_filters.report.drop_steps import KEPT, DropStep, drop_steps
 from framemill.data_filters.report.figures import Figures, applied_limits, curation_figures
@@ -31,6 +30,7 @@ from framemill.platform.frozen_config import freeze
 from framemill.platform.mlflow_store import import_mlflow
 from tests.support.attack_names import ATTACK_CAPTION, ATTACK_NAMES
 from tests.support.browser import find_browser
+from tests.support.curation_output import Configure
 
 Row = dict[str, Any]
 
@@ -53,7 +53,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(browser, attacked) -> Iterator[Any]:
+def page(browser: Any, attacked: Path) -> Iterator[Any]:
     """The report opened; nothing may have been said on the console or fetched by the end."""
     said: list[str] = []
     fetched: list[str] = []
@@ -78,7 +78,7 @@ def shown(page: Any) -> list[str]:
     return [cards.nth(i).get_attribute("data-key") for i in range(cards.count())]
 
 
-def test_a_click_on_a_step_shows_exactly_what_it_dropped(page, attacked):
+def test_a_click_on_a_step_shows_exactly_what_it_dropped(page: Any, attacked: Path) -> None:
     clips = clips_of(attacked)
     assert shown(page) == [clip["key"] for clip in clips if clip["state"] == "kept"] != []
     steps = {
@@ -97,7 +97,7 @@ def test_a_click_on_a_step_shows_exactly_what_it_dropped(page, attacked):
     assert shown(page) == [clip["key"] for clip in clips if clip["reason"] == "saturation above 248"]
 
 
-def test_a_click_on_a_clip_tells_its_scores(page, attacked):
+def test_a_click_on_a_clip_tells_its_scores(page: Any, attacked: Path) -> None:
     clip = next(clip for clip in clips_of(attacked) if (clip["reason"] or "").startswith("motion"))
     page.locator('button.step[data-show="motion"]').click()
     page.locator(f'.card[data-key="{clip["key"]}"]').click()
@@ -112,7 +112,7 @@ def test_a_click_on_a_clip_tells_its_scores(page, attacked):
     assert not page.locator("dialog").is_visible()
 
 
-def test_names_of_files_and_captions_do_nothing(page, attacked):
+def test_names_of_files_and_captions_do_nothing(page: Any, attacked: Path) -> None:
     for name in page.locator("button.step").evaluate_all("all => all.map(it => it.dataset.show)"):
         page.locator(f'button.step[data-show="{name}"]').click()
         for i in range(page.locator(".card:visible").count()):
@@ -129,7 +129,7 @@ def test_names_of_files_and_captions_do_nothing(page, attacked):
     assert ATTACK_CAPTION.replace(" \u2028 ", " ") in page.locator(".sheet:visible").text_content()
 
 
-def test_pictures_are_those_of_the_decode_pass(page, attacked):
+def test_pictures_are_those_of_the_decode_pass(page: Any, attacked: Path) -> None:
     images = page.locator(".card").evaluate_all("all => all.map(it => [it.dataset.key, it.querySelector('img').src])")
     held: dict[str, bytes] = {}
     for path in {clip["path"] for clip in clips_of(attacked)}:
@@ -140,7 +140,7 @@ def test_pictures_are_those_of_the_decode_pass(page, attacked):
     assert page.locator(".card img").evaluate_all("all => all.every(it => it.complete && it.naturalWidth === 160)")
 
 
-def test_failed_sources_and_slow_ones_are_named(page, attacked):
+def test_failed_sources_and_slow_ones_are_named(page: Any, attacked: Path) -> None:
     sources = read_ledger(str(attacked), "sources").to_pylist()
     failed = [source for source in sources if source["state"] == "failed"]
     rows = page.locator("#failed tbody tr")
@@ -152,7 +152,7 @@ def test_failed_sources_and_slow_ones_are_named(page, attacked):
     assert seconds == sorted(seconds, reverse=True) and seconds[0] > 0
 
 
-def test_it_follows_the_readers_colours(browser, attacked):
+def test_it_follows_the_readers_colours(browser: Any, attacked: Path) -> None:
     colours = []
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)
@@ -163,7 +163,7 @@ def test_it_follows_the_readers_colours(browser, attacked):
     assert light > 600 and dark < 150
 
 
-def test_the_record_holds_the_same_figures(attacked, configure):
+def test_the_record_holds_the_same_figures(attacked: Path, configure: Configure) -> None:
     client = import_mlflow().MlflowClient(configure(attacked, attacked).tracking.uri)
     run = client.get_run((attacked / "mlflow_run.txt").read_text().strip())
     reasons = [(clip["reason"] or "").split(" ")[0] for clip in clips_of(attacked)]
@@ -211,7 +211,7 @@ def figures(sources: list[SourceRow], clips: ClipTable, limits: dict[str, dict[s
     return curation_figures(sources, clips, drop_steps(clips), scores=scores, bands=scores, limits=limits or {})
 
 
-def test_a_large_dataset_makes_no_large_page(tmp_path, configure):
+def test_a_large_dataset_makes_no_large_page(tmp_path: Path, configure: Configure) -> None:
     clips = many(50_000)
     parts = [Part(Source(path, "", ""), "0", None, {}) for path in sorted({clip.path for clip in clips})]
     error = Reason(Cause.UNREADABLE, detail="r" * 5000)
@@ -238,7 +238,7 @@ def test_a_large_dataset_makes_no_large_page(tmp_path, configure):
     assert 0 < page.count("data:image/jpeg") == THUMBNAIL_BYTES // len(jpeg)
 
 
-def test_pictures_are_found_through_selections_of_selections(tmp_path, configure):
+def test_pictures_are_found_through_selections_of_selections(tmp_path: Path, configure: Configure) -> None:
     first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
     freeze(configure("-", first), first)
     freeze(configure("", second, f"from={first}"), second)
@@ -248,7 +248,7 @@ def test_pictures_are_found_through_selections_of_selections(tmp_path, configure
     assert measured_dataset(configure("", third, f"from={tmp_path / 'gone'}")) == str(tmp_path / "gone")
 
 
-def test_figures_add_up_and_skip_what_is_no_number(configure):
+def test_figures_add_up_and_skip_what_is_no_number(configure: Configure) -> None:
     clips = many(3000)
     clips[7]["motion"] = 1e9
     result = figures([], clips, {"motion": {"min": 0.25, "max": 200.0}})
@@ -267,14 +267,14 @@ def test_figures_add_up_and_skip_what_is_no_number(configure):
     assert sum(dropped.values()) == 3000 - sum(motion.kept) and result.clips[-1].left == sum(motion.kept)
 
 
-def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure):
+def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure: Configure) -> None:
     """A quantile of the clips that no set takes, and the bound of a set."""
     rows = [{"key": f"{i:03d}", "path": f"{'ab'[i // 50]}.mp4", "motion": float(i)} for i in range(100)]
     rows = [{**row, "start_s": 0.0, "end_s": 3.0} for row in rows]
     parts = [Part(Source(path, "", ""), path, None, provenance()) for path in ("a.mp4", "b.mp4")]
     bands = ["select.bands.motion={min_quantile: 0.2}", "select.sets.b={paths: [b.mp4], bands: {motion: {max: 90}}}"]
     config = configure("-", "-", "select=all", *bands)
-    stages = rules_by_stage(config, model_specs(config))
+    stages = config.rules_by_stage(config.model_specs)
     clips = build_tables(MeasuredSources.of(parts, rows), config.clip.min_seconds, stages)[1]
     provenances = {part.source.path: part.provenance for part in parts}
     assert applied_limits(provenances, clips, config.clip.min_seconds, stages) == {

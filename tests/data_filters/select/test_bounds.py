@@ -22,7 +22,7 @@ shares = st.integers(0, 100).map(lambda percent: percent / 100)
 
 
 @given(few, shares)
-def test_a_quantile_drops_as_many_as_it_says_but_none_of_those_alike(values, share):
+def test_a_quantile_drops_as_many_as_it_says_but_none_of_those_alike(values: list[float], share: float) -> None:
     """Against sorting: the clip after the lowest floor(share * n) is the first that is kept."""
     bound = lower_bound(Rule(Band(min_quantile=share)), np.array(values)).value
     percent = round(100 * share)
@@ -34,7 +34,7 @@ def test_a_quantile_drops_as_many_as_it_says_but_none_of_those_alike(values, sha
     assert mirrored == -bound
 
 
-def test_the_stricter_of_value_and_quantile_holds_and_is_named():
+def test_the_stricter_of_value_and_quantile_holds_and_is_named() -> None:
     values = np.arange(100.0)
     told = [
         str(lower_bound(Rule(band, name), values).reason(Cause.BELOW, "motion"))
@@ -56,7 +56,12 @@ def test_the_stricter_of_value_and_quantile_holds_and_is_named():
     assert lower_bound(Rule(Band(min_quantile=0.2)), np.empty(0)) is None
 
 
-def decide(select: SelectConfig, clips: dict[str, list[float]], tags: dict[str, list[str]], stages=None):
+def decide(
+    select: SelectConfig,
+    clips: dict[str, list[float]],
+    tags: dict[str, list[str]],
+    stages: list[list[str]] | None = None,
+) -> dict[str, list[str | None]]:
     """{path: reasons of its clips} where each clip has only `motion`, 3 s long, and `late`, its double."""
     parts: list[Part] = []
     rows: list[dict[str, Any]] = []
@@ -67,12 +72,12 @@ def decide(select: SelectConfig, clips: dict[str, list[float]], tags: dict[str, 
         ]
         provenance = {"tags": tags.get(path, []), "licence": None}
         parts.append(Part(Source(path, "", ""), f"id {path}", None, provenance))
-    stages = [stage_rules(select, names) for names in stages or [["motion"]]]
-    settled = build_tables(MeasuredSources.of(parts, rows), 2.0, stages)[1]
-    return {path: [clip.reason and str(clip.reason) for clip in settled if clip.path == path] for path in clips}
+    rules = [stage_rules(select, names) for names in stages or [["motion"]]]
+    table = build_tables(MeasuredSources.of(parts, rows), 2.0, rules)[1]
+    return {path: [clip.reason and str(clip.reason) for clip in table if clip.path == path] for path in clips}
 
 
-def test_a_set_overrides_the_general_band_by_path_or_tag():
+def test_a_set_overrides_the_general_band_by_path_or_tag() -> None:
     select = SelectConfig(
         {"motion": Band(5.0, 50.0)},
         {
@@ -91,7 +96,7 @@ def test_a_set_overrides_the_general_band_by_path_or_tag():
     }
 
 
-def test_a_quantile_is_of_the_clips_of_its_set_that_the_stages_before_left():
+def test_a_quantile_is_of_the_clips_of_its_set_that_the_stages_before_left() -> None:
     """A network measures only what the pass leaves: a ledger that holds more of its scores decides the same."""
     select = SelectConfig({"motion": Band(min=3.0), "late": Band(min_quantile=0.5)})
     clips = {"a": [float(i) for i in range(8)]}
@@ -105,21 +110,21 @@ def test_a_quantile_is_of_the_clips_of_its_set_that_the_stages_before_left():
     ("word", "told"),
     [
         ("select.bands.motion={min_quantile: 2}", r"min_quantile=2\.0: must be from 0 to 1"),
-        ("select.bands.nothing={min: 1}", r"^select\.bands\.nothing: nothing measures nothing; it may be motion"),
+        ("select.bands.nothing={min: 1}", r"^select\.bands\.nothing: nothing measures nothing; must be one of motion"),
         ("select.sets.a={paths: ['*'], bands: {odd: {min: 1}}}", r"^select\.sets\.a\.bands\.odd"),
-        ("select.sets.a={bands: {motion: {min: 1}}}", r"^select\.sets\.a: takes no source"),
+        ("select.sets.a={bands: {motion: {min: 1}}}", r"^select\.sets\.a: must have paths or tags"),
         ("select.best.clips=3; select.best.by=odd", r"^select\.best\.by: nothing measures odd"),
         ("select.sets.a={path: ['*']}", "path"),
     ],
 )
-def test_wrong_bounds_are_refused(word, told):
+def test_wrong_bounds_are_refused(word: str, told: str) -> None:
     from framemill.data_filters.config import CurateConfig
 
     with pytest.raises(RequestError, match=told):
         compose("curate", CurateConfig, ["input=-", "output=-", *word.split("; ")])
 
 
-def test_a_set_is_given_on_the_command_line():
+def test_a_set_is_given_on_the_command_line() -> None:
     from framemill.data_filters.config import CurateConfig
 
     words = ["input=-", "output=-", "select.sets.anime={paths: ['anime/*'], bands: {technical: {min_quantile: 0.2}}}"]

@@ -9,7 +9,7 @@ import pytest
 
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.pipeline import curate
-from framemill.data_filters.select.join import pin_join_file
+from framemill.data_filters.select.join import check_join, with_join_digest
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import RequestError
 from tests.support.curation_output import PACK, Configure, clips_cut, dataset_bytes, finished_entries, sources_measured
@@ -34,7 +34,7 @@ def joined(configure: Configure, file: object, *words: str, columns: str = "[lik
 def test_a_wrong_file_is_told_in_one_line(configure: Configure, tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(RequestError, match=told) as error:
-        pin_join_file(joined(configure, tmp_path / "s.csv", *(["join.caption=said"] if "said" in text else [])).join)
+        check_join(joined(configure, tmp_path / "s.csv", *(["join.caption=said"] if "said" in text else [])).join)
     assert "\n" not in str(error.value)
 
 
@@ -42,14 +42,14 @@ def test_wrong_keys_and_another_file_are_refused(configure: Configure, tmp_path:
     file = tmp_path / "s.csv"
     file.write_text("key,liked\n007,1\n")
     with pytest.raises(RequestError, match="cannot be read"):
-        pin_join_file(joined(configure, tmp_path / "none.csv").join)
+        with_join_digest(joined(configure, tmp_path / "none.csv").join)
     with pytest.raises(RequestError, match="its sha256 is"):
-        pin_join_file(joined(configure, file, f"join.sha256={'0' * 64}").join)
-    with pytest.raises(RequestError, match=r"join\.columns=motion: a clip has that already"):
+        with_join_digest(joined(configure, file, f"join.sha256={'0' * 64}").join)
+    with pytest.raises(RequestError, match=r"join\.columns=motion: must be a name that no other"):
         joined(configure, file, columns="[motion]")
     with pytest.raises(RequestError, match=r"join\.columns=\[\]"):
         joined(configure, file, columns="[]")
-    assert len(pin_join_file(joined(configure, file).join).sha256) == 64
+    assert len(with_join_digest(joined(configure, file).join).sha256) == 64
 
 
 def test_joined_scores_are_in_the_tables_and_are_selected_by(

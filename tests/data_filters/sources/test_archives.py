@@ -17,13 +17,14 @@ from framemill.data_filters.sources.zip_archive import table_names
 from framemill.platform import storage
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset, read_ledger
+from tests.support.curation_output import Configure
 from tests.support.footage import moving, write
 
 ODD = "we::ird %41.mp4"
 
 
 @pytest.fixture(scope="module")
-def zips(tmp_path_factory) -> Path:
+def zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two good zips, one with dangerous names, one cut off, one encrypted in part; beside a plain video."""
     root = tmp_path_factory.mktemp("zips")
     folder = root / "in"
@@ -57,7 +58,7 @@ def zips(tmp_path_factory) -> Path:
 GOOD = ["part.zip/deep/k2.mp4", "part.zip/k1.mp4", "part_two.zip/k1.mp4", f"part_two.zip/{ODD}"]
 
 
-def test_each_video_of_a_zip_is_a_source(zips):
+def test_each_video_of_a_zip_is_a_source(zips: Path) -> None:
     def paths(input: str) -> list[str]:
         return [source.path for source in list_sources(input)]
 
@@ -72,12 +73,12 @@ def test_each_video_of_a_zip_is_a_source(zips):
 
 @pytest.mark.parametrize("name", ["a.mp4", ODD, "x::/y%3A.mp4", "../z.mp4"])
 @pytest.mark.parametrize("archive", ["/a::b/c.zip", "s3://bucket/a b.zip", "rel.zip"])
-def test_a_uri_names_one_member(name, archive):
+def test_a_uri_names_one_member(name: str, archive: str) -> None:
     assert split_zip_uri(zip_member_uri(archive, name)) == (archive, name)
     assert archive_uri(zip_member_uri(archive, name)) == archive and archive_uri(archive) is None
 
 
-def test_what_is_said_inside_and_beside(zips):
+def test_what_is_said_inside_and_beside(zips: Path) -> None:
     sources = {source.path: source for source in list_sources(str(zips))}
     caption, provenance = read_sidecars(sources["part.zip/k1.mp4"].uri)
     assert caption == "A grey disc goes left." and provenance["tags"] == ["t"]
@@ -92,7 +93,7 @@ def test_what_is_said_inside_and_beside(zips):
     assert table_names("part_two.zip", names) == ["part_two_unimatch.json"]
 
 
-def test_a_new_score_beside_a_zip_is_seen(zips, tmp_path):
+def test_a_new_score_beside_a_zip_is_seen(zips: Path, tmp_path: Path) -> None:
     (tmp_path / "part.zip").write_bytes((zips / "part.zip").read_bytes())
     source = list_sources(str(tmp_path))[0]
     assert source_stamp(source.uri) == source.stamp
@@ -101,7 +102,7 @@ def test_a_new_score_beside_a_zip_is_seen(zips, tmp_path):
     assert list_sources(str(tmp_path))[0].stamp == source_stamp(source.uri)
 
 
-def test_curated_whole(zips, configure, tmp_path, ray_session):
+def test_curated_whole(zips: Path, configure: Configure, tmp_path: Path, ray_session: None) -> None:
     output = tmp_path / "out"
     curate(configure(zips, output, "workers=2", "captions=[sidecar,descriptor]"))
     rows = {row["path"]: row for row in read_ledger(str(output), "sources").to_pylist()}
@@ -121,7 +122,7 @@ def test_curated_whole(zips, configure, tmp_path, ray_session):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"], "nothing was written beside the output"
 
 
-def test_in_a_bucket_a_member_is_read_by_range(zips, bucket, s3, tmp_path):
+def test_in_a_bucket_a_member_is_read_by_range(zips: Path, bucket: str, s3: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "big.zip", "w") as made:
         made.writestr("k1.mp4", (zips / "plain.mp4").read_bytes())
         made.writestr("filler.bin", os.urandom(24 << 20))

@@ -1,6 +1,7 @@
 """Sources left out by name, tag or licence are in the ledger, and nothing decodes them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from framemill.data_filters.sources.config import DropConfig
 from framemill.data_filters.sources.exclude import exclude_sources
 from framemill.data_filters.sources.listing import list_sources
 from framemill.platform.dataset import read_ledger
+from tests.support.curation_output import Configure
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,7 @@ from framemill.platform.dataset import read_ledger
         ),
     ],
 )
-def test_what_is_left_out_and_why(tmp_path, rules, left_out):
+def test_what_is_left_out_and_why(tmp_path: Path, rules: DropConfig, left_out: dict[str, str]) -> None:
     (tmp_path / "deep").mkdir()
     for name in ("a.mp4", "b.mp4", "deep/c.mp4"):
         (tmp_path / name).write_bytes(b"x")
@@ -38,7 +40,7 @@ def test_what_is_left_out_and_why(tmp_path, rules, left_out):
     assert all(row.state == "filtered" and row.clips == 0 for row in rows)
 
 
-def test_a_sidecar_that_cannot_be_read_drops_nothing(tmp_path):
+def test_a_sidecar_that_cannot_be_read_drops_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x")
     (tmp_path / "a.json").write_text("{")
     sources = list_sources(str(tmp_path))
@@ -46,7 +48,7 @@ def test_a_sidecar_that_cannot_be_read_drops_nothing(tmp_path):
     assert exclude_sources(sources, DropConfig(paths=["a*"]))[0] == []
 
 
-def test_nothing_decodes_them(footage, configure, tmp_path, ray_session):
+def test_nothing_decodes_them(footage: Path, configure: Configure, tmp_path: Path, ray_session: None) -> None:
     (tmp_path / "in").mkdir()
     for name in ("static.mp4", "short.mp4"):
         (tmp_path / "in" / name).write_bytes((footage / name).read_bytes())

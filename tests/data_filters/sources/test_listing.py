@@ -1,6 +1,7 @@
 """Which files count as sources, under which names, and what lies beside them."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from framemill.platform.errors import RequestError
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     root = tmp_path / "in"
     seen = ("b.mp4", "a b.MKV", "deep/c.mov", "we\u00efrd\nname.webm")
     for name in (*seen, "deep/.d.mp4", ".hidden/e.mp4", "notes.txt"):
@@ -28,14 +29,14 @@ def paths(sources: list[Source]) -> list[str]:
     return [source.path for source in sources]
 
 
-def test_a_folder_is_searched_whole_and_sorted(folder):
+def test_a_folder_is_searched_whole_and_sorted(folder: Path) -> None:
     every = ["a b.MKV", "b.mp4", "deep/c.mov", "link.mp4", "we\u00efrd\nname.webm"]
     assert paths(list_sources(str(folder))) == every
     assert paths(list_sources(str(folder), limit=2)) == every[:2]
     assert paths(list_sources(f"file://{folder}")) == every
 
 
-def test_globs_lists_and_single_files(folder):
+def test_globs_lists_and_single_files(folder: Path) -> None:
     assert paths(list_sources(f"{folder}/*.mp4")) == ["b.mp4", "link.mp4"]
     assert paths(list_sources(f"{folder}/**/*.mov")) == ["deep/c.mov"]
     assert paths(list_sources(f"{folder}/b.mp4")) == ["b.mp4"]
@@ -46,7 +47,7 @@ def test_globs_lists_and_single_files(folder):
         list_sources(f"{folder}/list.txt")
 
 
-def test_an_object_store(folder):
+def test_an_object_store(folder: Path) -> None:
     import fsspec
 
     store = fsspec.filesystem("memory")
@@ -58,13 +59,13 @@ def test_an_object_store(folder):
 
 
 @pytest.mark.parametrize("name", ["absent", "absent/*.mp4", "notes.txt"])
-def test_no_video_is_a_wrong_request_that_names_the_key(folder, name):
+def test_no_video_is_a_wrong_request_that_names_the_key(folder: Path, name: str) -> None:
     (folder / "notes.txt").write_text("")
     with pytest.raises(RequestError, match=r"^input="):
         list_sources(f"{folder}/{name}")
 
 
-def test_a_source_is_the_same_until_it_or_its_sidecar_changes(folder):
+def test_a_source_is_the_same_until_it_or_its_sidecar_changes(folder: Path) -> None:
     uri = str(folder / "b.mp4")
     before = source_stamp(uri)
     assert source_stamp(uri) == before
@@ -72,7 +73,7 @@ def test_a_source_is_the_same_until_it_or_its_sidecar_changes(folder):
     assert source_stamp(uri) != before
 
 
-def test_sidecars(folder):
+def test_sidecars(folder: Path) -> None:
     uri = str(folder / "b.mp4")
     assert read_sidecars(uri) == (None, provenance())
     (folder / "b.json").write_text('{"prompt": "from json", "tags": ["x", 2], "license": "CC0"}')

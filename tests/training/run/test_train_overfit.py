@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from framemill.platform.vision.reel import FPS, draw, random_scenes
+from framemill.platform.vision.reel import FPS, random_scenes, render_scene
 from framemill.platform.vision.video import encode_mp4, probe
 from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
@@ -63,7 +63,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> FourClips:
         shots = random_scenes(4, seed=1)
         paths = {folder / f"{number}.mp4": shot.caption() for number, shot in enumerate(shots)}
         for number, (path, shot) in enumerate(zip(paths, shots, strict=True)):
-            path.write_bytes(encode_mp4(draw(shot, seed=number), FPS))
+            path.write_bytes(encode_mp4(render_scene(shot, seed=number), FPS))
     latents = []
     for path in paths:
         info = probe(str(path))

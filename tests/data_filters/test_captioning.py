@@ -12,23 +12,21 @@ import pytest
 
 from framemill.data_filters.captions.answer_store import read_answers
 from framemill.data_filters.captions.base import Answer
-from framemill.data_filters.captions.choose import settle_captions, to_ask
-from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.pipeline import curate
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset, read_ledger
 from framemill.platform.errors import PendingError, RequestError
 from tests.support.caption_server import MODEL, Server, caption_server
 from tests.support.console import kill_job_when
+from tests.support.curation_output import Configure
 
 KILLS = int(os.environ.get("FRAMEMILL_TEST_KILLS", "2"))
-FINE = "The dog runs over the grass while the sun is low behind it."
 REFUSED = "I'm sorry, but I can't describe that."
 ORDER = ["endpoint", "sidecar", "descriptor"]
 
 
 @pytest.fixture(scope="module")
-def scenes(footage, tmp_path_factory) -> Path:
+def scenes(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three videos of the footage, one of them with a text beside it."""
     folder = tmp_path_factory.mktemp("scenes")
     for name in ("shot 0 \u00e9.mp4", "shot 0 \u00e9.txt", "shot 1 \u00e9.mp4", "deep/copy.mp4"):
@@ -52,53 +50,14 @@ def answers_of(output: Path) -> dict[str, list[Answer]]:
     return read_answers(str(folder))
 
 
-def settled(answers: list[str], sidecar: str | None = None, **keys: object) -> tuple[dict, list[str]]:
-    clip = {"key": "k", "state": "kept", "reason": None, "sidecar_caption": sidecar, "description": "A red picture."}
-    settings = CaptionConfig(min_words=5, **keys)
-    said = {"endpoint": {"k": [Answer("k", text, "stop") for text in answers]}}
-    return clip, settle_captions(clip, ORDER, said, settings)
-
-
-def test_the_first_captioner_that_has_one_gives_the_main_caption() -> None:
-    clip, _ = settled([REFUSED, FINE + " \n"], "By hand.")
-    assert clip["caption"] == FINE and clip["state"] == "kept"
-    assert [(one["source"], one["weight"]) for one in clip["captions"]] == [
-        *(("endpoint", 95), ("sidecar", 5), ("descriptor", 0))
-    ]
-    assert settled([], "By hand.")[0]["caption"] == "By hand."
-    assert settled([])[0]["caption"] == "A red picture."
-
-
-def test_a_clip_without_a_good_answer_takes_its_next_caption_or_is_filtered() -> None:
-    clip, rejected = settled([REFUSED] * 3, "By hand.")
-    assert clip["caption"] == "By hand." and rejected == ["refusal"]
-    clip, _ = settled([REFUSED] * 3, "By hand.", rejected="filter")
-    assert (clip["state"], str(clip["reason"]), clip["captions"]) == ("filtered", "caption: refusal", [])
-    clip = {"key": "k", "state": "kept", "reason": None}
-    settle_captions(clip, ["endpoint"], {"endpoint": {"k": [Answer("k", "Tiny.", "stop")]}}, CaptionConfig())
-    assert (clip["state"], str(clip["reason"])) == ("filtered", "caption: too short"), "nothing is left to take"
-    clip, rejected = settled([], "Ein Hund l\u00e4uft \u00fcber die Wiese und bellt den Mond an.", check_sidecars=True)
-    assert clip["caption"] == "A red picture." and rejected == ["not English"]
-
-
-def test_a_model_without_weight_is_asked_where_nothing_else_is_there() -> None:
-    order = ["sidecar", "endpoint"]
-    clip = {"key": "k", "sidecar_caption": "By hand.", "description": ""}
-    assert to_ask(clip, order, "endpoint", {}, CaptionConfig())
-    assert not to_ask(clip, order, "endpoint", {}, CaptionConfig(weights={"endpoint": 0}))
-    assert to_ask({**clip, "sidecar_caption": None}, order, "endpoint", {}, CaptionConfig(weights={}))
-    refused = {"endpoint": {"k": [Answer("k", REFUSED, "stop")] * 3}}
-    assert not to_ask(clip, order, "endpoint", refused, CaptionConfig()), "three refusals are an answer"
-
-
-def test_wrong_keys_are_refused(scenes, configure, tmp_path) -> None:
+def test_wrong_keys_are_refused(scenes: Path, configure: Configure, tmp_path: Path) -> None:
     with caption_server() as server:
         for word, told in (
             ("caption.url=host:80", r"^caption\.url=host:80"),
             ("caption.served_model=", r"^caption\.served_model"),
             ("caption.weights.nobody=3", r"^caption\.weights\.nobody"),
             ("caption.min_words=500", r"^caption\.min_words"),
-            ("captions=[endpoint,endpoint]", "twice"),
+            ("captions=[endpoint,endpoint]", "each captioner once"),
             ("captions=[vlm]", r"^caption\.vlm"),
         ):
             with pytest.raises(RequestError, match=told):
@@ -108,7 +67,9 @@ def test_wrong_keys_are_refused(scenes, configure, tmp_path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_captions_are_kept_with_their_weights(scenes, configure, tmp_path, ray_session) -> None:
+def test_captions_are_kept_with_their_weights(
+    scenes: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     """Some clips get refused once, some always; the rest of the job does not mind."""
     bad = {REFUSED: [0.0, 0.5, 1], "Tiny.": [0.5, 0.75, 9]}
     with caption_server(bad=bad, script=["500"]) as server:
@@ -132,7 +93,9 @@ def test_captions_are_kept_with_their_weights(scenes, configure, tmp_path, ray_s
     assert {len(one) for one in said.values()} == {1, 2, 3}, "every kind of clip was there"
 
 
-def test_clips_that_are_never_answered_wait_by_name(scenes, configure, tmp_path, ray_session) -> None:
+def test_clips_that_are_never_answered_wait_by_name(
+    scenes: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     with caption_server(key="secret") as server, pytest.raises(RequestError, match=r"^caption\.url=.*401: wrong key"):
         curate(configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server)))
     with caption_server(never=0.3) as server:
@@ -152,7 +115,9 @@ def test_clips_that_are_never_answered_wait_by_name(scenes, configure, tmp_path,
 
 
 @pytest.mark.slow
-def test_killed_while_captioning_it_asks_for_no_recorded_answer_again(scenes, configure, tmp_path, ray_session) -> None:
+def test_killed_while_captioning_it_asks_for_no_recorded_answer_again(
+    scenes: Path, configure: Configure, tmp_path: Path, ray_session: None
+) -> None:
     with caption_server() as server:
         curate(configure(scenes, tmp_path / "whole", "captions=[endpoint,descriptor]", *words(server)))
         clips = len(server.stats()["asked"])

@@ -1,0 +1,79 @@
+"""What the driver of a curation does before networks score: check their weights and GPUs, and count their processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from framemill.data_filters.models.base import ModelSpec
+from framemill.data_filters.models.config import ModelsConfig, TextOverlayConfig
+from framemill.data_filters.models.registry import load_scorer
+from framemill.data_filters.models.sampled_frames import black_frames
+from framemill.platform import storage
+from framemill.platform.errors import FramemillError, RequestError
+
+_DIGEST_KEYS = {"weights": "sha256", "head": "head_sha256"}
+"""Keys of a section that name weight files, and the keys of their sha256."""
+
+
+def check_networks(specs: Sequence[ModelSpec]) -> None:
+    """Loads each network on this machine's CPU and runs it on black frames.
+
+    Raises:
+        RequestError: a weight file is missing, is not the one that was meant, or does not work. The message names the
+            key.
+    """
+    for spec in specs:
+        try:
+            scorer = load_scorer(replace(spec, device="cpu"))
+            scorer.score(black_frames(scorer))
+        except FramemillError as error:
+            raise RequestError(f"{spec.scorer}.{_key_at_fault(spec.section, str(error))}={error}") from error
+
+
+def check_gpus(gpus: float) -> None:
+    """Checks that this machine has the GPUs that a scoring process takes: without them it would wait for ever.
+
+    Raises:
+        RequestError: this machine has fewer GPUs.
+    """
+    import torch
+
+    if (count := torch.cuda.device_count()) < gpus:
+        raise RequestError(
+            f"models.gpus={gpus:g}: must be at most {count}, the GPUs of this machine; 0 runs on the CPU"
+        )
+
+
+def with_digests(section: Any) -> Any:
+    """Returns a scorer's section with the sha256 of each of its weight files, which are then part of its result."""
+    if isinstance(section, TextOverlayConfig):
+        from framemill.data_filters.models.text_overlay import networks_sha256
+
+        return replace(section, sha256=networks_sha256())
+    for name, digest in _DIGEST_KEYS.items():
+        if hasattr(section, name) and not getattr(section, digest):
+            section = replace(section, **{digest: storage.sha256_file(getattr(section, name))})
+    return section
+
+
+def actor_count(spec: ModelSpec, models: ModelsConfig, workers: int) -> int:
+    """Returns the number of scoring processes.
+
+    Args:
+        spec: the scorer.
+        models: `actors`, where it is not 0, is the number; else as many run as the cluster's GPUs hold.
+        workers: the number on the CPU where `actors` is 0.
+    """
+    import ray
+
+    if models.actors or spec.device == "cpu":
+        return models.actors or workers
+    return max(1, int(ray.cluster_resources().get("GPU", 0.0) / models.gpus))
+
+
+def _key_at_fault(section: Any, message: str) -> str:
+    """Returns the key whose value begins an error message; else "weights"."""
+    values = {entry.name: getattr(section, entry.name) for entry in fields(section)}
+    return next((name for name, value in values.items() if value and message.startswith(f"{value}:")), "weights")
