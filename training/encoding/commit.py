@@ -42,7 +42,7 @@ def commit_latents(
         config_digest=digest(config),
         shards=shards,
         samples=table,
-        # The ledger is copied as it is, so the version is that of the input.
+        # The ledger is copied unchanged, so the format version is the input's.
         ledger={name: source.ledger(name) for name in _LEDGERS},
         format_version=source.index["format_version"],
         totals={

@@ -87,11 +87,11 @@ def test_a_damaged_folder_is_refused_in_one_line(run: Path, tmp_path: Path) -> N
 
     values = json.loads(config.read_text())
     for key, value, message in (
-        ("num_layers", "1", "num_layers=1: is a whole number above 0"),
-        ("num_layers", 0, "num_layers=0: is a whole number above 0"),
-        ("patch_size", 2, "patch_size=2: is a list of whole numbers above 0"),
+        ("num_layers", "1", "num_layers=1: must be a whole number above 0"),
+        ("num_layers", 0, "num_layers=0: must be a whole number above 0"),
+        ("patch_size", 2, "patch_size=2: must be a list of whole numbers above 0"),
         ("mlp_ratio", None, "mlp_ratio=None: must be a number"),
-        ("attention_bias", "no", "attention_bias=no: is true or false"),
+        ("attention_bias", "no", "attention_bias=no: must be true or false"),
         ("qk_norm", "layer_norm", "qk_norm=layer_norm: must be"),
         ("_class_name", "WanTransformer3DModel", "_class_name=WanTransformer3DModel: must be"),
         ("motion", 3, "motion=3: the Linear DiT has no such key"),
