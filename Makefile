@@ -57,6 +57,7 @@ lint: setup
 	$(BIN)/python .ci/audit.py
 
 docs: setup
+	rm -rf build/site
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/site
 
 bench: setup

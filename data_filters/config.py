@@ -131,7 +131,7 @@ class CurateConfig:
             raise RequestError(f"motion.backend={self.motion.backend}: filters must contain motion")
         if not self.captions:
             raise RequestError("captions=[]: must name at least one captioner")
-        self.caption.validate_for(self.captions)
+        self.caption.validate_for(self.captions, CAPTIONERS.names)
         self.watermark.validate_for("watermark")
         self.unsafe.validate_for("unsafe")
         if not self.from_:

@@ -15,7 +15,7 @@ from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.dedup.duplicates import mark_duplicates
 from framemill.data_filters.ledger.source_row import SourceRow
 from framemill.data_filters.ledger.tables import check_conservation
-from framemill.data_filters.models.plan import check_gpus, check_networks, with_digests
+from framemill.data_filters.models.plan import check_gpus, try_networks, with_digests
 from framemill.data_filters.pack.plan import plan_shards
 from framemill.data_filters.report import record_report, write_report
 from framemill.data_filters.report.figures import Figures
@@ -121,7 +121,7 @@ def _completed(config: CurateConfig) -> CurateConfig:
         specs = config.model_specs
         if specs and config.models.gpus and not config.cluster.address:
             check_gpus(config.models.gpus)
-        check_networks(specs)
+        try_networks(specs)
         digests = {spec.scorer: with_digests(spec.section) for spec in specs}
         config = dataclasses.replace(config, **digests)
     return dataclasses.replace(config, join=with_join_digest(config.join))

@@ -12,11 +12,14 @@ project = "Framemill"
 author = "the Framemill authors"
 release = version = importlib.metadata.version("framemill")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "job_keys"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "job_keys"]
 exclude_patterns = ["extensions"]
 
 myst_enable_extensions = ["deflist", "fieldlist"]
 myst_heading_anchors = 3
+
+# The type `bytes` of an annotation is looked up among our fields named `bytes`, of which there are several.
+suppress_warnings = ["ref.python"]
 
 autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": True}
 autodoc_member_order = "bysource"

@@ -1,6 +1,6 @@
-"""What this machine has and lacks for Framemill, and what to do about each lack.
+"""Checking a machine: what it has and lacks for Framemill, and what to do about each lack.
 
-Nothing is started and nothing compiled: libraries are asked for their version, folders are looked at.
+Nothing is started and nothing is compiled: only versions are read and folders inspected.
 """
 
 from __future__ import annotations
@@ -25,20 +25,23 @@ LEAST_DISK = 5 * GIB
 LEAST_MEMORY = 4 * GIB
 LEAST_SHARED_MEMORY = GIB // 2
 LIBRARIES = ("torch", "torchvision", "ray", "deepspeed", "diffusers", "transformers", "mlflow", "webdataset", "av")
-# FFmpeg's names. Without the encoder nothing can be packed or generated; a missing decoder costs files in that format.
 ENCODER = "libx264"
+"""FFmpeg's name of the encoder, without which nothing can be packed or generated."""
 DECODERS = ("h264", "hevc", "av1", "vp9", "prores")
+"""FFmpeg's names of decoders; files in the format of a missing one fail."""
 REMOTE = {"s3": "s3fs", "gs": "gcsfs"}
 
 
 @dataclass
 class DoctorConfig:
-    path: str = key(".", "folder that is to hold results: its disk is looked at", result=False)
+    """Keys of `doctor`."""
+
+    path: str = key(".", "output folder whose disk is checked", result=False)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fact of this machine. `advice` is there where something lacks; `required` says whether jobs fail for it."""
+    """One fact about this machine. `advice` is empty unless something is missing; `required`: jobs fail without it."""
 
     subject: str
     fact: str
@@ -47,11 +50,12 @@ class Finding:
 
     @property
     def mark(self) -> str:
+        """ "ok", "note" for something that is missing, "LACKS" if it is required."""
         return ("LACKS" if self.required else "note") if self.advice else "ok"
 
 
 def doctor(config: DoctorConfig) -> int:
-    """Prints every finding; 0 where all that is required is there, else 1."""
+    """Prints every finding; returns 0 if everything required is there, else 1."""
     findings = list(examine(config.path))
     for finding in findings:
         say(f"{finding.mark:<6}{finding.subject:<15}{finding.fact}")
@@ -63,7 +67,7 @@ def doctor(config: DoctorConfig) -> int:
 
 
 def examine(path: str) -> Iterator[Finding]:
-    """All findings, in the order in which a reader would set a machine up."""
+    """Yields all findings, in the order in which a machine is set up."""
     yield _python()
     yield Finding("framemill", f"{_version('framemill')} from {Path(__file__).parents[1]}")
     for library in LIBRARIES:
@@ -98,7 +102,7 @@ def _version(name: str) -> str:
 
 
 def _compute() -> Iterator[Finding]:
-    """Cores and GPUs, the latter as torch can use them."""
+    """Yields the cores, and the GPUs that torch can use."""
     yield Finding("CPU", f"{len(os.sched_getaffinity(0))} cores for this process")
     if importlib.util.find_spec("torch") is None:
         return
@@ -114,7 +118,7 @@ def _compute() -> Iterator[Finding]:
 
 
 def _compiler() -> Finding:
-    """Nothing is compiled by default: the op that DeepSpeed would build on CPUs is not part of training."""
+    """Returns the C++ compiler. Nothing is compiled by default: training does not use the op that DeepSpeed builds."""
     compiler = next((c for c in (os.environ.get("CXX"), "c++", "g++", "clang++") if c and shutil.which(c)), None)
     if compiler:
         return Finding("C++ compiler", f"{compiler}, for DeepSpeed's own optimisers and torch.compile")
@@ -124,7 +128,7 @@ def _compiler() -> Finding:
 
 def _memory() -> Iterator[Finding]:
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    # A container's limit, where it has one.
+    # The limit of a container, if it has one.
     limit = Path("/sys/fs/cgroup/memory.max")
     if limit.is_file() and limit.read_text().strip().isdigit():
         total = min(total, int(limit.read_text()))

@@ -1,9 +1,9 @@
-"""Any job on a running Ray cluster, through Ray's job API.
+"""Submitting any job to a running Ray cluster, through Ray's job API.
 
-The config arrives composed and validated. It is frozen to one YAML and shipped with Framemill's own code, so that the
-cluster needs its dependencies and nothing of this machine: no checkout, no Hydra composition. The job's id is made of
-the config and the code, so that the same submission again attaches to the job that is there instead of starting it
-twice; only after a failure a new one is started, under the next number.
+The composed and validated config is frozen to one YAML file and shipped with Framemill's own code, so that the cluster
+needs the dependencies and nothing of this machine: no checkout, no Hydra composition. The job's id is a hash of the
+config and the code: the same submission again attaches to the existing job instead of starting it twice. Only after a
+failure a new job is started, under the next number.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ from framemill.platform.wheel import unpack_code
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
-FROZEN = "frozen.yaml"
-RECONNECT_S = 1.0
-LOST_AFTER_S = 120.0
-# Keys that hold paths; relative ones mean this machine's working folder, which the cluster does not know.
+_FROZEN = "frozen.yaml"
+"""File with the job's config in the working folder that is shipped."""
+_RECONNECT_S = 1.0
+"""Seconds between two attempts to follow the log."""
+_LOST_AFTER_S = 120.0
+"""Seconds without an answer after which the cluster counts as lost."""
 PATH_KEYS = (
     "codec_path",
     "data",
@@ -55,28 +57,38 @@ PATH_KEYS = (
     "vlm",
     "weights",
 )
+"""Keys with paths: relative ones refer to the working folder of this machine, and are made absolute."""
 
 
 @dataclass
 class SubmitConfig:
-    job: str = key(help="which job; its own key=value words follow")
-    cluster: ClusterConfig = key(ClusterConfig, "cluster.address: where Ray's job API answers, http://HOST:8265")
+    """Keys of `submit`."""
+
+    job: str = key(help="name of the job to run; its key=value words follow")
+    cluster: ClusterConfig = key(ClusterConfig, "cluster.address: URL of Ray's job API, http://HOST:8265")
 
     def validate(self) -> None:
+        """Checks the address.
+
+        Raises:
+            RequestError: it is no http URL.
+        """
         if not self.cluster.address.startswith(("http://", "https://")):
             raise RequestError(f"cluster.address={self.cluster.address}: must be http://HOST:PORT of Ray's job API")
 
 
 def submit(config: SubmitConfig, job_config: Any) -> int:
-    """Runs `config.job` with `job_config` on the cluster, prints its log as it comes, returns its status: 0, 1 or 2.
+    """Runs `config.job` with `job_config` on the cluster, prints its log and returns its exit status: 0, 1 or 2.
 
-    Raises RequestError where the cluster wants a token that is not here, PendingError where it does not answer or
-    stops answering (the job goes on; the same submission attaches to it again).
+    Raises:
+        RequestError: the cluster requires a token that this machine does not have.
+        PendingError: the cluster does not answer, or no longer does; the job goes on, and the same submission attaches
+            to it again.
     """
     with connection(config.cluster.address) as client, tempfile.TemporaryDirectory(prefix="framemill-job-") as folder:
         code = unpack_code(Path(folder))
         frozen = to_yaml(config_for_cluster(job_config))
-        Path(folder, FROZEN).write_text(frozen, "utf-8")
+        Path(folder, _FROZEN).write_text(frozen, "utf-8")
         identity = hashlib.sha256(f"{frozen}\0{code}".encode()).hexdigest()[:10]
         metadata = {"framemill_job": config.job, "config": digest(job_config), "code": code[:16]}
         submission = _start_or_attach(client, f"{config.job}-{identity}", config.job, folder, metadata)
@@ -85,7 +97,7 @@ def submit(config: SubmitConfig, job_config: Any) -> int:
 
 
 def config_for_cluster(config: Any) -> Any:
-    """A copy of a job's config for the far side: absolute paths, and the Ray it finds itself in for `cluster`."""
+    """Returns a job's config for the cluster: with absolute paths, and `cluster.address=auto`."""
     if isinstance(config, ClusterConfig):
         return dataclasses.replace(config, address="auto")
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
@@ -99,18 +111,20 @@ def config_for_cluster(config: Any) -> Any:
 
 @contextlib.contextmanager
 def connection(address: str) -> Iterator[JobSubmissionClient]:
-    """A client of the job API at `address`, with this user's token where there is one.
+    """Yields a client of the job API at `address`, with this user's token if there is one.
 
-    What Ray raises inside the block for a missing token or a lost connection becomes RequestError and PendingError.
+    Raises:
+        RequestError: the cluster requires a token that this machine does not have.
+        PendingError: the cluster does not answer.
     """
     _offer_token()
-    # Ray would let these two override the address that was asked for.
+    # In Ray these two variables override the given address.
     elsewhere = {name: os.environ.pop(name) for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS") if name in os.environ}
     import requests
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    # Ray tells of each upload and each closed stream.
+    # Ray logs each upload and each closed stream at INFO.
     logging.getLogger("ray").setLevel(logging.WARNING)
     try:
         yield JobSubmissionClient(address)
@@ -126,14 +140,14 @@ def connection(address: str) -> Iterator[JobSubmissionClient]:
 
 
 def _offer_token() -> None:
-    """Has Ray send this user's token: without RAY_AUTH_MODE it does not, even where it has one."""
+    """Makes Ray send this user's token, which it does only with RAY_AUTH_MODE."""
     default = Path.home() / ".ray" / "auth_token"
     if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or default.exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _start_or_attach(client: JobSubmissionClient, name: str, job: str, folder: str, metadata: dict[str, str]) -> str:
-    """The id of the running or finished job of that name, or of one started now."""
+    """Returns the id of the running or finished job of this name, or of one that it starts."""
     number = 1
     while True:
         submission = name if number == 1 else f"{name}-{number}"
@@ -141,7 +155,7 @@ def _start_or_attach(client: JobSubmissionClient, name: str, job: str, folder: s
         if status is None:
             try:
                 client.submit_job(
-                    entrypoint=f"python -m framemill.jobs.cli {job} --frozen {FROZEN}",
+                    entrypoint=f"python -m framemill.jobs.cli {job} --frozen {_FROZEN}",
                     submission_id=submission,
                     runtime_env={"working_dir": folder},
                     metadata=metadata,
@@ -149,7 +163,7 @@ def _start_or_attach(client: JobSubmissionClient, name: str, job: str, folder: s
             except RuntimeError as error:
                 if "already exists" not in str(error):
                     raise FramemillError(f"{submission} was not taken: {str(error).splitlines()[0]}") from error
-                continue  # the same submission from elsewhere was faster: attach to it
+                continue  # another process has just submitted the same job: attach to it
             say(f"submit: {submission} started on {client.get_address()}")
             return submission
         if status not in ("FAILED", "STOPPED"):
@@ -159,7 +173,7 @@ def _start_or_attach(client: JobSubmissionClient, name: str, job: str, folder: s
 
 
 def _status(client: JobSubmissionClient, submission: str) -> str | None:
-    """The job's status, or None where there is no such job."""
+    """Returns the job's status, or None if there is no such job."""
     try:
         return str(client.get_job_info(submission).status.value)
     except RuntimeError as error:
@@ -171,15 +185,15 @@ def _status(client: JobSubmissionClient, submission: str) -> str | None:
 async def _follow(client: JobSubmissionClient, submission: str) -> JobDetails:
     """Prints the job's log until it ends and returns how it ended.
 
-    The stream may close while the job runs (proxies, ray#57002) and starts at the log's beginning when opened again, so
-    it is opened until the job has ended, and what was printed already is passed over.
+    The stream may close while the job runs (proxies, ray#57002), and a new one starts at the beginning of the log: it
+    is opened again until the job has ended, and what was printed before is skipped.
     """
     import aiohttp
 
     printed, answered = 0, time.monotonic()
     while True:
         seen = 0
-        # Whatever broke the stream, the status asked for next says whether it matters.
+        # Whether a broken stream matters is known from the status, which is requested next.
         with contextlib.suppress(aiohttp.ClientError, OSError, RuntimeError):
             async for text in client.tail_job_logs(submission):
                 seen += len(text)
@@ -192,13 +206,19 @@ async def _follow(client: JobSubmissionClient, submission: str) -> JobDetails:
                 print_new_text(log, len(log), printed)
                 return details
         except (OSError, RuntimeError) as error:
-            if time.monotonic() - answered > LOST_AFTER_S:
+            if time.monotonic() - answered > _LOST_AFTER_S:
                 raise PendingError(f"{submission}: no answer any more; the same command attaches again") from error
-        await asyncio.sleep(RECONNECT_S)
+        await asyncio.sleep(_RECONNECT_S)
 
 
 def print_new_text(text: str, end: int, printed: int) -> int:
-    """Prints what of `text`, whose end is character `end` of the log, lies beyond `printed`; returns the new count."""
+    """Prints the part of `text` that was not printed yet, and returns the number of characters printed.
+
+    Args:
+        text: a piece of the log.
+        end: position of its end in the log, in characters.
+        printed: number of characters of the log that are printed.
+    """
     if end > printed:
         sys.stdout.write(text[-min(end - printed, len(text)) :])
         sys.stdout.flush()
@@ -206,7 +226,7 @@ def print_new_text(text: str, end: int, printed: int) -> int:
 
 
 def _exit_status(submission: str, details: JobDetails) -> int:
-    """0, 1 or 2: what the job's own process returned; 1 where it never came to that."""
+    """Returns the exit status of the job's process, 0, 1 or 2; 1 if it did not return one."""
     status = str(details.status.value)
     if status == "SUCCEEDED":
         say(f"submit: {submission} succeeded")

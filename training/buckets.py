@@ -1,6 +1,6 @@
-"""Buckets: the (frames, height, width) a batch may have, one small table for each resolution of a curriculum.
+"""Aspect-ratio buckets: the (frames, height, width) that a batch may have, one table for each resolution.
 
-A clip goes to the bucket whose height / width is nearest to its own; every sample of a batch is of one bucket.
+A clip goes to the bucket whose height / width is nearest to its own; all samples of a batch are of one bucket.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from framemill.platform.aspect import ASPECTS
 from framemill.platform.errors import RequestError
 
-# The published tables of SANA-Video, as (height, width). "480" suits a stride of 8 with 2x2 patches, "720" a stride of
-# 32: all sides are multiples of 16, those of "720" of 32.
 PUBLISHED: dict[int, tuple[tuple[int, int], ...]] = {
     480: (
         (448, 896),
@@ -42,25 +40,30 @@ PUBLISHED: dict[int, tuple[tuple[int, int], ...]] = {
         (1344, 672),
     ),
 }
-RATIOS = tuple(ASPECTS.values())
-"""Height / width of the published tables' rows, used for every other resolution."""
+"""SANA-Video's tables of (height, width) by resolution. Sides of "480" are multiples of 16, for a codec stride of 8 and
+2x2 patches; sides of "720" are multiples of 32, for a codec stride of 32."""
+_RATIOS = tuple(ASPECTS.values())
+"""Height / width of the rows of the published tables, used for every other resolution."""
 SIDE = 16
-"""Sides are multiples of it, where no other is asked for: a codec's stride of 8 times the model's patch of 2."""
-TIME_STRIDE = 4
-"""Frame counts are 1 + a multiple of it: causal video codecs keep the first frame alone and fold the rest in fours."""
+"""Default unit of heights and widths, in pixels: a codec stride of 8 times the model's patch of 2."""
+_TIME_STRIDE = 4
+"""Frame counts are 1 + a multiple of this: causal codecs encode the first frame alone, then groups of four frames."""
 
 
 @dataclass(frozen=True, order=True)
 class Bucket:
-    """The shape of a clip: frames, and height and width in pixels."""
+    """Shape of a clip."""
 
     frames: int
+    """Number of frames."""
     height: int
+    """Height in pixels."""
     width: int
+    """Width in pixels."""
 
     @property
     def name(self) -> str:
-        """As in the member `<key>.17x64x112.latent.npy` of a shard."""
+        """`<frames>x<height>x<width>`, as in the member `<key>.17x64x112.latent.npy` of a shard."""
         return f"{self.frames}x{self.height}x{self.width}"
 
     @property
@@ -70,50 +73,55 @@ class Bucket:
 
     @staticmethod
     def parse(name: str) -> Bucket:
-        """The bucket of that name.
+        """Returns the bucket of a name.
 
         Raises:
             RequestError: the name is not `<frames>x<height>x<width>`.
         """
         match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", name)
         if match is None:
-            raise RequestError(f"bucket {name!r}: is written <frames>x<height>x<width>, as 17x64x112")
+            raise RequestError(f"bucket {name!r}: must be <frames>x<height>x<width>, as 17x64x112")
         return Bucket(*(int(number) for number in match.groups()))
 
 
 def bucket_table(resolution: int, frames: int, side: int = SIDE) -> list[Bucket]:
-    """The buckets of a resolution, from wide to tall, for clips of `frames` frames.
+    """Returns the buckets of a resolution, from wide to tall.
 
-    480 and 720 are SANA-Video's published tables, where their sides are multiples of `side`. Another resolution R has
-    the same aspect ratios at the area of R x 16R/9 pixels (as 720p is 720x1280), sides rounded to multiples of `side`;
-    small ones have fewer, as sizes coincide.
+    480 and 720 are SANA-Video's published tables, if their sides are multiples of `side`. Any other resolution R has
+    the same aspect ratios at the area of R x 16R/9 pixels (720p is 720x1280), with sides rounded to multiples of
+    `side`; small resolutions have fewer buckets, since sizes coincide.
+
+    Args:
+        resolution: height of the 16:9 bucket in pixels.
+        frames: frames of a clip.
+        side: unit of heights and widths in pixels.
 
     Raises:
-        RequestError: a frame count that is not 4k + 1, or a resolution below `side`.
+        RequestError: `frames` is not 4k + 1, or the resolution is below `side`.
     """
-    if frames < 1 or frames % TIME_STRIDE != 1:
-        raise RequestError(f"frames={frames}: is 1 more than a multiple of {TIME_STRIDE}, as 1, 9, 17 or 81")
+    if frames < 1 or frames % _TIME_STRIDE != 1:
+        raise RequestError(f"frames={frames}: must be 1 more than a multiple of {_TIME_STRIDE}, as 1, 9, 17 or 81")
     if side < 1:
-        raise RequestError(f"side={side}: is at least 1")
+        raise RequestError(f"side={side}: must be at least 1")
     if resolution < side:
-        raise RequestError(f"resolution={resolution}: is at least {side}")
+        raise RequestError(f"resolution={resolution}: must be at least {side}")
     sizes = PUBLISHED.get(resolution, ())
     if not sizes or any(length % side for size in sizes for length in size):
-        sizes = computed_sizes(resolution, side)
+        sizes = _computed_sizes(resolution, side)
     return [Bucket(frames, height, width) for height, width in sizes]
 
 
-def computed_sizes(resolution: int, side: int) -> tuple[tuple[int, int], ...]:
-    """(height, width) for each distinct aspect ratio at the area of `resolution`, in multiples of `side`."""
+def _computed_sizes(resolution: int, side: int) -> tuple[tuple[int, int], ...]:
+    """Returns (height, width) for each distinct aspect ratio at the area of `resolution`, in multiples of `side`."""
     area = resolution * resolution * 16 / 9
 
-    def rounded(length: float) -> int:
+    def round_to_side(length: float) -> int:
         return max(side, round(length / side) * side)
 
-    sizes = [(rounded(math.sqrt(area * ratio)), rounded(math.sqrt(area / ratio))) for ratio in RATIOS]
+    sizes = [(round_to_side(math.sqrt(area * ratio)), round_to_side(math.sqrt(area / ratio))) for ratio in _RATIOS]
     return tuple(dict.fromkeys(sizes))
 
 
 def nearest_bucket(table: list[Bucket], width: int, height: int) -> Bucket:
-    """The bucket of `table` whose height / width is nearest to that of a picture of width x height pixels."""
+    """Returns the bucket whose height / width is nearest to that of a frame of width x height pixels."""
     return min(table, key=lambda bucket: (abs(bucket.ratio - height / width), bucket))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Dict, List
 
-from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.platform.config import key
 from framemill.platform.errors import RequestError
 
@@ -90,18 +90,20 @@ class CaptionConfig:
             raise RequestError(f"caption.timeout_s={self.timeout_s}: must be more than 0")
         if self.backoff_s < 0:
             raise RequestError(f"caption.backoff_s={self.backoff_s}: must be 0 or more")
-        for name, weight in self.weights.items():
-            if name not in CAPTIONERS or not 0 <= weight < float("inf"):
-                raise RequestError(
-                    f"caption.weights.{name}={weight}: must be 0 or more, for one of {', '.join(CAPTIONERS)}"
-                )
 
-    def validate_for(self, captioners: List[str]) -> None:
+    def validate_for(self, captioners: List[str], known: Sequence[str]) -> None:
         """Checks that each captioner has the keys that it needs.
 
+        Args:
+            captioners: in order of preference.
+            known: the names of all captioners.
+
         Raises:
-            RequestError: a key is missing, or a captioner is named twice.
+            RequestError: a key is missing, a captioner is named twice, or a weight is of no captioner.
         """
+        for name, weight in self.weights.items():
+            if name not in known or not 0 <= weight < float("inf"):
+                raise RequestError(f"caption.weights.{name}={weight}: must be 0 or more, for one of {', '.join(known)}")
         if len(set(captioners)) < len(captioners):
             raise RequestError(f"captions={captioners}: must name each captioner once")
         if "endpoint" in captioners:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
-from framemill.data_filters.models.sampled_frames import SAMPLE_S, SampledFrames, frame_request_every
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, SampledFrames, ScorableClip, Scores
+from framemill.data_filters.models.sampled_frames import SAMPLE_S, frame_request_every
 from framemill.platform.errors import RequestError
 from framemill.platform.vision.clip_embedder import AestheticHead, ClipEmbedder
 

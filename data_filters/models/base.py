@@ -13,8 +13,6 @@ from framemill.platform.frozen_config import result_values
 if TYPE_CHECKING:
     import numpy as np
 
-    from framemill.data_filters.models.sampled_frames import SampledFrames
-
 
 @dataclass(frozen=True)
 class ScorableClip:
@@ -39,6 +37,16 @@ class FrameRequest:
     """"module:name" of a function that returns `SampledFrames`."""
     arguments: tuple[Any, ...]
     """Its arguments after the first, which is the path of the video file."""
+
+
+@dataclass(frozen=True)
+class SampledFrames:
+    """Some frames of a clip, as a network sees them."""
+
+    times: np.ndarray
+    """float64 (N,): seconds since the source's first frame."""
+    frames: np.ndarray
+    """uint8 (N, h, w, 3) RGB, upright."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
-from framemill.data_filters.models.sampled_frames import SAMPLE_S, SampledFrames, frame_request_every
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, SampledFrames, ScorableClip, Scores
+from framemill.data_filters.models.sampled_frames import SAMPLE_S, frame_request_every
 from framemill.platform.errors import FramemillError
 from framemill.platform.vision.onnx_file import OnnxNetwork
 

@@ -14,8 +14,8 @@ import math
 import cv2
 import numpy as np
 
-from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
-from framemill.data_filters.models.sampled_frames import SampledFrames, require_count
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, SampledFrames, ScorableClip, Scores
+from framemill.data_filters.models.sampled_frames import require_count
 from framemill.platform.errors import FramemillError, RequestError
 from framemill.platform.vision.onnx_file import OnnxNetwork
 from framemill.platform.vision.read import iter_decoded_frames, to_rgb

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from framemill.data_filters.filters.motion_units import PAIR_S, motion_scores, pair_motion, unit_size
-from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
-from framemill.data_filters.models.sampled_frames import SampledFrames, frame_request_every
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, SampledFrames, ScorableClip, Scores
+from framemill.data_filters.models.sampled_frames import frame_request_every
 from framemill.platform.vision.optical_flow import FLOW_NETWORKS
 
 

@@ -17,7 +17,7 @@ _DIGEST_KEYS = {"weights": "sha256", "head": "head_sha256"}
 """Keys of a section that name weight files, and the keys of their sha256."""
 
 
-def check_networks(specs: Sequence[ModelSpec]) -> None:
+def try_networks(specs: Sequence[ModelSpec]) -> None:
     """Loads each network on this machine's CPU and runs it on black frames.
 
     Raises:

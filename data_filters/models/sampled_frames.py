@@ -6,32 +6,17 @@ import importlib
 import itertools
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from framemill.data_filters.models.base import FrameRequest, ScorableClip
+from framemill.data_filters.models.base import FrameRequest, SampledFrames, ScorableClip, Scorer
 from framemill.platform.vision.read import DecodedFrame, iter_decoded_frames, to_rgb
 from framemill.platform.vision.video import VideoError, encode_mp4
-
-if TYPE_CHECKING:
-    from framemill.data_filters.models.base import Scorer
 
 SAMPLE_S = 1.0
 """Time between the frames that image networks see, seconds."""
 _SLACK_S = 1e-6
 """Times are sums of rounded steps: two that differ by less are equal."""
-
-
-@dataclass(frozen=True)
-class SampledFrames:
-    """Some frames of a clip, as a network sees them."""
-
-    times: np.ndarray
-    """float64 (N,): seconds since the source's first frame."""
-    frames: np.ndarray
-    """uint8 (N, h, w, 3) RGB, upright."""
 
 
 def frame_request_every(clip: ScorableClip, every_s: float, size: tuple[int, int]) -> FrameRequest:

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from framemill.data_filters.models.base import FrameRequest, ModelSpec, ScorableClip, Scores
-from framemill.data_filters.models.sampled_frames import SAMPLE_S, SampledFrames, frame_request_every
+from framemill.data_filters.models.base import FrameRequest, ModelSpec, SampledFrames, ScorableClip, Scores
+from framemill.data_filters.models.sampled_frames import SAMPLE_S, frame_request_every
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 

@@ -59,14 +59,14 @@ class ShardManifest:
         return ShardManifest(info, failed, {key: Cut.from_dict(cut) for key, cut in values["cuts"].items()})
 
 
-def manifest_uri(output: str, plan: ShardPlan) -> str:
+def _manifest_uri(output: str, plan: ShardPlan) -> str:
     """Returns where the manifest of a planned shard is stored."""
     return storage.join(output, MANIFESTS, plan.name + ".json")
 
 
 def read_manifest(output: str, plan: ShardPlan) -> ShardManifest | None:
     """Returns the manifest of a planned shard; None where the shard is still to be packed."""
-    uri = manifest_uri(output, plan)
+    uri = _manifest_uri(output, plan)
     if not (storage.exists(uri) and storage.exists(storage.join(output, "shards", plan.name))):
         return None
     return ShardManifest.from_json(storage.read_bytes(uri))
@@ -140,7 +140,7 @@ class ShardWorker(PoolWorker):
         self.token.check()
         failed = {clip.key: clip.failure for clip in packed if clip.failure is not None}
         cuts = {clip.key: clip.cut for clip in packed if clip.cut is not None}
-        storage.write_atomic(manifest_uri(self.output, plan), ShardManifest(info, failed, cuts).to_json())
+        storage.write_atomic(_manifest_uri(self.output, plan), ShardManifest(info, failed, cuts).to_json())
         taken = sum(clip.reused for clip in packed)
         counts = {"taken": taken, "cut": len(packed) - taken}
         log_event(self.output, event="done", shard=plan.name, attempt=self.token.attempt, **counts)

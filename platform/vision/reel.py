@@ -1,7 +1,6 @@
-"""A sample reel with known truth: scenes of known cuts, colours and speeds, and a few that a filter should refuse.
+"""A rendered sample reel with known truth: scenes of known cuts, colours and speeds, some of which filters must reject.
 
-It stands in for footage where there is none: the demo runs on it, and tests compare what was measured with what was
-drawn. Everything is a pure function of the seed.
+The demo runs on it, and tests compare measurements with what was drawn. Everything is a pure function of the seed.
 """
 
 from __future__ import annotations
@@ -31,27 +30,32 @@ COLOURS = {
 }
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SPEEDS = {"slowly": 1, "quickly": 4}
-"""Pixels a frame, at WIDTH x HEIGHT."""
+"""Pixels per frame, at WIDTH x HEIGHT."""
 MARGIN = 200
 
 
-def dark(picture: np.ndarray) -> np.ndarray:
+def _dark(picture: np.ndarray) -> np.ndarray:
+    """Returns an image at 4 % of its brightness."""
     return (picture * 0.04).astype(np.uint8)
 
 
-def vivid(picture: np.ndarray) -> np.ndarray:
-    """Every colour at its full saturation."""
+def _vivid(picture: np.ndarray) -> np.ndarray:
+    """Returns an image with every colour at full saturation."""
     hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
     hsv[..., 1] = 255
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
-_LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"plain": lambda picture: picture, "dark": dark, "vivid": vivid}
+_LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "plain": lambda picture: picture,
+    "dark": _dark,
+    "vivid": _vivid,
+}
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One shot: a textured background under a moving camera, and a disc or a square that stays in its middle."""
+    """One shot: a disc or a square at the centre of a textured background, under a moving camera."""
 
     background: str
     colour: str
@@ -61,18 +65,19 @@ class Scene:
     look: str = "plain"
 
     def caption(self) -> str:
+        """Returns a sentence that describes the scene."""
         towards = {"left": "to the left", "right": "to the right"}.get(self.direction, self.direction)
         motion = "stays still" if self.pace == "still" else f"moves {self.pace} {towards}"
         return f"A {self.colour} {self.shape} on a {self.background} background; the picture {motion}."
 
     def motion(self) -> float:
-        """The true motion in pixels at 320x576 (H x W) between frames 0.5 s apart: what the motion filter measures."""
+        """Returns the true motion in the unit of the motion filter: pixels at 320x576 (H x W) in 0.5 s."""
         dx, dy = (axis * SPEEDS.get(self.pace, 0) * FPS / 2 for axis in DIRECTIONS[self.direction])
         return float(np.hypot(dx * 576 / WIDTH, dy * 320 / HEIGHT))
 
 
 def render_scene(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[np.ndarray]:
-    """The frames of a scene, uint8 (HEIGHT, WIDTH, 3) RGB: a window that moves over a larger picture."""
+    """Yields the frames of a scene, uint8 (HEIGHT, WIDTH, 3) RGB: a window that moves over a larger image."""
     random = np.random.default_rng(seed)
     canvas = np.full((HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN, 3), COLOURS[scene.background], np.float32)
     for cells in (8, 24, 72):
@@ -88,13 +93,13 @@ def render_scene(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[
     dx, dy = (axis * SPEEDS.get(scene.pace, 0) for axis in DIRECTIONS[scene.direction])
     frames = round(seconds * FPS)
     for frame in range(frames):
-        # The window moves against the direction, so that the picture moves along it; half-way it is centred.
+        # The window moves against the direction, so that the image moves along it; half-way the window is centred.
         x, y = MARGIN - dx * (frame - frames // 2), MARGIN - dy * (frame - frames // 2)
         yield picture[y : y + HEIGHT, x : x + WIDTH]
 
 
 def random_scenes(count: int, seed: int) -> list[Scene]:
-    """`count` different scenes in a shuffled order that the seed decides."""
+    """Returns `count` different scenes, in an order that depends on the seed."""
     every = [
         Scene(background, colour, shape, direction, pace)
         for background, colour, shape, direction, pace in itertools.product(
@@ -107,15 +112,17 @@ def random_scenes(count: int, seed: int) -> list[Scene]:
 
 
 def render_reel(folder: str, *, shots: int = 96, seed: int = 0) -> dict[str, list[dict]]:
-    """Writes the reel into a folder: mp4s, a caption beside two of three of the single shots, and the truth.
+    """Writes the reel into a folder: mp4s, caption sidecars of two of three single shots, and the truth.
 
     Args:
-        shots: how many single-scene files; beside them come two files of six scenes each, a static, a dark and an
-            over-saturated one, a copy, and one that breaks off half-way.
+        folder: output folder.
+        shots: number of files with a single scene. In addition there are two files of six scenes each, a static, a
+            dark and an over-saturated one, a copy, and a truncated one.
+        seed: seed of everything that is drawn.
 
     Returns:
-        What was drawn, also written to `truth.json` (last, so that a reel with it is whole): for each file its scenes
-        with start (s) and motion.
+        The scenes of each file with start (s) and motion, also written to `truth.json` (last: a reel that has it is
+        complete).
     """
     truth: dict[str, list[dict]] = {}
 

@@ -1,4 +1,4 @@
-"""Buckets and the curriculum's stages."""
+"""Buckets: the published tables, computed ones, and the nearest to a clip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from framemill.platform.errors import RequestError
 from framemill.training.buckets import PUBLISHED, SIDE, Bucket, bucket_table, nearest_bucket
-from framemill.training.curriculum import CurriculumConfig, StageConfig, stage_buckets
+from framemill.training.curriculum import StageConfig, stage_buckets
 
 
 def stage(**values: float) -> StageConfig:
@@ -55,35 +55,3 @@ def test_bucket_names_read_back() -> None:
 def test_impossible_buckets_are_refused(frames: int, resolution: int) -> None:
     with pytest.raises(RequestError):
         bucket_table(resolution, frames)
-
-
-def test_locate_walks_through_the_stages() -> None:
-    curriculum = CurriculumConfig({"low": stage(steps=3), "high": stage(steps=2)})
-    assert [curriculum.locate(step) for step in range(5)] == [
-        ("low", 0),
-        ("low", 1),
-        ("low", 2),
-        ("high", 0),
-        ("high", 1),
-    ]
-    assert curriculum.total_steps == 5
-    with pytest.raises(IndexError):
-        curriculum.locate(5)
-
-
-def test_rates_and_shares() -> None:
-    ramps = stage(warmup=4, cooldown=3, steps=10, lr=1.0)
-    assert [ramps.lr_at(step) for step in range(10)] == [0.25, 0.5, 0.75, 1, 1, 1, 1, 0.75, 0.5, 0.25]
-    assert [stage(lr=0.5, steps=2).lr_at(step) for step in (0, 1)] == [0.5, 0.5]
-    assert stage(batch_size=8, micro_batch=2).micro_batches(2) == 2
-    with pytest.raises(RequestError, match="batch_size=8"):
-        stage(batch_size=8).micro_batches(3)
-    with pytest.raises(RequestError, match="micro_batch=3"):
-        stage(batch_size=8, micro_batch=3).micro_batches(2)
-    assert stage_buckets(stage())[0].frames == 17
-
-
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"lr": 0}, {"frames": 8}, {"warmup": -1}])
-def test_impossible_stages_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(RequestError):
-        stage(**wrong).validate()

@@ -1,4 +1,4 @@
-"""What a video codec is: a pair of maps between frames and latents. The next one is a file like `dct.py`.
+"""The interface of a video codec: a pair of maps between frames and latents. To add a codec, copy `dct.py`.
 
 Shapes: T frames, H and W pixels; C channels; T', H', W' the latent grid.
 """
@@ -14,47 +14,63 @@ import numpy as np
 
 
 class Codec(ABC):
-    """A causal video codec: the first frame is a latent frame of its own, each `stride[0]` that follow are another."""
+    """A causal video codec: one latent frame for the first frame, and one for every `stride[0]` frames after it."""
 
     name: ClassVar[str]
+    """Name in the registry."""
     channels: int
+    """Channels of a latent."""
     stride: tuple[int, int, int]
+    """Frames, rows and columns of pixels per latent frame, row and column."""
     folders: tuple[Path, ...] = ()
-    """Where its weights lie; none for a codec without."""
+    """Folders of the codec's weights; empty for a codec without."""
 
     @abstractmethod
     def __init__(self, path: str) -> None:
-        """`path`: the folder of its weights; "" for a codec without."""
+        """Makes the codec.
+
+        Args:
+            path: folder of the codec's weights; "" for a codec without.
+        """
 
     def latent_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """(C, T', H', W') of a video of that many frames and pixels.
+        """Returns the shape (C, T', H', W') of the latents of a video.
+
+        Args:
+            frames: T.
+            height: H.
+            width: W.
 
         Raises:
-            ValueError: frames are not one more than a multiple of the stride, or a side is not a multiple of it.
+            ValueError: T is not one more than a multiple of the stride, or a side is not a multiple of it.
         """
         time, rows, columns = self.stride
         if frames < 1 or (frames - 1) % time or height % rows or width % columns:
             raise ValueError(
-                f"{frames}x{height}x{width}: {self.name} takes 1 + {time}k frames of sides that divide by "
-                f"{rows} and {columns}"
+                f"{frames}x{height}x{width}: {self.name} needs 1 + {time}k frames, a height that divides by {rows} and "
+                f"a width that divides by {columns}"
             )
         return self.channels, 1 + (frames - 1) // time, height // rows, width // columns
 
-    def frames(self, latent_frames: int) -> int:
-        """How many video frames that many latent frames make."""
+    def video_frames(self, latent_frames: int) -> int:
+        """Returns the number of video frames that some latent frames decode to."""
         return 1 + (latent_frames - 1) * self.stride[0]
 
     @abstractmethod
     def encode(self, video: np.ndarray) -> np.ndarray:
-        """RGB uint8 (T, H, W, 3) -> float32 (C, T', H', W'), each channel of about zero mean and unit variance."""
+        """Returns float32 latents (C, T', H', W') of RGB uint8 frames (T, H, W, 3).
+
+        Each channel has about zero mean and unit variance over natural video.
+        """
 
     @abstractmethod
     def decode(self, latents: np.ndarray) -> np.ndarray:
-        """Float32 (C, T', H', W') -> RGB uint8 (T, H, W, 3)."""
+        """Returns RGB uint8 frames (T, H, W, 3) of float32 latents (C, T', H', W')."""
 
     def decode_blocks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The frames of one video, part by part, from its latents in blocks along T'.
+        """Yields the frames of one video in parts, from consecutive blocks of its latents along T'.
 
-        A codec that cannot go on from a block decodes all of them together at the end.
+        By default all blocks are decoded together at the end. A codec that can continue from one block to the next
+        overrides this.
         """
         yield self.decode(np.concatenate(list(blocks), axis=1))

@@ -12,28 +12,39 @@ from framemill.training.codecs.vae import VaeCodec
 
 
 class Ltx2Codec(VaeCodec):
-    """Each channel is normalised by the mean and standard deviation that lie among the weights."""
+    """LTX-2's VAE; each channel is normalised by the mean and standard deviation stored with the weights."""
 
     name = "ltx2"
     network = "AutoencoderKLLTX2Video"
     precision = torch.bfloat16
 
     def read_config(self, config: Any) -> None:
-        if config.timestep_conditioning or any_true(config.decoder_inject_noise):
-            raise RequestError(f"codec_path={self.folders[0]}: decodes with noise of its own, which ltx2 does not do")
+        """Sets channels, stride and scaling factor.
+
+        Raises:
+            RequestError: the decoder is conditioned on a timestep or adds noise.
+        """
+        if config.timestep_conditioning or _any_true(config.decoder_inject_noise):
+            raise RequestError(
+                f"codec_path={self.folders[0]}: must have a decoder without timestep_conditioning and "
+                "decoder_inject_noise"
+            )
         self.channels, self.scale = config.latent_channels, float(config.scaling_factor)
-        # The config's own ratios may be left out, and what the class then assumes counts every block twice over.
+        # Computed from the blocks: the config's own ratios may be left out, and the class's defaults count each block
+        # twice.
         scaled = config.spatio_temporal_scaling
         scaled = [scaled] * len(config.downsample_type) if isinstance(scaled, bool) else scaled
-        kinds = [kind for kind, here in zip(config.downsample_type, scaled, strict=True) if here]
+        kinds = [kind for kind, is_scaled in zip(config.downsample_type, scaled, strict=True) if is_scaled]
         side = config.patch_size * 2 ** sum(kind != "temporal" for kind in kinds)
         self.stride = (config.patch_size_t * 2 ** sum(kind != "spatial" for kind in kinds), side, side)
 
     def normalise(self, latents: Tensor) -> Tensor:
+        """Returns the network's latents at zero mean and unit variance per channel, times the scaling factor."""
         mean, std = self._moments()
         return (latents - mean) * self.scale / std
 
-    def restore(self, latents: Tensor) -> Tensor:
+    def denormalise(self, latents: Tensor) -> Tensor:
+        """Returns normalised latents at the network's own mean and variance."""
         mean, std = self._moments()
         return latents * std / self.scale + mean
 
@@ -41,5 +52,5 @@ class Ltx2Codec(VaeCodec):
         return self.vae.latents_mean.float().view(-1, 1, 1, 1), self.vae.latents_std.float().view(-1, 1, 1, 1)
 
 
-def any_true(value: Any) -> bool:
+def _any_true(value: Any) -> bool:
     return any(value) if isinstance(value, list | tuple) else bool(value)

@@ -1,1 +1,1 @@
-"""Training data: latent datasets, aspect-ratio buckets, the batch planner and the loader."""
+"""Training data: clips read for a stage, datasets of latents, the batch planner and the loader."""

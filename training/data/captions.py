@@ -1,34 +1,55 @@
-"""The texts that a clip is trained on, and which of them a step sees.
+"""The captions of a clip, their weights, and which of them a training step uses.
 
-SANA-Video trains on each clip's original text 5 times in 100 and on a model's caption the other 95: here each caption
-of a dataset brings its own weight.
+SANA-Video trains on each clip's original text in 5 % of the steps and on a model's caption in 95 %: here each caption
+of a dataset has its own weight.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 
-def texts_of(row: dict[str, Any]) -> list[tuple[str, float]]:
-    """(text, weight) of a sample: its main caption, then those of its others that have a weight.
+@dataclass(frozen=True)
+class WeightedCaption:
+    """One caption of a clip."""
 
-    A dataset from before clips had several captions has the main one.
+    text: str
+    """The caption."""
+    weight: float
+    """How often training uses the caption, relative to the clip's other captions."""
+
+
+def weighted_captions(caption: str | None, captions: Sequence[Mapping[str, Any]] | None) -> list[WeightedCaption]:
+    """Returns a clip's main caption, then its other captions whose weight is above 0.
+
+    Args:
+        caption: column `caption` of `samples.parquet`: the main caption.
+        captions: column `captions`: a struct of text and weight for each caption, the main one first; None in datasets
+            written before clips had several captions.
     """
-    captions = row.get("captions") or []
-    main = (row["caption"] or "", captions[0]["weight"] if captions else 1.0)
-    return [main, *((one["text"], one["weight"]) for one in captions[1:] if one["weight"] > 0)]
+    captions = captions or []
+    main = WeightedCaption(caption or "", captions[0]["weight"] if captions else 1.0)
+    others = [WeightedCaption(other["text"], other["weight"]) for other in captions[1:]]
+    return [main, *(other for other in others if other.weight > 0)]
 
 
-def text_member(number: int) -> str:
-    """Extension of the member that holds the embedding of a sample's text `number`: the main one is `text.npy`."""
+def text_extension(number: int) -> str:
+    """Returns the extension of the member with the embedding of a clip's caption `number`; 0 is the main caption."""
     return f"text{number or ''}.npy"
 
 
-def pick(weights: list[float], chance: float) -> int:
-    """Which text a chance in [0, 1) falls on; the main one where none has a weight."""
-    left = chance * sum(weights)
+def pick_caption(weights: Sequence[float], chance: float) -> int:
+    """Returns the number of a caption, chosen with a probability proportional to its weight.
+
+    Args:
+        weights: weight of each caption; if all are 0, the main caption (0) is chosen.
+        chance: uniformly random number in [0, 1).
+    """
+    remaining = chance * sum(weights)
     for number, weight in enumerate(weights):
-        left -= weight
-        if left < 0:
+        remaining -= weight
+        if remaining < 0:
             return number
     return 0

@@ -1,4 +1,4 @@
-"""Clips as a curriculum wants them: for each stage, the right bucket, rate and length; and pictures to begin from."""
+"""Clips as training stages need them: in the right bucket, frame rate and length; and images to begin a video with."""
 
 from __future__ import annotations
 
@@ -14,74 +14,97 @@ from framemill.training.curriculum import CurriculumConfig, stage_buckets
 
 
 @dataclass(frozen=True)
-class Target:
-    """What a stage asks of one clip."""
+class LatentTarget:
+    """One latent that the curriculum needs of a clip."""
 
     bucket: Bucket
+    """Frames and size."""
     fps: float
+    """Frame rate, frames per second."""
 
 
-def targets(curriculum: CurriculumConfig, width: int, height: int, duration: float) -> list[Target]:
-    """What the stages ask of a clip of width x height pixels and `duration` seconds; each thing once.
+def latent_targets(curriculum: CurriculumConfig, width: int, height: int, duration: float) -> list[LatentTarget]:
+    """Returns the distinct latents that the curriculum's stages need of a clip.
 
-    A clip too short for a stage gives it nothing: no frame is ever shown twice to fill a length.
+    A clip that is too short for a stage has no latent for it: frames are never repeated to fill a length.
+
+    Args:
+        curriculum: the stages.
+        width: width of the clip in pixels.
+        height: height of the clip in pixels.
+        duration: length of the clip in seconds.
     """
-    found = [
-        Target(nearest_bucket(stage_buckets(stage), width, height), stage.fps)
+    targets = [
+        LatentTarget(nearest_bucket(stage_buckets(stage), width, height), stage.fps)
         for stage in curriculum.stages.values()
         if round(duration * stage.fps) >= stage.frames
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(targets))
 
 
-def asked(curriculum: CurriculumConfig) -> list[list[float]]:
-    """[resolution, frames, fps, side] of the stages, each once and in order: all that clips take from a curriculum."""
-    kinds = {(s.resolution, s.frames, s.fps, s.side) for s in curriculum.stages.values()}
-    return [list(kind) for kind in sorted(kinds)]
+def stage_shapes(curriculum: CurriculumConfig) -> list[list[float]]:
+    """Returns the distinct [resolution, frames, fps, side] of the stages, sorted.
+
+    They are all that the latents depend on of a curriculum.
+    """
+    shapes = {(s.resolution, s.frames, s.fps, s.side) for s in curriculum.stages.values()}
+    return [list(shape) for shape in sorted(shapes)]
 
 
 def covering_size(bucket: Bucket, width: int, height: int) -> tuple[int, int]:
-    """The smallest (width, height) of the picture's own shape that covers the bucket."""
+    """Returns the smallest (width, height) with the aspect ratio of width x height that covers the bucket."""
     scale = max(bucket.width / width, bucket.height / height)
     return max(bucket.width, round(width * scale)), max(bucket.height, round(height * scale))
 
 
 def read_clip(
-    path: str, target: Target, width: int, height: int, in_s: float = 0.0, out_s: float | None = None
+    path: str, target: LatentTarget, width: int, height: int, in_s: float = 0.0, out_s: float | None = None
 ) -> np.ndarray:
-    """The beginning of a clip of width x height pixels as its target asks: uint8 (T, H, W, 3) RGB.
+    """Returns the beginning of a clip as uint8 RGB (T, H, W, 3) of the target's bucket and frame rate.
 
-    The clip is what the file shows in [in_s, out_s) seconds.
+    Frames are scaled to cover the bucket and cropped to its centre.
 
-    Scaled to cover the bucket, cropped to its middle, at the target's rate.
+    Args:
+        path: video file.
+        target: bucket and frame rate.
+        width: width of the clip in pixels.
+        height: height of the clip in pixels.
+        in_s: start of the clip in the file, seconds.
+        out_s: end of the clip in the file, seconds; None: the end of the file.
 
     Raises:
         VideoError: the file cannot be read.
-        ValueError: it has no frames.
+        ValueError: the clip has no frames.
     """
     bucket = target.bucket
-    wide, high = covering_size(bucket, width, height)
-    left, top = (wide - bucket.width) // 2, (high - bucket.height) // 2
-    shown = iter_frames(path, size=(wide, high), start_s=in_s, end_s=out_s)
-    ticks = retime(shown, target.fps, bucket.frames / target.fps)
-    # islice stops the decoder with the last tick; retime alone would read on to the end of the file.
+    scaled_width, scaled_height = covering_size(bucket, width, height)
+    left, top = (scaled_width - bucket.width) // 2, (scaled_height - bucket.height) // 2
+    decoded = iter_frames(path, size=(scaled_width, scaled_height), start_s=in_s, end_s=out_s)
+    resampled = retime(decoded, target.fps, bucket.frames / target.fps)
+    # islice stops the decoder after the last frame; retime alone would read on to the end of the file.
     frames = [
-        frame[top : top + bucket.height, left : left + bucket.width] for frame in itertools.islice(ticks, bucket.frames)
+        frame[top : top + bucket.height, left : left + bucket.width]
+        for frame in itertools.islice(resampled, bucket.frames)
     ]
     return np.stack(frames)
 
 
-def read_picture(data: bytes, bucket: Bucket) -> np.ndarray:
-    """A picture file's content as the first frame of a bucket, framed as clips are: uint8 (1, H, W, 3) RGB.
+def read_image(data: bytes, bucket: Bucket) -> np.ndarray:
+    """Returns an image as the first frame of a bucket, uint8 RGB (1, H, W, 3), scaled and cropped as clips are.
+
+    Args:
+        data: content of an image file.
+        bucket: size of the frame.
 
     Raises:
-        ValueError: it is no picture.
+        ValueError: the content is not an image.
     """
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
-    if picture is None:
-        raise ValueError("is no picture that can be read")
-    height, width = picture.shape[:2]
-    wide, high = covering_size(bucket, width, height)
-    left, top = (wide - bucket.width) // 2, (high - bucket.height) // 2
-    scaled = cv2.resize(picture, (wide, high), interpolation=cv2.INTER_AREA if wide < width else cv2.INTER_CUBIC)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    if image is None:
+        raise ValueError("is not an image that can be read")
+    height, width = image.shape[:2]
+    scaled_width, scaled_height = covering_size(bucket, width, height)
+    left, top = (scaled_width - bucket.width) // 2, (scaled_height - bucket.height) // 2
+    interpolation = cv2.INTER_AREA if scaled_width < width else cv2.INTER_CUBIC
+    scaled = cv2.resize(image, (scaled_width, scaled_height), interpolation=interpolation)
     return np.ascontiguousarray(scaled[None, top : top + bucket.height, left : left + bucket.width])

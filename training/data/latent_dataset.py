@@ -1,125 +1,135 @@
-"""A dataset of latents as training sees it: which clips have which bucket, which are held out, and their tensors."""
+"""A dataset of latents as training reads it: buckets of clips, held-out clips, batch plans, and tensors.
+
+Shapes: C channels, T latent frames, H and W latent rows and columns, L text tokens, D text width.
+"""
 
 from __future__ import annotations
 
 import io
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from framemill.platform.dataset import Dataset
 from framemill.platform.errors import RequestError
 from framemill.training.curriculum import CurriculumConfig, StageConfig, stage_buckets
-from framemill.training.data.captions import text_member, texts_of
+from framemill.training.data.captions import text_extension, weighted_captions
+from framemill.training.data.latent_index import LatentIndex
 from framemill.training.data.planner import StagePlan, key64
 
 
 def latent_extension(bucket: str) -> str:
+    """Returns the extension of the member with the latent of a bucket."""
     return f"{bucket}.latent.npy"
 
 
 class LatentDataset:
-    """Reads latents (C, T, H, W) and text embeddings (L, D) of an encoded dataset by row number."""
+    """Reads latents and text embeddings of an encoded dataset by row number."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset, index: LatentIndex) -> None:
+        self.dataset, self.index = dataset, index
         self.keys: list[str] = dataset.samples["key"].to_pylist()
         self._extensions = [set(dataset.extensions(row)) for row in range(len(dataset))]
 
     @staticmethod
     def open(path: str) -> LatentDataset:
-        """Opens the dataset that `encode` wrote.
+        """Opens a dataset that `encode` wrote.
 
         Raises:
-            RequestError: no dataset there, or one without latents.
+            RequestError: there is no dataset, or it holds no latents.
         """
         dataset = Dataset.open(path)
-        for name in ("codec", "text", "null_text"):
-            if name not in dataset.index:
-                raise RequestError(f"data={path}: holds video, not latents; run `framemill encode` on it first")
-        return LatentDataset(dataset)
-
-    @property
-    def index(self) -> dict[str, Any]:
-        return self.dataset.index
+        index = LatentIndex.parse(dataset.index)
+        if index is None:
+            raise RequestError(f"data={path}: must hold latents, holds video; run `framemill encode` on it first")
+        return LatentDataset(dataset, index)
 
     @property
     def digest(self) -> str:
+        """Identity of the dataset: 16 hex digits."""
         return self.dataset.digest
 
-    def bucket_of(self, row: int, stage: StageConfig) -> str | None:
-        """The stage's bucket that a clip has a latent of; None where it was too short for the stage."""
+    def bucket_name(self, row: int, stage: StageConfig) -> str | None:
+        """Returns the stage's bucket in which a clip has a latent; None if the clip is too short for the stage."""
         names = (bucket.name for bucket in stage_buckets(stage))
         return next((name for name in names if latent_extension(name) in self._extensions[row]), None)
 
     def latent_frames(self, stage: StageConfig) -> int:
-        """T of a stage's latents."""
-        return 1 + (stage.frames - 1) // int(self.index["latent_stride"][0])
+        """Returns the number of latent frames of a stage's clips, T."""
+        return 1 + (stage.frames - 1) // int(self.index.latent_stride[0])
 
     def latent(self, row: int, bucket: str) -> np.ndarray:
-        """Float32 (C, T, H, W), about unit variance in each channel."""
+        """Returns a clip's latent in a bucket, float32 (C, T, H, W), of about unit variance in each channel."""
         return np.load(io.BytesIO(self.dataset.read(row, latent_extension(bucket)))).astype(np.float32)
 
     def text(self, row: int, number: int = 0) -> np.ndarray:
-        """Float32 (L, D): a caption's tokens, without padding; 0 is the main one."""
-        return np.load(io.BytesIO(self.dataset.read(row, text_member(number)))).astype(np.float32)
+        """Returns the embedding of a clip's caption, float32 (L, D), without padding; caption 0 is the main one."""
+        return np.load(io.BytesIO(self.dataset.read(row, text_extension(number)))).astype(np.float32)
 
     @cached_property
-    def text_weights(self) -> list[list[float]]:
-        """For each row, how often each of its captions is to be seen."""
-        held = [name for name in ("caption", "captions") if name in self.dataset.samples.column_names]
-        return [[weight for _, weight in texts_of(row)] for row in self.dataset.samples.select(held).to_pylist()]
+    def caption_weights(self) -> list[list[float]]:
+        """For each row, the weights of its captions."""
+        present = set(self.dataset.samples.column_names)
+        rows = self.dataset.samples.select([name for name in ("caption", "captions") if name in present]).to_pylist()
+        return [
+            [caption.weight for caption in weighted_captions(row.get("caption"), row.get("captions"))] for row in rows
+        ]
 
-    @property
+    @cached_property
     def null_text(self) -> np.ndarray:
-        """Float32 (L, D): the empty caption's tokens."""
-        return np.asarray(self.index["null_text"], np.float32)
+        """Float32 (L, D): embedding of the empty caption."""
+        return np.asarray(self.index.null_text, np.float32)
 
     def held_out(self, curriculum: CurriculumConfig, seed: int, fraction: float, minimum: int) -> list[int]:
-        """Rows that training never sees, by a hash of their keys, so that a clip stays where it is as data grows.
+        """Returns the rows that training never uses, chosen by a hash of their keys and in the order of the hashes.
 
-        They are of the clips that have a latent of the last stage: those whose hash falls into `fraction`, and at
-        least `minimum` (or half of them all, if that is less), the lowest hashes first. Rows come in the order of
-        their hashes.
+        A clip that is held out stays so when clips are added. Only clips with a latent of the last stage are chosen:
+        those whose hash falls into `fraction`, and the lowest hashes up to `minimum` clips, or up to half of the clips
+        if there are fewer than twice the minimum.
+
+        Args:
+            curriculum: the stages.
+            seed: seed of the hash.
+            fraction: share of the clips to hold out.
+            minimum: least number of clips to hold out.
 
         Raises:
-            RequestError: there are not two such clips, one to train on and one to hold out.
+            RequestError: fewer than two clips have a latent of the last stage.
         """
-        rows = [row for row in range(len(self.keys)) if self.bucket_of(row, curriculum.final)]
+        rows = [row for row in range(len(self.keys)) if self.bucket_name(row, curriculum.final)]
         ranked = sorted((key64(seed, "held out", self.keys[row]), row) for row in rows)
         if len(rows) < 2:
             stage = curriculum.final
             raise RequestError(
-                f"data={self.dataset.path}: {len(rows)} clips have a latent of the last stage ({stage.frames} frames "
-                f"at resolution {stage.resolution}), and training takes two at least; give more, or a shorter stage"
+                f"data={self.dataset.path}: must have two clips or more with a latent of the last stage "
+                f"({stage.frames} frames at resolution {stage.resolution}), has {len(rows)}; add clips, or shorten the "
+                "stage"
             )
         least, most = min(minimum, len(rows) // 2), len(rows) - 1
         return [
             row
-            for place, (value, row) in enumerate(ranked)
-            if place < least or (value < fraction * 2**64 and place < most)
+            for rank, (value, row) in enumerate(ranked)
+            if rank < least or (value < fraction * 2**64 and rank < most)
         ]
 
     def plans(self, curriculum: CurriculumConfig, held_out: list[int], seed: int) -> dict[str, StagePlan]:
-        """The batch plan of each stage over the rows that are not held out.
+        """Returns the batch plan of each stage over the rows that are not held out.
 
         Raises:
             RequestError: no clip has a latent of some stage.
         """
         plans = {}
-        hidden = set(held_out)
+        excluded = set(held_out)
         for name, stage in curriculum.stages.items():
             rows: dict[str, list[int]] = {}
             for row in range(len(self.keys)):
-                bucket = self.bucket_of(row, stage)
-                if bucket and row not in hidden:
+                bucket = self.bucket_name(row, stage)
+                if bucket and row not in excluded:
                     rows.setdefault(bucket, []).append(row)
             if not rows:
-                wanted = f"{stage.frames} frames at resolution {stage.resolution}"
                 raise RequestError(
-                    f"curriculum.stages.{name}: no clip of the data has a latent of {wanted}; "
-                    "encode it with this curriculum"
+                    f"curriculum.stages.{name}: no clip of the data has a latent of {stage.frames} frames at "
+                    f"resolution {stage.resolution}; encode the data with this curriculum"
                 )
             plans[name] = StagePlan(name, rows, stage.batch_size, seed, stage.images, stage.image_batch_size)
         return plans

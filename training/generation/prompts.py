@@ -1,7 +1,7 @@
-"""What to make: the lines of a prompt file, and the videos that come of them.
+"""The lines of a prompt file, and the videos to make of them.
 
-A line is a prompt, or `text<image>path` for a video that begins from a picture; a relative path is one from the prompt
-file's folder. Videos are named as VBench names them, `<prompt>-<sample>.mp4`.
+A line is a prompt, or `text<image>path` for a video that begins with an image; a relative path starts at the folder of
+the prompt file. Videos are named as VBench names them, `<prompt>-<sample>.mp4`.
 """
 
 from __future__ import annotations
@@ -13,75 +13,95 @@ from dataclasses import dataclass
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
 
-LONGEST_NAME = 240  # bytes of a prompt that names its video: VBench has one of 210, file systems end at 255
-IMAGE = "<image>"
+_MAX_NAME_BYTES = 240
+"""Longest prompt, in bytes, that is used as a file name. VBench's longest has 210; file systems allow 255."""
+_IMAGE_MARK = "<image>"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a video shows; `image` is the path or URI of the picture that it begins from, empty where there is none."""
+    """One line of a prompt file."""
 
     text: str
+    """What the video shows."""
     image: str = ""
+    """Path or URI of the image that the video begins with; "" for none."""
 
 
 @dataclass(frozen=True)
-class Video:
-    """One video to make. `name` is its file's; `seed` its noise's."""
+class PromptVideo:
+    """One video to make."""
 
     name: str
+    """File name in the output."""
     prompt: Prompt
+    """Text and image."""
     index: int
+    """Number of the sample among those of the prompt."""
     seed: int
+    """Seed of the noise."""
 
 
 def read_prompts(path: str) -> list[Prompt]:
-    """The prompts of a text file, one a line; blank lines do not count.
+    """Returns the prompts of a text file, one per line; blank lines are ignored.
 
     Raises:
-        RequestError: no such file, no prompt in it, or a line with more or less than one picture behind `<image>`.
+        RequestError: there is no such file, it has no prompt, or a line does not have exactly one path after `<image>`.
     """
     try:
-        text = storage.read_bytes(path).decode("utf-8-sig")  # as some editors begin a file
+        text = storage.read_bytes(path).decode("utf-8-sig")  # some editors write a byte order mark
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
-        raise RequestError(f"prompts={path}: a text file with one prompt a line ({type(error).__name__})") from error
+        raise RequestError(
+            f"prompts={path}: must be a text file with one prompt per line ({type(error).__name__})"
+        ) from error
     prompts = []
     for line in filter(None, map(str.strip, text.splitlines())):
-        words, *images = (part.strip() for part in line.split(IMAGE))
+        words, *images = (part.strip() for part in line.split(_IMAGE_MARK))
         if len(images) > 1 or images == [""]:
-            raise RequestError(f"prompts={path}: {line!r} is not written text{IMAGE}path")
-        prompts.append(Prompt(words, beside(path, images[0]) if images else ""))
+            raise RequestError(f"prompts={path}: {line!r} must be written text{_IMAGE_MARK}path")
+        prompts.append(Prompt(words, _resolve(path, images[0]) if images else ""))
     if not prompts:
-        raise RequestError(f"prompts={path}: holds no prompt")
+        raise RequestError(f"prompts={path}: must have at least one prompt")
     return prompts
 
 
-def beside(path: str, other: str) -> str:
-    """`other`, where it is relative, as a file of the folder that `path` is in."""
+def _resolve(path: str, other: str) -> str:
+    """Returns `other`; if it is a relative path, as a path from the folder of the file `path`."""
     if os.path.isabs(other) or not storage.is_local(other):
         return other
     folder, slash, _ = path.rpartition("/")
     return folder + slash + other
 
 
-def plan(prompts: list[Prompt], samples: int, seed: int) -> list[Video]:
-    """The videos of some prompts, in their order. A text that comes again is named by its place in the file."""
-    videos: list[Video] = []
-    taken: set[str] = set()
+def plan_videos(prompts: list[Prompt], samples: int, seed: int) -> list[PromptVideo]:
+    """Returns the videos to make, in the order of the prompts.
+
+    A video is named after its text, or after the prompt's index where the text repeats or cannot be a file name.
+
+    Args:
+        prompts: the prompts.
+        samples: videos per prompt.
+        seed: seed of the job, from which each video's seed follows.
+    """
+    videos: list[PromptVideo] = []
+    used: set[str] = set()
     for index, prompt in enumerate(prompts):
-        stem = prompt.text if is_file_name(prompt.text) and prompt.text not in taken else f"{index:06d}"
-        taken.add(prompt.text)
-        videos.extend(Video(f"{stem}-{n}.mp4", prompt, n, noise_seed(seed, index, n)) for n in range(samples))
+        stem = prompt.text if _is_file_name(prompt.text) and prompt.text not in used else f"{index:06d}"
+        used.add(prompt.text)
+        videos.extend(
+            PromptVideo(f"{stem}-{sample}.mp4", prompt, sample, _noise_seed(seed, index, sample))
+            for sample in range(samples)
+        )
     return videos
 
 
-def is_file_name(prompt: str) -> bool:
-    """Whether a prompt can name a file on every common file system, and is none of this folder's own names."""
-    printable = prompt.isprintable() and not set(prompt) & set('/\\<>:"|?*')
-    return printable and prompt[:1] not in ("", ".") and len(prompt.encode()) <= LONGEST_NAME
+def _is_file_name(text: str) -> bool:
+    """Returns whether a text can name a file on every common file system, and is not a hidden file."""
+    printable = text.isprintable() and not set(text) & set('/\\<>:"|?*')
+    return printable and text[:1] not in ("", ".") and len(text.encode()) <= _MAX_NAME_BYTES
 
 
-def noise_seed(seed: int, prompt: int, sample: int) -> int:
-    """63 bits from the run's seed, the prompt's place and the sample's number."""
+def _noise_seed(seed: int, prompt: int, sample: int) -> int:
+    """Returns 63 bits of the job's seed, the prompt's index and the sample's number."""
     text = f"{seed} {prompt} {sample}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1

@@ -7,7 +7,7 @@ from framemill.platform.dataset_status import GOES_ON
 
 
 def generation_status(path: str, names: list[str]) -> list[str]:
-    """Returns how many videos of a `generate` job are there; no line if there are none.
+    """Returns how many videos a `generate` job has made, as one line; no line if there are none.
 
     Args:
         path: the folder, as a path or URI.

@@ -1,4 +1,4 @@
-"""What a training step keeps for its backward pass, and what it computes again instead."""
+"""Activation checkpointing: which activations a training step keeps, and which its backward pass recomputes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 POLICIES = ("none", "selective", "full")
-"""Nothing but the chains below; the feed-forward's wide activations too, from its input; or each transformer block,
-from its own."""
+"""none: only the pointwise operations between projections are recomputed; selective: also each MixFFN, from its input;
+full: every transformer block, from its input."""
 
 
-def recompute_forward(function: Callable[..., Any], *inputs: Any) -> Any:
-    """function(*inputs), of which the backward pass keeps the inputs only. Nothing in the model draws numbers."""
+def recompute_in_backward(function: Callable[..., Any], *inputs: Any) -> Any:
+    """Returns `function(*inputs)`, of which autograd keeps the inputs only: the backward pass calls it again.
+
+    The random state is not restored for the second call, since nothing in the model draws random numbers.
+    """
     if not torch.is_grad_enabled():
         return function(*inputs)
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
 def recompute_pointwise(function: Callable[..., Any], *inputs: Any) -> Any:
-    """The cheap operations between two projections, recomputed under every policy, as a fused kernel's would be.
+    """Returns `function(*inputs)` for pointwise operations, which are recomputed under every policy.
 
-    They take a hundredth of a training step's time and would hold two fifths of its memory. Compiled code sees to it by
-    itself.
+    They take 1 % of a training step's time, and their activations would take 40 % of its memory. torch.compile fuses
+    and recomputes pointwise operations itself, so compiled code calls the function as it is.
     """
-    return function(*inputs) if torch.compiler.is_compiling() else recompute_forward(function, *inputs)
+    return function(*inputs) if torch.compiler.is_compiling() else recompute_in_backward(function, *inputs)

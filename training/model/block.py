@@ -1,4 +1,4 @@
-"""A transformer block of the Linear DiT, and what it remembers of earlier calls.
+"""A transformer block of the Linear DiT, and the state that it carries from one call to the next.
 
 Shapes: B batch, T latent frames, S tokens of a frame, D width, F timesteps of a sample (1 or T), h heads, d width of a
 head.
@@ -12,26 +12,33 @@ import torch
 from torch import Tensor, nn
 
 from framemill.training.model.activation_checkpointing import recompute_pointwise
-from framemill.training.model.attention import LinearSelfAttention, Sums, TextCrossAttention
+from framemill.training.model.attention import AttentionSums, LinearSelfAttention, TextCrossAttention
 from framemill.training.model.config import LinearDiTConfig
 from framemill.training.model.mix_ffn import MixFFN
 from framemill.training.model.token_grid import TokenGrid
 
 
-class BlockMemory(NamedTuple):
-    """What one transformer block remembers of a video."""
+class BlockState(NamedTuple):
+    """State of one transformer block after the frames of a video so far."""
 
-    sums: Sums  # of the linear attention
-    last: Tensor  # (B, 1, S, D), the last frame that its temporal convolution saw
+    attention: AttentionSums
+    """State of the linear attention."""
+    conv_frame: Tensor
+    """(B, 1, S, D): the last input frame of the temporal convolution."""
 
-    def kept(self, dtype: torch.dtype) -> BlockMemory:
-        """A copy without gradient; a part of an activation would keep all of it alive."""
-        kv, k, last = (part.detach().clone(memory_format=torch.contiguous_format) for part in (*self.sums, self.last))
-        return BlockMemory(Sums(kv, k), last.to(dtype))
+    def detached_copy(self, dtype: torch.dtype) -> BlockState:
+        """Returns a contiguous copy without gradient, with `conv_frame` in `dtype`.
+
+        A view would keep the whole activation that it is part of in memory.
+        """
+        kv, k, conv_frame = (
+            part.detach().clone(memory_format=torch.contiguous_format) for part in (*self.attention, self.conv_frame)
+        )
+        return BlockState(AttentionSums(kv, k), conv_frame.to(dtype))
 
 
 def modulate(norm: nn.Module, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """The norm of x (B, T, S, D) under a shift and a scale (B, F, 1, D): one for a frame, never one for a token."""
+    """Returns norm(x) * (1 + scale) + shift for x (B, T, S, D); shift and scale are (B, F, 1, D)."""
     return torch.addcmul(shift, norm(x), 1 + scale)
 
 
@@ -57,20 +64,27 @@ class Block(nn.Module):
         keys: Tensor,
         values: Tensor,
         mask: Tensor | None,
-        layout: TokenGrid,
-        past: BlockMemory | None = None,
-    ) -> tuple[Tensor, BlockMemory]:
-        """x (B, T, S, D), modulation (B, F, 6, D), the caption's keys, values and mask, and what came before x.
+        grid: TokenGrid,
+        past: BlockState | None = None,
+    ) -> tuple[Tensor, BlockState]:
+        """Returns the new x (B, T, S, D), and the state after its frames.
 
-        Returns the new x, and what is to be remembered of it and of all before.
+        Args:
+            x: (B, T, S, D).
+            modulation: (B, F, 6, D): shift, scale and gate of the self-attention, then of the feed-forward.
+            keys: (B, L, h, d), as `values`: the caption, from `TextCrossAttention.keys_and_values`.
+            values: (B, L, h, d).
+            mask: (B, 1, 1, L) of the caption, or None.
+            grid: rotary embedding and blocks of the tokens.
+            past: state before x; None at the beginning of a video.
         """
         frame = x.shape[1:3]
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.scale_shift_table + modulation).unsqueeze(2).unbind(3)
         h = recompute_pointwise(modulate, self.norm1, x, shift1, scale1).flatten(1, 2)
-        h, sums = self.attn1(h, layout, None if past is None else past.sums)
+        h, attention = self.attn1(h, grid, None if past is None else past.attention)
         x = torch.addcmul(x, gate1, h.unflatten(1, frame))
-        # The text is read by the stream itself: no norm, no modulation, no gate.
+        # The cross-attention reads the residual stream itself: no norm, no modulation, no gate.
         x = x + self.attn2(x.flatten(1, 2), keys, values, mask).unflatten(1, frame)
-        h = recompute_pointwise(modulate, self.norm2, x, shift2, scale2).unflatten(2, (layout.rows, -1))
-        h, last = self.ff(h, layout.starts, None if past is None else past.last)
-        return torch.addcmul(x, gate2, h.flatten(2, 3)), BlockMemory(sums, last)
+        h = recompute_pointwise(modulate, self.norm2, x, shift2, scale2).unflatten(2, (grid.rows, -1))
+        h, conv_frame = self.ff(h, grid.block_starts, None if past is None else past.conv_frame)
+        return torch.addcmul(x, gate2, h.flatten(2, 3)), BlockState(attention, conv_frame)

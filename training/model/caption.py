@@ -1,6 +1,6 @@
-"""A caption as the blocks read it: made once, it serves every step of a sampler and every block of a video.
+"""A caption as the blocks read it: computed once, used in every step of a sampler and every block of a video.
 
-Shapes: B batch, L text tokens, h heads, d width of a head, D width of the text.
+Shapes: B batch, L text tokens, h heads, d width of a head, D width of the text embeddings.
 """
 
 from __future__ import annotations
@@ -10,55 +10,59 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-MASKED = -10000.0  # finite: a caption of which every token is masked still gives numbers
+_MASKED_SCORE = -10000.0
+"""Added to the attention scores of padding. Finite, so that the softmax of a row that is all padding is defined."""
 
 
 @dataclass(frozen=True)
 class Caption:
-    """Keys and values of the cross-attention of each transformer block, each (B, L, h, d)."""
+    """Keys and values of each transformer block's cross-attention."""
 
     keys: tuple[Tensor, ...]
+    """(B, L, h, d) for each block."""
     values: tuple[Tensor, ...]
-    mask: Tensor | None  # (B, 1, 1, L): bool, or added to the scores; None where all tokens are there
+    """(B, L, h, d) for each block."""
+    mask: Tensor | None
+    """(B, 1, 1, L): bool, or a bias that is added to the scores; None where no token is padding."""
 
 
-def trim(text: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Text (B, L, D) without the columns that are padding in every row, and the mask that attention still needs.
+def trim_padding(text: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Returns text (B, L, D) without the columns that are padding in every row, and the mask for attention.
 
-    A row of padding alone would leave its softmax nothing to choose from. As in diffusers its tokens, and then all
-    padding of the batch, stay, under a large negative number in place of a mask.
+    If a row is all padding, a bool mask would leave its softmax nothing to choose from. As in diffusers, the text then
+    stays whole, and the mask is a large negative bias on all padding of the batch.
     """
-    there = text_mask.to("cpu").bool()  # asked at once: each question to a GPU waits for all work before it
-    if not there.any(dim=1).all():
-        return text, ((~there) * MASKED).to(text)[:, None, None, :]
-    kept = there.any(dim=0)
-    if not kept.all():
-        text, there = text[:, kept.to(text.device)], there[:, kept]
-    return text, None if there.all() else there[:, None, None, :].to(text.device)
+    is_token = text_mask.to("cpu").bool()  # one device-to-host sync instead of one per check
+    if not is_token.any(dim=1).all():
+        return text, ((~is_token) * _MASKED_SCORE).to(text)[:, None, None, :]
+    kept_columns = is_token.any(dim=0)
+    if not kept_columns.all():
+        text, is_token = text[:, kept_columns.to(text.device)], is_token[:, kept_columns]
+    return text, None if is_token.all() else is_token[:, None, None, :].to(text.device)
 
 
 class NullCaption(nn.Module):
-    """The learned caption that stands for none, in classifier-free guidance."""
+    """The learned embedding of the empty caption, for classifier-free guidance."""
 
     def __init__(self, tokens: int, channels: int) -> None:
         super().__init__()
         self.embedding = nn.Parameter(torch.randn(tokens, channels) / channels**0.5)
 
-    def forward(self, text: Tensor, text_mask: Tensor, dropped: Tensor) -> tuple[Tensor, Tensor]:
-        """Text (B, L, D) and mask (B, L) with the rows replaced where `dropped` (B,) is true; L may grow."""
-        longest = max(text.shape[1], len(self.embedding))
-        null = fill(self.embedding, 0, longest)
-        here = torch.arange(longest, device=text.device) < len(self.embedding)
-        dropped = dropped.to(text.device).bool()
-        text, text_mask = fill(text, 1, longest), fill(text_mask.bool(), 1, longest)
+    def forward(self, text: Tensor, text_mask: Tensor, drop_caption: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns text (B, L, D) and mask (B, L) with rows replaced where `drop_caption` (B,) is true; L may grow."""
+        length = max(text.shape[1], len(self.embedding))
+        null = _pad_to(self.embedding, 0, length)
+        null_mask = torch.arange(length, device=text.device) < len(self.embedding)
+        drop_caption = drop_caption.to(text.device).bool()
+        text, text_mask = _pad_to(text, 1, length), _pad_to(text_mask.bool(), 1, length)
         return (
-            torch.where(dropped[:, None, None], null.to(text.dtype), text),
-            torch.where(dropped[:, None], here, text_mask),
+            torch.where(drop_caption[:, None, None], null.to(text.dtype), text),
+            torch.where(drop_caption[:, None], null_mask, text_mask),
         )
 
 
-def fill(x: Tensor, dim: int, length: int) -> Tensor:
-    """x with zeros behind it up to `length` along a dimension."""
+def _pad_to(x: Tensor, dim: int, length: int) -> Tensor:
+    """Returns x with zeros appended along a dimension up to `length`."""
     shape = list(x.shape)
     shape[dim] = length - shape[dim]
     return torch.cat((x, x.new_zeros(shape)), dim)

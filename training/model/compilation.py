@@ -1,4 +1,4 @@
-"""Regional compilation: torch compiles one transformer block, and every layer runs it."""
+"""Regional compilation: torch.compile compiles one transformer block, and every layer runs the same code."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from torch import nn
 from framemill.platform.progress import say
 
 COMPILERS = ("g++", "clang++")
-"""Either builds what torch generates for a CPU; a GPU's code is Triton's, which brings its own."""
+"""C++ compilers, any of which torch.compile can use for a CPU. Triton, which it uses for a GPU, needs none of them."""
 
 
 def compile_blocks(blocks: nn.ModuleList, device: torch.device) -> bool:
-    """Has the blocks compiled when they first run, a minute or so; says so and leaves them where that cannot be.
+    """Marks the blocks for compilation at their first call, which takes about a minute; returns whether it did.
 
-    Layers are alike, so that torch compiles once for all of them and not the whole depth as one graph. It does so
-    again for another number of frames or blocks, and settles on code for any size after the second.
+    Without a C++ compiler on a CPU the blocks stay as they are, and a line on standard output says so.
+
+    All layers are alike, so torch compiles one block and not the whole depth as one graph. It compiles once more when
+    the number of frames or blocks changes, then for any size.
     """
     if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", ""), *COMPILERS))):
-        say(f"compile: needs one of {', '.join(COMPILERS)} on a CPU, and finds none: runs uncompiled")
+        say(f"compile: needs {' or '.join(COMPILERS)} on a CPU and found neither; the model runs uncompiled")
         return False
     for block in blocks:
         block.compile()

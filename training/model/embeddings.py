@@ -12,14 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SINUSOIDS = 256
-MAX_PERIOD = 10000.0
+"""Width of the sinusoidal embedding of a timestep."""
+_MAX_PERIOD = 10000.0
+"""Period of the slowest sinusoid over 2 pi, in timesteps."""
 
 
 def sinusoids(timestep: Tensor) -> Tensor:
-    """Float timesteps (...) in 0..1000 -> (..., 256) float32: 128 cosines, then 128 sines, of falling frequency."""
+    """Returns (..., 256) float32 for timesteps (...) in 0..1000: 128 cosines, then 128 sines, of falling frequency."""
     half = SINUSOIDS // 2
     steps = torch.arange(half, dtype=torch.float32, device=timestep.device)
-    angles = timestep.float().unsqueeze(-1) * torch.exp(-math.log(MAX_PERIOD) / half * steps)
+    angles = timestep.float().unsqueeze(-1) * torch.exp(-math.log(_MAX_PERIOD) / half * steps)
     return torch.cat((angles.cos(), angles.sin()), dim=-1)
 
 
@@ -33,6 +35,7 @@ class TwoLinears(nn.Module):
         self.linear_2 = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Returns (..., D) for x (..., channels)."""
         return self.linear_2(self.activation(self.linear_1(x)))
 
 
@@ -45,6 +48,6 @@ class TimeEmbedding(nn.Module):
         self.linear = nn.Linear(width, 6 * width)
 
     def forward(self, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, F) -> embedding (B, F, D) and modulation (B, F, 6, D)."""
+        """Returns the embedding (B, F, D) and the modulation (B, F, 6, D) of timesteps (B, F)."""
         embedding = self.emb["timestep_embedder"](sinusoids(timestep).to(self.linear.weight.dtype))
         return embedding, self.linear(F.silu(embedding)).unflatten(-1, (6, -1))

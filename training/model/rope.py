@@ -1,4 +1,4 @@
-"""Rotary positions over time, rows and columns (the Wan-style 3D RoPE of SANA-Video).
+"""Rotary position embedding over time, rows and columns (the Wan-style 3D RoPE of SANA-Video).
 
 Shapes: N tokens in the order time, row, column; d width of a head.
 """
@@ -10,52 +10,62 @@ import functools
 import torch
 from torch import Tensor
 
-THETA = 10000.0
+_THETA = 10000.0
+"""Base of the frequencies."""
 
 
-def axis_dims(head_dim: int) -> tuple[int, int, int]:
-    """How many of a head's channels turn with time, row and column: a third each, time taking what is left over."""
+def rotary_embedding(
+    grid: tuple[int, int, int], head_dim: int, max_length: int, device: torch.device, first_frame: int = 0
+) -> Tensor:
+    """Returns cosine and sine of every token's angles, (N, 1, d/2, 2) float32.
+
+    Only the tables of the axes are cached: those of whole grids would pile up, one for each block of a long video.
+
+    Args:
+        grid: frames, rows and columns of tokens.
+        head_dim: d.
+        max_length: positions in an axis's table.
+        device: device of the result.
+        first_frame: position in time of the grid's first frame.
+    """
+    parts = []
+    for axis, dim in enumerate(_axis_dims(head_dim)):
+        first = first_frame if axis == 0 else 0
+        shape = [1, 1, 1, dim // 2, 2]
+        shape[axis] = grid[axis]
+        table = _axis_table(max_length, dim, device)[first : first + grid[axis]]
+        parts.append(table.reshape(shape).expand(*grid, -1, -1))
+    return torch.cat(parts, dim=3).reshape(-1, 1, head_dim // 2, 2)
+
+
+def rotate(x: Tensor, rope: Tensor) -> Tensor:
+    """Returns x (B, N, heads, d), float32, with neighbouring channel pairs rotated by the angles of `rope`.
+
+    `rope` is the cosine and sine from `rotary_embedding`.
+    """
+    pairs = x.unflatten(-1, (-1, 2))
+    if not torch.compiler.is_compiling():  # torch.compile does not support complex numbers, and fuses the real form
+        return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(rope)).flatten(-2)
+    (first, second), (cos, sin) = pairs.unbind(-1), rope.unbind(-1)
+    return torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1).flatten(-2)
+
+
+def _axis_dims(head_dim: int) -> tuple[int, int, int]:
+    """Returns how many channels of a head encode time, row and column: a third each, the remainder to time."""
     side = 2 * (head_dim // 6)
     return head_dim - 2 * side, side, side
 
 
 @functools.lru_cache(maxsize=32)
-def axis_table(length: int, dim: int, device: torch.device) -> Tensor:
-    """Cosine and sine of `length` positions along one axis, (length, dim/2, 2) float32.
+def _axis_table(length: int, dim: int, device: torch.device) -> Tensor:
+    """Returns cosine and sine of `length` positions along one axis, (length, dim/2, 2) float32.
 
-    Pair i of an axis of `dim` channels turns by position * 10000^(-2i/dim). Angles are taken in float64: in float32
-    those of late frames lose their last digits. The tables are no buffers of the model, so that casting a model to
-    bfloat16 leaves them whole.
+    Pair i of an axis of `dim` channels is rotated by position * 10000^(-2i/dim). Angles are computed in float64: in
+    float32 those of late frames lose their last digits. The tables are not buffers of the model, so that casting a
+    model to bfloat16 leaves them in float32.
     """
-    # A table made under inference_mode could never take part in training; this cache outlives such a block.
+    # A tensor made under inference_mode can never take part in training, and this cache outlives such a block.
     with torch.inference_mode(False):
-        frequencies = THETA ** (-torch.arange(0, dim, 2, dtype=torch.float64, device="cpu") / dim)
+        frequencies = _THETA ** (-torch.arange(0, dim, 2, dtype=torch.float64, device="cpu") / dim)
         angles = torch.outer(torch.arange(length, dtype=torch.float64, device="cpu"), frequencies)
         return torch.stack((angles.cos(), angles.sin()), dim=-1).float().to(device)
-
-
-def rotation(
-    grid: tuple[int, int, int], head_dim: int, longest: int, device: torch.device, first_frame: int = 0
-) -> Tensor:
-    """Cosine and sine of every token's angles, (N, 1, d/2, 2) float32, for a grid of (frames, rows, columns).
-
-    The grid's first frame stands at `first_frame` of the video. Only the axes' tables, of `longest` positions, are
-    kept: those of a whole grid would pile up, one for each block of a long video.
-    """
-    parts = []
-    for axis, dim in enumerate(axis_dims(head_dim)):
-        first = first_frame if axis == 0 else 0
-        shape = [1, 1, 1, dim // 2, 2]
-        shape[axis] = grid[axis]
-        table = axis_table(longest, dim, device)[first : first + grid[axis]]
-        parts.append(table.reshape(shape).expand(*grid, -1, -1))
-    return torch.cat(parts, dim=3).reshape(-1, 1, head_dim // 2, 2)
-
-
-def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Turns neighbouring channel pairs of x (B, N, heads, d), float32, by the angles of `rotation`."""
-    pairs = x.unflatten(-1, (-1, 2))
-    if not torch.compiler.is_compiling():  # which knows no complex numbers, and needs them less
-        return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turns)).flatten(-2)
-    (first, second), (cos, sin) = pairs.unbind(-1), turns.unbind(-1)
-    return torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1).flatten(-2)

@@ -1,4 +1,4 @@
-"""What a block-causal model remembers of the video so far: as much after one block as after a thousand."""
+"""The state of a block-causal model over the video so far. Its size is constant, whatever the length of the video."""
 
 from __future__ import annotations
 
@@ -12,50 +12,56 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from framemill.platform.errors import RequestError
-from framemill.training.model.attention import Sums
-from framemill.training.model.block import BlockMemory
+from framemill.training.model.attention import AttentionSums
+from framemill.training.model.block import BlockState
 from framemill.training.model.config import LinearDiTConfig
 
 
 @dataclass(frozen=True)
 class StreamState:
-    """The state between two calls of `LinearDiT.step`; a step returns a new one and leaves this as it is."""
+    """State between two calls of `LinearDiT.step`; a step returns a new state and leaves this one unchanged."""
 
-    frame: int  # latent frames folded in: where the next block stands
-    grid: tuple[int, int]  # rows and columns of tokens in a frame
-    memories: tuple[BlockMemory, ...]  # one for each transformer block
+    frame: int
+    """Latent frames folded into the state: the position of the next block."""
+    grid: tuple[int, int]
+    """Rows and columns of tokens in a frame."""
+    blocks: tuple[BlockState, ...]
+    """State of each transformer block."""
 
     @classmethod
     def empty(cls, config: LinearDiTConfig, batch: int, grid: tuple[int, int], like: Tensor) -> StreamState:
-        """Before the first block of videos with that many rows and columns, in the type and place of `like`."""
-        sums = (batch, config.num_attention_heads, config.attention_head_dim)
-        memories = (
-            BlockMemory(
-                Sums(
-                    like.new_zeros(*sums, config.attention_head_dim, dtype=torch.float32),
-                    like.new_zeros(*sums, dtype=torch.float32),
+        """Returns the state before the first frame of `batch` videos, on the device and in the dtype of `like`."""
+        heads = (batch, config.num_attention_heads, config.attention_head_dim)
+        blocks = (
+            BlockState(
+                AttentionSums(
+                    like.new_zeros(*heads, config.attention_head_dim, dtype=torch.float32),
+                    like.new_zeros(*heads, dtype=torch.float32),
                 ),
                 like.new_zeros(batch, 1, math.prod(grid), config.width),
             )
             for _ in range(config.num_layers)
         )
-        return cls(0, grid, tuple(memories))
+        return cls(0, grid, tuple(blocks))
 
     def tensors(self) -> dict[str, Tensor]:
-        """By the names they have in a file."""
+        """Returns the tensors by their names in a file: `<block>.kv`, `<block>.k` and `<block>.last`."""
         return {
             f"{number}.{name}": tensor
-            for number, (sums, last) in enumerate(self.memories)
-            for name, tensor in (("kv", sums.kv), ("k", sums.k), ("last", last))
+            for number, block in enumerate(self.blocks)
+            for name, tensor in (("kv", block.attention.kv), ("k", block.attention.k), ("last", block.conv_frame))
         }
 
-    def check(self, fresh: StreamState) -> None:
-        """Raises ValueError where a model that begins with `fresh` cannot go on from this state."""
-        found, expected = self._shapes(), fresh._shapes()
-        for name in expected | found:
-            mine, wanted = found.get(name), expected.get(name)
-            if mine != wanted:
-                raise ValueError(f"state: its {name} is {mine}, of this model and block {wanted}")
+    def check(self, expected: StreamState) -> None:
+        """Checks that a model whose empty state is `expected` can continue from this state.
+
+        Raises:
+            ValueError: the grid, or the shape or dtype of a tensor, is another.
+        """
+        mine, wanted = self._shapes(), expected._shapes()
+        for name in wanted | mine:
+            if mine.get(name) != wanted.get(name):
+                raise ValueError(f"state: its {name} is {mine.get(name)}, must be {wanted.get(name)}")
 
     def _shapes(self) -> dict[str, tuple[object, ...]]:
         tensors = {name: (*tensor.shape, tensor.dtype) for name, tensor in self.tensors().items()}
@@ -63,25 +69,31 @@ class StreamState:
 
     @property
     def nbytes(self) -> int:
+        """Size of the tensors in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors().values())
 
     def to(self, device: torch.device | str) -> StreamState:
-        memories = (
-            BlockMemory(Sums(m.sums.kv.to(device), m.sums.k.to(device)), m.last.to(device)) for m in self.memories
+        """Returns the state on another device."""
+        blocks = (
+            BlockState(
+                AttentionSums(block.attention.kv.to(device), block.attention.k.to(device)),
+                block.conv_frame.to(device),
+            )
+            for block in self.blocks
         )
-        return StreamState(self.frame, self.grid, tuple(memories))
+        return StreamState(self.frame, self.grid, tuple(blocks))
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes a safetensors file, from which another process goes on with the video."""
+        """Writes a safetensors file, from which another process can continue the video."""
         rows, columns = self.grid
         save_file(self.tensors(), path, metadata={"frame": str(self.frame), "grid": f"{rows}x{columns}"})
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> StreamState:
-        """Reads what `save` wrote.
+        """Returns the state that `save` wrote.
 
         Raises:
-            RequestError: no such file, or not the state of a stream.
+            RequestError: there is no such file, or it is not a saved state.
         """
         try:
             with safe_open(path, framework="pt") as file:
@@ -90,10 +102,10 @@ class StreamState:
                 names = file.keys()
                 tensors = {name: file.get_tensor(name) for name in names}
             frame = int(metadata["frame"])
-            memories = tuple(
-                BlockMemory(Sums(tensors[f"{number}.kv"], tensors[f"{number}.k"]), tensors[f"{number}.last"])
+            blocks = tuple(
+                BlockState(AttentionSums(tensors[f"{number}.kv"], tensors[f"{number}.k"]), tensors[f"{number}.last"])
                 for number in range(len(tensors) // 3)
             )
         except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
-            raise RequestError(f"{path}: is not the state of a stream ({error})") from error
-        return cls(frame, (rows, columns), memories)
+            raise RequestError(f"{path}: is not a saved stream state ({error})") from error
+        return cls(frame, (rows, columns), blocks)

@@ -1,11 +1,12 @@
-"""Checkpoints as folders that are there whole or not at all.
+"""Checkpoints: folders that are complete or do not exist.
 
-`checkpoints/<stage>-<step>/` is written under a hidden name by all workers, hashed, listed in its `manifest.json`,
-and then renamed; a file `latest` beside the folder names the newest. A folder without its whole manifest is not loaded.
+All workers write `checkpoints/<stage>-<step>/` under a hidden name; the files are hashed and listed in `manifest.json`,
+then the folder is renamed. The file `latest` next to `checkpoints/` names the newest. A folder that does not match its
+manifest is not loaded.
 
     checkpoints/low-000200/
       manifest.json        sha256 and size of every other file, written last
-      state.json           the run's step, and the identity of run and data that it may go on with
+      state.json           the run's step, and the identity of run and data that it can be resumed with
       engine/              DeepSpeed's files: weights and each worker's part of the optimiser
       model.json           the model's config, as diffusers names it
       model.safetensors    the whole weights
@@ -18,15 +19,39 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from framemill.platform import storage
 from framemill.platform.errors import FramemillError
+from framemill.training.run.identity import RunIdentity
 
 MANIFEST = "manifest.json"
-STATE = "state.json"
-FileEntry = dict[str, Any]
-"""{"sha256": hex, "bytes": size} of a file."""
+"""File of a checkpoint that lists the others."""
+_STATE = "state.json"
+
+
+class FileEntry(TypedDict):
+    """A file's entry in the manifest."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class CheckpointState:
+    """Content of `state.json`."""
+
+    stage: str
+    """Stage that was being trained."""
+    step: int
+    """Optimiser steps of the run that the weights include."""
+    identity: RunIdentity
+    """Identity of the run."""
+
+    def save(self, folder: Path) -> None:
+        """Writes `state.json` to a checkpoint's folder."""
+        values = {"stage": self.stage, "step": self.step, "identity": self.identity.values()}
+        (folder / _STATE).write_text(json.dumps(values, indent=1, sort_keys=True))
 
 
 @dataclass(frozen=True)
@@ -34,68 +59,83 @@ class Checkpoint:
     """A committed checkpoint."""
 
     folder: Path
+    """Folder of the checkpoint."""
 
     @property
     def name(self) -> str:
+        """`<stage>-<step>`."""
         return self.folder.name
 
     @property
     def step(self) -> int:
-        """Optimiser steps of the whole run that went into it."""
+        """Optimiser steps of the run that the weights include."""
         return int(self.name.rpartition("-")[2])
 
-    @property
-    def state(self) -> dict[str, Any]:
-        return json.loads((self.folder / STATE).read_text())
+    def read_state(self) -> CheckpointState | None:
+        """Returns the state; None for weights that `convert` wrote, which have none."""
+        path = self.folder / _STATE
+        if not path.exists():
+            return None
+        values = json.loads(path.read_text())
+        return CheckpointState(values["stage"], values["step"], RunIdentity.parse(values["identity"]))
 
 
 def checkpoint_name(stage: str, step: int) -> str:
+    """Returns the folder name of a checkpoint."""
     return f"{stage}-{step:06d}"
 
 
-def checkpoints(output: str) -> list[Checkpoint]:
-    """The committed checkpoints of a run directory, oldest first."""
+def list_checkpoints(output: str) -> list[Checkpoint]:
+    """Returns the committed checkpoints of a run directory, oldest first."""
     folder = Path(output) / "checkpoints"
     names = [name for name in storage.list_dir(str(folder)) if not name.startswith(".")]
-    return sorted((Checkpoint(folder / name) for name in names), key=lambda found: found.step)
+    return sorted((Checkpoint(folder / name) for name in names), key=lambda checkpoint: checkpoint.step)
 
 
-def latest(output: str) -> Checkpoint | None:
-    """The checkpoint to go on from: the newest that was committed."""
-    found = checkpoints(output)
-    return found[-1] if found else None
+def latest_checkpoint(output: str) -> Checkpoint | None:
+    """Returns the newest committed checkpoint, from which a run resumes; None if there is none."""
+    committed = list_checkpoints(output)
+    return committed[-1] if committed else None
 
 
-def unfinished(output: str, name: str) -> Path:
-    """The hidden folder in which a checkpoint is written."""
+def unfinished_folder(output: str, name: str) -> Path:
+    """Returns the hidden folder in which a checkpoint is written."""
     return Path(output) / "checkpoints" / f".tmp-{name}"
 
 
-def begin(output: str, name: str) -> None:
-    """Makes the empty folder to write a checkpoint into; what earlier attempts left of any goes."""
+def begin_checkpoint(output: str, name: str) -> None:
+    """Makes the empty folder in which a checkpoint is written, and removes unfinished ones of earlier attempts."""
     for leftover in (Path(output) / "checkpoints").glob(".tmp-*"):
         shutil.rmtree(leftover)
-    unfinished(output, name).mkdir(parents=True)
+    unfinished_folder(output, name).mkdir(parents=True)
 
 
 def hash_files(folder: Path, rank: int = 0, workers: int = 1) -> dict[str, FileEntry]:
-    """Flushes to disk and hashes a rank's share of a folder's files, by path relative to it."""
-    entries = {}
-    for name in file_names(folder)[rank::workers]:
+    """Flushes a rank's share of a folder's files to disk; returns their manifest entries by relative path."""
+    entries: dict[str, FileEntry] = {}
+    for name in _file_names(folder)[rank::workers]:
         path = folder / name
-        storage.sync_dir(str(path))  # fsync takes any file descriptor
+        storage.sync_dir(str(path))  # fsync works on any file descriptor
         entries[name] = {"sha256": storage.sha256_file(str(path)), "bytes": path.stat().st_size}
     return entries
 
 
-def file_names(folder: Path) -> list[str]:
-    """Every file below a folder but its manifest, relative to it and sorted."""
+def _file_names(folder: Path) -> list[str]:
+    """Returns every file below a folder except the manifest, relative to the folder and sorted."""
     names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in names if name != MANIFEST)
 
 
-def commit(output: str, name: str, folder: Path, files: dict[str, FileEntry], keep: int) -> Checkpoint:
-    """Makes a written folder a checkpoint, points `latest` at it, and removes all but the `keep` newest."""
+def commit_checkpoint(output: str, name: str, files: dict[str, FileEntry], keep: int) -> Checkpoint:
+    """Commits the unfinished folder of a checkpoint, points `latest` to it, and removes all but the newest checkpoints.
+
+    Args:
+        output: run directory.
+        name: name of the checkpoint.
+        files: manifest entries of all its files.
+        keep: number of checkpoints to keep.
+    """
+    folder = unfinished_folder(output, name)
     text = json.dumps({"files": files}, indent=1, sort_keys=True) + "\n"
     storage.write_atomic(str(folder / MANIFEST), text.encode())
     for inside in {folder, *(path for path in folder.rglob("*") if path.is_dir())}:
@@ -104,27 +144,29 @@ def commit(output: str, name: str, folder: Path, files: dict[str, FileEntry], ke
     os.rename(folder, committed.folder)
     storage.sync_dir(str(folder.parent))
     storage.write_atomic(storage.join(output, "latest"), f"{name}\n".encode())
-    for old in checkpoints(output)[:-keep]:
+    for old in list_checkpoints(output)[:-keep]:
         shutil.rmtree(old.folder)
     return committed
 
 
-def verify(checkpoint: Checkpoint, rank: int = 0, workers: int = 1) -> None:
+def verify_checkpoint(checkpoint: Checkpoint, rank: int = 0, workers: int = 1) -> None:
     """Checks a checkpoint against its manifest: the list of files, and the hashes of a rank's share of them.
 
     Raises:
-        FramemillError: a file is missing, extra, or not what was written; the message says what to do.
+        FramemillError: a file is missing, extra or changed.
     """
     try:
         expected: dict[str, FileEntry] = json.loads((checkpoint.folder / MANIFEST).read_text())["files"]
     except (OSError, ValueError, KeyError) as error:
-        raise FramemillError(damage(checkpoint, f"has no readable {MANIFEST}")) from error
-    if odd := sorted(expected.keys() ^ set(file_names(checkpoint.folder))):
-        raise FramemillError(damage(checkpoint, f"{odd[0]} is {'missing' if odd[0] in expected else 'not listed'}"))
+        raise FramemillError(_damage(checkpoint, f"has no readable {MANIFEST}")) from error
+    if different := sorted(expected.keys() ^ set(_file_names(checkpoint.folder))):
+        problem = "missing" if different[0] in expected else "not in the manifest"
+        raise FramemillError(_damage(checkpoint, f"{different[0]} is {problem}"))
     for name, entry in hash_files(checkpoint.folder, rank, workers).items():
         if entry != expected[name]:
-            raise FramemillError(damage(checkpoint, f"{name} is not as it was written"))
+            raise FramemillError(_damage(checkpoint, f"{name} is not as it was written"))
 
 
-def damage(checkpoint: Checkpoint, what: str) -> str:
-    return f"{checkpoint.folder}: {what}; remove this checkpoint and the same command goes on from the one before"
+def _damage(checkpoint: Checkpoint, problem: str) -> str:
+    advice = "remove this checkpoint, and the same command resumes from the one before"
+    return f"{checkpoint.folder}: {problem}; {advice}"

@@ -1,54 +1,207 @@
-"""The run's own record: `metrics.jsonl`, one JSON object a line, every step once however often the run was stopped.
+"""`metrics.jsonl`, the metrics of a run: one JSON object per line, every step once however often the run was stopped.
 
-kind "train": what a step did; "eval": the held-out losses after a step; "start": where a process took up the run.
+Kinds of lines: "start" (a process began or resumed the run), "baseline" (the best linear predictor's loss), "train"
+(one step) and "eval" (held-out losses after a step).
 """
 
 from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar
 
 from framemill.platform import storage
 
 METRICS = "metrics.jsonl"
-Line = dict[str, Any]
+"""Name of the file in a run directory."""
+_LOSS, _SIGMA_LOSS = "loss_", "loss_sigma_"
+"""Beginnings of the names of a task's loss and of the loss at one noise level."""
 
 
-def read_lines(output: str) -> list[Line]:
-    """The whole lines of a run's record; one that broke off half-way ends it."""
+@dataclass(frozen=True)
+class StartLine:
+    """A process began or resumed the run."""
+
+    kind: ClassVar[str] = "start"
+    step: int
+    """Steps done before."""
+    workers: int
+    """Number of ranks."""
+    device: str
+    """Device of rank 0."""
+    pid: int
+    """Process of rank 0."""
+    attempt: int
+    """Attempt number of the driver's lock."""
+
+
+@dataclass(frozen=True)
+class BaselineLine:
+    """The held-out clips before training."""
+
+    kind: ClassVar[str] = "baseline"
+    step: int
+    """0."""
+    linear_loss: float
+    """Held-out loss of the best linear predictor."""
+    variance: list[float]
+    """Variance of each latent channel."""
+
+
+@dataclass(frozen=True)
+class TrainLine:
+    """One optimiser step."""
+
+    kind: ClassVar[str] = "train"
+    step: int
+    """Step of the run, from 1."""
+    stage: str
+    """Name of the stage."""
+    stage_step: int
+    """Step of the stage, from 1."""
+    task: str
+    """"video" or "images"."""
+    bucket: str
+    """Bucket of the batch."""
+    loss: float
+    """Mean loss over the global batch."""
+    grad_norm: float
+    """Global L2 norm of the gradient before clipping."""
+    lr: float
+    """Learning rate."""
+    samples: int
+    """Clips of the global batch."""
+    tokens: int
+    """Video tokens of the global batch."""
+    step_s: float
+    """Duration in seconds."""
+    tokens_per_s: float
+    """Tokens per second, all ranks together."""
+
+
+@dataclass(frozen=True)
+class HeldOutLosses:
+    """Mean losses over the held-out clips."""
+
+    loss: float
+    """Text to video."""
+    other_captions: float
+    """Text to video, with captions exchanged among the clips."""
+    by_task: dict[str, float] = field(default_factory=dict)
+    """Further tasks of the last stage: "image_to_video" and "images"."""
+    by_sigma: dict[str, float] = field(default_factory=dict)
+    """Text to video at each noise level, named with two digits as "0.75"."""
+
+    def values(self) -> dict[str, float]:
+        """Returns the losses under their names in a metrics line."""
+        return {
+            "loss": self.loss,
+            "loss_other_captions": self.other_captions,
+            **{f"{_LOSS}{task}": loss for task, loss in self.by_task.items()},
+            **{f"{_SIGMA_LOSS}{sigma}": loss for sigma, loss in self.by_sigma.items()},
+        }
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> HeldOutLosses:
+        """Returns the losses of a metrics line."""
+        by_sigma = {name.removeprefix(_SIGMA_LOSS): x for name, x in values.items() if name.startswith(_SIGMA_LOSS)}
+        by_task = {
+            name.removeprefix(_LOSS): loss
+            for name, loss in values.items()
+            if name.startswith(_LOSS) and not name.startswith(_SIGMA_LOSS) and name != "loss_other_captions"
+        }
+        return cls(values["loss"], values["loss_other_captions"], by_task, by_sigma)
+
+
+@dataclass(frozen=True)
+class EvalLine:
+    """Held-out losses after a step."""
+
+    kind: ClassVar[str] = "eval"
+    step: int
+    """Step of the run; 0: before training."""
+    stage: str
+    """Stage that is being trained."""
+    losses: HeldOutLosses
+    """The losses, always at the last stage's size."""
+
+
+MetricsLine = StartLine | BaselineLine | TrainLine | EvalLine
+"""One line of the file."""
+_LINE_TYPES: dict[str, type[StartLine | BaselineLine | TrainLine]] = {
+    line.kind: line for line in (StartLine, BaselineLine, TrainLine)
+}
+
+
+def line_values(line: MetricsLine) -> dict[str, Any]:
+    """Returns the JSON object of a line, without its kind."""
+    if isinstance(line, EvalLine):
+        return {"step": line.step, "stage": line.stage, **line.losses.values()}
+    return asdict(line)
+
+
+def parse_line(values: Mapping[str, Any]) -> MetricsLine:
+    """Returns the line of a JSON object; names that this version does not know are ignored.
+
+    Raises:
+        ValueError: the kind is unknown, or a value is missing.
+    """
+    try:
+        if values["kind"] == EvalLine.kind:
+            return EvalLine(values["step"], values["stage"], HeldOutLosses.parse(values))
+        line = _LINE_TYPES[values["kind"]]
+        return line(**{entry.name: values[entry.name] for entry in fields(line)})
+    except KeyError as error:
+        raise ValueError(f"{METRICS}: a line has no {error.args[0]}") from error
+
+
+def read_lines(output: str) -> list[MetricsLine]:
+    """Returns the lines of a run; a line that was cut off ends the list."""
+    return [parse_line(json.loads(text)) for text in _read_texts(output)]
+
+
+def _read_texts(output: str) -> list[str]:
+    """Returns the whole lines of a run's file as text."""
     path = storage.join(output, METRICS)
-    lines: list[Line] = []
+    texts: list[str] = []
     if storage.exists(path):
         for text in storage.read_bytes(path).split(b"\n")[:-1]:
             try:
-                lines.append(json.loads(text))
+                json.loads(text)
             except ValueError:
                 break
-    return lines
+            texts.append(text.decode())
+    return texts
 
 
 class MetricsFile:
-    """Appends to a run's record."""
+    """Appends lines to a run's file."""
 
     def __init__(self, output: str, step: int) -> None:
-        """Takes up the record at `step`: what was written of later steps will be done again, and goes.
+        """Opens the file to continue after a step; lines of later steps are removed, since those steps run again.
 
         The file is replaced, not cut: a process that outlived its driver goes on writing to the old one.
+
+        Args:
+            output: run directory.
+            step: last step that the weights include.
         """
         path = storage.join(output, METRICS)
-        kept = [line for line in read_lines(output) if line["step"] <= step]
-        storage.write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-        self.evaluated = {line["step"] for line in kept if line["kind"] == "eval"}
-        self._file = open(path, "a")  # noqa: SIM115 held open on purpose, see above
+        kept = [text + "\n" for text in _read_texts(output) if json.loads(text)["step"] <= step]
+        storage.write_atomic(path, "".join(kept).encode())
+        self._file = open(path, "a")  # noqa: SIM115 (open until `close`)
 
-    def write(self, kind: str, step: int, **values: Any) -> None:
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+    def write(self, line: MetricsLine) -> None:
+        """Appends a line."""
+        self._file.write(json.dumps({"kind": line.kind, **line_values(line)}) + "\n")
         self._file.flush()
 
     def sync(self) -> None:
-        """Makes the lines so far outlive a power cut; called before a checkpoint that follows them is committed."""
+        """Flushes the lines to disk; called before the checkpoint of their steps is committed."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
+        """Closes the file."""
         self._file.close()

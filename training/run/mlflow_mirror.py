@@ -1,7 +1,7 @@
-"""Copies a run's record to MLflow and to the progress bar while it is being written.
+"""Copies a run's `metrics.jsonl` to MLflow and to the progress bar while the run goes on.
 
-The workers write one file and wait for nobody; the driver reads along. A step that is done a second time after a
-restart gives the same numbers, so MLflow keeps those it has: each step is there once.
+The workers write one file and wait for nobody; the driver reads the file in a thread. A step that runs again after a
+restart gives the same numbers, so MLflow keeps those it has, and each step is there once.
 """
 
 from __future__ import annotations
@@ -11,27 +11,43 @@ import os
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
 
 from framemill.platform.progress import Progress
 from framemill.platform.tracking import Tracker
-from framemill.training.run.metrics_file import METRICS, Line
+from framemill.training.run.metrics_file import (
+    METRICS,
+    BaselineLine,
+    EvalLine,
+    MetricsLine,
+    TrainLine,
+    line_values,
+    parse_line,
+)
 
-POLL_S = 1.0
-LINES_AT_ONCE = 50
-"""Few enough that all metrics of a line go in one request of MLflow's, which takes 1000: a step is logged whole."""
-PREFIX = {"train": "train/", "eval": "eval/", "baseline": "eval/"}
-MARK = {"train": "train/loss", "eval": "eval/loss", "baseline": "eval/linear_loss"}
-"""For each kind of line the metric that shows whether MLflow has it."""
+_POLL_S = 1.0
+"""Seconds between two readings of the file."""
+_LINES_PER_REQUEST = 50
+"""Few enough that all metrics of the lines fit in one request of MLflow, which takes 1000: a step is logged whole."""
+_PREFIXES = {TrainLine.kind: "train/", EvalLine.kind: "eval/", BaselineLine.kind: "eval/"}
+"""Beginning of the metrics' names in MLflow, by kind of line. Other kinds are not copied."""
+_MARKERS = {TrainLine.kind: "train/loss", EvalLine.kind: "eval/loss", BaselineLine.kind: "eval/linear_loss"}
+"""For each kind of line, the metric whose last step tells which lines MLflow already has."""
 
 
 class MlflowMirror:
-    """Follows a record in a thread, for as long as the block runs; at its end everything written is copied."""
+    """Copies the metrics in a thread while its block runs; at the end of the block everything written is copied."""
 
     def __init__(self, output: str, tracker: Tracker, bar: Progress) -> None:
+        """Reads from MLflow which steps it already has.
+
+        Args:
+            output: run directory.
+            tracker: the run in MLflow.
+            bar: progress bar of the steps.
+        """
         self.path = os.path.join(output, METRICS)
         self.tracker, self.bar = tracker, bar
-        last = {kind: tracker.last_step(name) for kind, name in MARK.items()}
+        last = {kind: tracker.last_step(name) for kind, name in _MARKERS.items()}
         self._logged = {kind: -1 if step is None else step for kind, step in last.items()}
         self._inode, self._offset = 0, 0
         self._stop = threading.Event()
@@ -52,26 +68,26 @@ class MlflowMirror:
 
     def _follow(self) -> None:
         try:
-            while not self._stop.wait(POLL_S):
+            while not self._stop.wait(_POLL_S):
                 self.copy()
-        except Exception as error:  # told when the block ends: training itself does not depend on MLflow
+        except Exception as error:  # raised at the end of the block: training itself does not depend on MLflow
             self._error = error
 
     def copy(self) -> None:
-        """Copies what was written since the last time."""
-        pending: list[Line] = []
+        """Copies the lines that were written since the last call."""
+        pending: list[MetricsLine] = []
         for line in self._new_lines():
-            if line["kind"] == "train" and line["step"] > self.bar.done:
-                self.bar.advance(line["step"] - self.bar.done, note=f"{line['stage']}, loss {line['loss']:.3f}")
-            if line["kind"] in MARK and line["step"] > self._logged[line["kind"]]:
-                self._logged[line["kind"]] = line["step"]
+            if isinstance(line, TrainLine) and line.step > self.bar.done:
+                self.bar.advance(line.step - self.bar.done, note=f"{line.stage}, loss {line.loss:.3f}")
+            if line.kind in _MARKERS and line.step > self._logged[line.kind]:
+                self._logged[line.kind] = line.step
                 pending.append(line)
-        for first in range(0, len(pending), LINES_AT_ONCE):
-            batch = pending[first : first + LINES_AT_ONCE]
-            self.tracker.log_batch([metric for line in batch for metric in metrics(line)])
+        for first in range(0, len(pending), _LINES_PER_REQUEST):
+            batch = pending[first : first + _LINES_PER_REQUEST]
+            self.tracker.log_batch([metric for line in batch for metric in _metrics(line)])
 
-    def _new_lines(self) -> Iterator[Line]:
-        """Whole lines not read yet; all of them again where a worker took up the record in a new file."""
+    def _new_lines(self) -> Iterator[MetricsLine]:
+        """Yields whole lines not read yet; all lines again if a worker replaced the file on resume."""
         if not os.path.exists(self.path):
             return
         with open(self.path, "rb") as file:
@@ -82,12 +98,11 @@ class MlflowMirror:
             data = file.read()
         data = data[: data.rfind(b"\n") + 1]
         self._offset += len(data)
-        yield from map(json.loads, data.splitlines())
+        yield from (parse_line(json.loads(text)) for text in data.splitlines())
 
 
-def metrics(line: Line) -> list[tuple[str, float, int]]:
-    """A line's numbers as (name, value, step)."""
-    numbers: dict[str, Any] = {
-        name: value for name, value in line.items() if name != "step" and isinstance(value, int | float)
-    }
-    return [(PREFIX[line["kind"]] + name, float(value), line["step"]) for name, value in numbers.items()]
+def _metrics(line: MetricsLine) -> list[tuple[str, float, int]]:
+    """Returns a line's numbers as (name, value, step)."""
+    values = line_values(line)
+    numbers = {name: x for name, x in values.items() if name != "step" and isinstance(x, int | float)}
+    return [(_PREFIXES[line.kind] + name, float(x), line.step) for name, x in numbers.items()]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from framemill.platform import storage
-from framemill.training.run.metrics_file import read_lines
+from framemill.training.run.metrics_file import EvalLine, TrainLine, read_lines
 
 
 def training_status(path: str, names: list[str]) -> list[str]:
-    """Returns how far a training run is, one line a fact; none if the folder is no run directory.
+    """Returns how far a training run is, one line per fact; none if the folder is not a run directory.
 
     Args:
         path: the folder, as a path or URI.
         names: names of the files in the folder.
     """
     lines = []
-    steps = [line for line in read_lines(path) if "loss" in line]
-    if steps:
-        last = steps[-1]
-        lines.append(f"training: step {last['step']} of stage {last['stage']}, loss {last['loss']:.4f}")
+    losses = [
+        (line.step, line.stage, line.loss if isinstance(line, TrainLine) else line.losses.loss)
+        for line in read_lines(path)
+        if isinstance(line, TrainLine | EvalLine)
+    ]
+    if losses:
+        step, stage, loss = losses[-1]
+        lines.append(f"training: step {step} of stage {stage}, loss {loss:.4f}")
     if "latest" in names:
         lines.append(f"latest checkpoint: {storage.read_bytes(storage.join(path, 'latest')).decode().strip()}")
     if "export" in names:

@@ -1,4 +1,4 @@
-"""What a text encoder is. The next one is a file like `hashed.py`.
+"""The interface of a text encoder. To add an encoder, copy `hashed.py`.
 
 Shapes: B texts, L tokens, D width.
 """
@@ -16,30 +16,40 @@ class TextEncoder(ABC):
     """Turns captions into token embeddings. The empty caption, which guidance needs, has at least one token."""
 
     name: ClassVar[str]
+    """Name in the registry."""
     width: int
+    """Width of an embedding, D."""
     max_tokens: ClassVar[int]
+    """Most tokens of a text."""
     folders: tuple[Path, ...] = ()
-    """Where its weights lie; none for an encoder without."""
+    """Folders of the encoder's weights; empty for an encoder without."""
 
     @abstractmethod
     def __init__(self, path: str) -> None:
-        """`path`: the folder of its weights; "" for an encoder without."""
+        """Makes the encoder.
+
+        Args:
+            path: folder of the encoder's weights; "" for an encoder without.
+        """
 
     @abstractmethod
     def encode_one(self, text: str) -> np.ndarray:
-        """Float32 (L, D) of one text, 1 <= L <= max_tokens: no padding."""
+        """Returns float32 embeddings (L, D) of one text, 1 <= L <= max_tokens, without padding."""
 
     def encode_null(self, text: str = "") -> np.ndarray:
-        """What guidance moves away from, by default nothing: as `encode_one`, without what that adds to a caption."""
+        """Returns the embeddings (L, D) that guidance moves away from, by default those of the empty text.
+
+        An encoder that adds an instruction to captions leaves it out here.
+        """
         return self.encode_one(text)
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Float32 (B, L, D), padded with zeros to the longest of the texts, and a mask (B, L), true at tokens."""
+        """Returns float32 embeddings (B, L, D), padded with zeros to the longest text, and a mask (B, L) of tokens."""
         return pad([self.encode_one(text) for text in texts])
 
 
 def pad(texts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings (L_i, D) -> float32 (B, L, D), padded with zeros to the longest, and a mask (B, L), true at tokens."""
+    """Returns embeddings (L_i, D) as float32 (B, L, D), padded with zeros, and a mask (B, L) that is true at tokens."""
     lengths = np.array([len(text) for text in texts])
     mask = np.arange(lengths.max()) < lengths[:, None]
     padded = np.zeros((*mask.shape, texts[0].shape[1]), np.float32)

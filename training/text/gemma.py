@@ -1,9 +1,9 @@
-"""Gemma-2-2b-it as SANA reads captions with it: the last hidden states, behind an instruction to enhance the prompt.
+"""Gemma-2-2b-it as SANA's text encoder: the last hidden states, behind an instruction to enhance the prompt.
 
-The instruction goes before the caption, and of all tokens the first (<bos>) and the last 299 places are kept, counted
-as if the caption were padded to its full length: <bos>, the instruction's last token, and up to 298 of the caption.
-The model sees only what comes before a token, so the padding itself need not be computed. What guidance moves away
-from is encoded without the instruction. Captions are in small letters, as in diffusers' pipelines.
+The instruction precedes the caption. Of all tokens the first (<bos>) and the last 299 positions are kept, counted as if
+the caption were padded to its full length: <bos>, the instruction's last token, and up to 298 tokens of the caption.
+The model is causal, so the padding itself is not computed. The text that guidance moves away from has no instruction.
+Captions are lower-cased, as in diffusers' pipelines.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from framemill.platform.errors import RequestError
 from framemill.platform.network_folder import CONFIG, component_folder, read_json_object
 from framemill.training.text.base import TextEncoder
 
-MODEL_TYPE = "gemma2"
-
-# Verbatim from SANA-Video's pipeline in diffusers (Apache-2.0): the released models were trained behind this text.
+_MODEL_TYPE = "gemma2"
+"""`model_type` in the config.json of Gemma-2."""
 INSTRUCTION = "\n".join(
     (
         "Given a user prompt, generate an 'Enhanced prompt' that provides detailed visual descriptions suitable for "
@@ -41,30 +40,35 @@ INSTRUCTION = "\n".join(
         "User Prompt: ",
     )
 )
+"""Text before every caption, verbatim from SANA-Video's pipeline in diffusers (Apache-2.0): the released models were
+trained with it."""
 
 
 class GemmaTextEncoder(TextEncoder):
+    """Gemma-2 with SANA's instruction."""
+
     name = "gemma"
     max_tokens = 300
 
     def __init__(self, path: str = "") -> None:
-        """`path`: a folder with model and tokenizer, or a pipeline's with text_encoder/ and tokenizer/ in it.
+        """Reads the model's config; the weights are read when first used.
 
-        The weights are read when first used.
+        Args:
+            path: folder of model and tokenizer, or of a pipeline with text_encoder/ and tokenizer/ in it.
 
         Raises:
-            RequestError: there is none there, or one of another kind.
+            RequestError: the folder holds no Gemma-2 and its tokenizer.
         """
         folder = component_folder(path, "text_encoder", "text_path")
         tokenizer = folder if folder.name != "text_encoder" else folder.with_name("tokenizer")
         if not (tokenizer / "tokenizer_config.json").exists():
-            raise RequestError(f"text_path={path}: {tokenizer} holds no tokenizer_config.json")
+            raise RequestError(f"text_path={path}: {tokenizer} must hold tokenizer_config.json")
         self.folders = (folder,) if tokenizer == folder else (folder, tokenizer)
         values = read_json_object(folder / CONFIG)
-        if values.get("model_type") != MODEL_TYPE:
-            raise RequestError(f"text_path={path}: is a {values.get('model_type')}, text={self.name} is a {MODEL_TYPE}")
+        if (kind := values.get("model_type")) != _MODEL_TYPE:
+            raise RequestError(f"text_path={path}: must be a {_MODEL_TYPE} for text={self.name}, is a {kind}")
         if not isinstance(values.get("hidden_size"), int):
-            raise RequestError(f"{folder / CONFIG}: hidden_size={values.get('hidden_size')}: is a whole number")
+            raise RequestError(f"{folder / CONFIG}: hidden_size={values.get('hidden_size')}: must be a whole number")
         self.width = values["hidden_size"]
 
     @functools.cached_property
@@ -72,22 +76,22 @@ class GemmaTextEncoder(TextEncoder):
         """Gemma's tokenizer.
 
         Raises:
-            RequestError: it cannot be read, or begins no text with <bos>.
+            RequestError: it cannot be read, or does not begin texts with <bos>.
         """
         from transformers import AutoTokenizer
 
         folder = self.folders[-1]
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        except Exception as error:  # whatever damaged files make transformers raise
-            raise RequestError(f"{folder}: holds no tokenizer ({first_line(error)})") from error
+        except Exception as error:  # damaged files make transformers raise errors of many types
+            raise RequestError(f"{folder}: must hold a tokenizer ({_first_line(error)})") from error
         if tokenizer("").input_ids != [tokenizer.bos_token_id]:
-            raise RequestError(f"{folder}: is not Gemma's tokenizer: the empty text is not <bos> alone")
+            raise RequestError(f"{folder}: must be Gemma's tokenizer, for which the empty text is <bos> alone")
         return tokenizer
 
     @functools.cached_property
     def model(self) -> Any:
-        """The decoder with its weights, bfloat16 on a GPU as SANA runs it, else float32.
+        """The decoder with its weights: bfloat16 on a GPU, as SANA runs it, and float32 on a CPU.
 
         Raises:
             RequestError: weights are missing or cannot be read.
@@ -96,7 +100,7 @@ class GemmaTextEncoder(TextEncoder):
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        logging.set_verbosity_error()  # what is amiss is said in one line below, not in a table
+        logging.set_verbosity_error()  # missing tensors are reported below in one line, not in a table
         folder, gpu = self.folders[0], torch.cuda.is_available()
         network: Any = Gemma2Model
         try:
@@ -107,31 +111,33 @@ class GemmaTextEncoder(TextEncoder):
                 output_loading_info=True,
                 dtype=torch.bfloat16 if gpu else torch.float32,
             )
-        except Exception as error:  # whatever damaged files make transformers raise
-            raise RequestError(f"{folder}: cannot be read as Gemma-2 ({first_line(error)})") from error
-        if lost := sorted(map(str, report["missing_keys"])):
-            raise RequestError(f"{folder}: has no tensor {lost[0]}")
+        except Exception as error:  # damaged files make transformers raise errors of many types
+            raise RequestError(f"{folder}: cannot be read as Gemma-2 ({_first_line(error)})") from error
+        if missing := sorted(map(str, report["missing_keys"])):
+            raise RequestError(f"{folder}: has no tensor {missing[0]}")
         return model.eval().to("cuda" if gpu else "cpu")
 
     def encode_one(self, text: str) -> np.ndarray:
-        before = len(self.tokenizer(INSTRUCTION).input_ids)
-        tokens = self.tokenizer(INSTRUCTION + clean(text)).input_ids[: before + self.max_tokens - 2]
-        hidden = self._hidden(tokens)
-        return np.concatenate([hidden[:1], hidden[before - 1 :]])
+        """Returns float32 embeddings (L, D) of <bos>, the instruction's last token and the caption."""
+        instruction_length = len(self.tokenizer(INSTRUCTION).input_ids)
+        tokens = self.tokenizer(INSTRUCTION + _normalised(text)).input_ids[: instruction_length + self.max_tokens - 2]
+        hidden = self._hidden_states(tokens)
+        return np.concatenate([hidden[:1], hidden[instruction_length - 1 :]])
 
     def encode_null(self, text: str = "") -> np.ndarray:
-        return self._hidden(self.tokenizer(clean(text)).input_ids[: self.max_tokens])
+        """Returns float32 embeddings (L, D) of a text without the instruction."""
+        return self._hidden_states(self.tokenizer(_normalised(text)).input_ids[: self.max_tokens])
 
     @torch.inference_mode()
-    def _hidden(self, tokens: list[int]) -> np.ndarray:
-        """The last hidden state of each token, float32 (L, D)."""
+    def _hidden_states(self, tokens: list[int]) -> np.ndarray:
+        """Returns the last hidden state of each token, float32 (L, D)."""
         ids = torch.tensor([tokens], device=self.model.device)
         return self.model(ids, use_cache=False).last_hidden_state[0].float().cpu().numpy()
 
 
-def clean(text: str) -> str:
+def _normalised(text: str) -> str:
     return text.lower().strip()
 
 
-def first_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,6 +1,6 @@
-"""A text encoder that needs no weights: each piece of a word is a fixed pseudo-random vector.
+"""A text encoder that needs no weights: each word piece has a fixed pseudo-random embedding.
 
-It tells captions apart and knows that they share words, but neither what words mean nor in which order they stand.
+Embeddings distinguish captions and show shared words, but know neither what words mean nor their order.
 """
 
 from __future__ import annotations
@@ -14,36 +14,52 @@ import numpy as np
 from framemill.platform.errors import RequestError
 from framemill.training.text.base import TextEncoder
 
-WIDTH = 64
-PIECE = 8  # letters; a longer word is several pieces, so that its forms share the first
-WORD = re.compile(r"\w+|[^\w\s]")
-START = "<bos>"  # no word looks like this: brackets are pieces of their own
+_WIDTH = 64
+"""Width of an embedding: the bits of a hash."""
+_PIECE_LETTERS = 8
+"""Letters of a word piece. A longer word is several pieces, so that its inflected forms share the first."""
+_WORD = re.compile(r"\w+|[^\w\s]")
+"""A word, or a punctuation mark."""
+_START = "<bos>"
+"""First piece of every text. No word looks like this: brackets are pieces of their own."""
 
 
-def pieces(text: str) -> list[str]:
-    """The lower-cased words and punctuation of a text, long words in pieces that know they go on."""
-    found: list[str] = []
-    for word in WORD.findall(text.lower()):
-        found.append(word[:PIECE])
-        found.extend("##" + word[at : at + PIECE] for at in range(PIECE, len(word), PIECE))
-    return found
+def word_pieces(text: str) -> list[str]:
+    """Returns the lower-cased words and punctuation of a text; continuations of long words begin with "##"."""
+    pieces: list[str] = []
+    for word in _WORD.findall(text.lower()):
+        pieces.append(word[:_PIECE_LETTERS])
+        starts = range(_PIECE_LETTERS, len(word), _PIECE_LETTERS)
+        pieces.extend("##" + word[start : start + _PIECE_LETTERS] for start in starts)
+    return pieces
 
 
 @functools.lru_cache(maxsize=65536)
-def signs(piece: str) -> np.ndarray:
-    """64 signs, the bits of the piece's hash: unit root mean square, nearly orthogonal to others, alike everywhere."""
-    bits = np.unpackbits(np.frombuffer(hashlib.blake2b(piece.encode(), digest_size=WIDTH // 8).digest(), np.uint8))
-    return bits.astype(np.float32) * 2 - 1
+def _embedding(piece: str) -> np.ndarray:
+    """Returns the bits of the piece's hash as 64 signs: unit root mean square, nearly orthogonal to other pieces."""
+    digest = hashlib.blake2b(piece.encode(), digest_size=_WIDTH // 8).digest()
+    return np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.float32) * 2 - 1
 
 
 class HashedTextEncoder(TextEncoder):
+    """The encoder of hashed word pieces."""
+
     name = "hashed"
-    width = WIDTH
+    width = _WIDTH
     max_tokens = 300
 
     def __init__(self, path: str = "") -> None:
+        """Makes the encoder.
+
+        Args:
+            path: must be "", since the encoder has no weights.
+
+        Raises:
+            RequestError: a path was given.
+        """
         if path:
-            raise RequestError(f"text_path={path}: hashed has no weights")
+            raise RequestError(f"text_path={path}: must be empty for text=hashed, which has no weights")
 
     def encode_one(self, text: str) -> np.ndarray:
-        return np.stack([signs(piece) for piece in [START, *pieces(text)][: self.max_tokens]])
+        """Returns float32 embeddings (L, 64) of a text's word pieces, with <bos> first."""
+        return np.stack([_embedding(piece) for piece in [_START, *word_pieces(text)][: self.max_tokens]])

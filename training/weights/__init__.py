@@ -1,1 +1,1 @@
-"""Weights: published checkpoints, conversion between formats, warm starts."""
+"""Weights of a Linear DiT: published checkpoints, conversion between formats, warm starts."""

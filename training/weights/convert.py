@@ -3,7 +3,7 @@
 Every tensor's name and shape is checked against the model before anything is written. A checkpoint's weights are
 `model.json` and `model.safetensors`; a transformer folder's are `config.json` and
 `diffusion_pytorch_model.safetensors`, whole or in shards; names and shapes are the same in both. An original is one
-`.pth` in the layout of NVlabs/Sana, with the config beside the tensors, which its own code passes over.
+`.pth` in the layout of NVlabs/Sana, with the model's config as a further entry, which Sana's own code ignores.
 """
 
 from __future__ import annotations
@@ -24,19 +24,28 @@ from framemill.training.model import LinearDiTConfig
 from framemill.training.model.diffusers_format import save_transformer
 from framemill.training.weights import original
 from framemill.training.weights.config import ConvertConfig
-from framemill.training.weights.source import CONFIG_BESIDE, MODEL, TENSORS, find_weights
+from framemill.training.weights.source import CONFIG_ENTRY, MODEL_JSON, MODEL_TENSORS, find_weights
 
 
 @dataclass(frozen=True)
 class ConvertResult:
+    """What `convert` wrote."""
+
     source: Path
+    """File or folder that was read."""
     output: Path
+    """File or folder that was written."""
     kind: str
+    """Format that was written: "checkpoint", "diffusers" or "original"."""
     tensors: int
+    """Tensors of the model."""
     parameters: int
+    """Parameters of the model."""
     heads: int
+    """Heads of the self-attention."""
 
     def line(self) -> str:
+        """Returns the result as one line for people."""
         return (
             f"convert: {self.source} -> {self.kind} {self.output}: "
             f"{self.tensors} tensors, {self.parameters:,} parameters, {self.heads} heads"
@@ -50,8 +59,8 @@ def convert(config: ConvertConfig | None = None, **keys: Any) -> ConvertResult:
         config: the whole config; or None, with its keys as keyword arguments.
 
     Raises:
-        RequestError: no form is at `input`, `output` is not free, tensors are missing, extra or misshapen, or the
-            heads are others than those asked for.
+        RequestError: there are no weights at `input`, `output` is not free, tensors are missing, extra or misshapen, or
+            the weights have another number of heads than `heads`.
     """
     config = resolve("convert", ConvertConfig, config, keys)
     source, output = find_weights(config.input, "input"), Path(config.output)
@@ -59,37 +68,37 @@ def convert(config: ConvertConfig | None = None, **keys: Any) -> ConvertResult:
     if kind == "auto":
         kind = "original" if output.suffix == ".pth" else "checkpoint" if source.kind == "diffusers" else "diffusers"
     if output.is_file() or storage.list_dir(str(output)):
-        raise RequestError(f"output={output}: is not empty; choose another output")
+        raise RequestError(f"output={output}: must be empty; choose another output")
     if (kind == "original") != (output.suffix == ".pth"):
-        raise RequestError(f"output={output}: an original is a file named .pth, anything else a folder")
-    shape, tensors = source.read_video(config.heads)
+        raise RequestError(f"output={output}: must be a file named .pth for an original, and a folder otherwise")
+    shape, tensors = source.read_video_model(config.heads)
     heads = shape.num_attention_heads
     if config.heads not in (0, heads):
-        raise RequestError(f"heads={config.heads}: {source.path} says that it has {heads}")
+        raise RequestError(f"heads={config.heads}: must be {heads}, the heads of {source.path}")
     if kind == "diffusers":
         save_transformer(output, shape, tensors)
     elif kind == "checkpoint":
         save_checkpoint(output, shape, tensors)
     else:
-        save_original(output, shape, original.to_original(tensors))
+        _save_original(output, shape, original.to_original(tensors))
     parameters = sum(tensor.numel() for tensor in tensors.values())
     return ConvertResult(source.path, output, kind, len(tensors), parameters, heads)
 
 
 def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
-    """Writes a checkpoint's weights; `model.json` comes last, so that a folder with one is whole."""
+    """Writes a checkpoint's weights; `model.json` comes last, so that a folder with `model.json` is whole."""
     output.mkdir(parents=True, exist_ok=True)
-    temporary = storage.temporary_path(str(output / TENSORS))
+    temporary = storage.temporary_path(str(output / MODEL_TENSORS))
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    storage.commit_file(temporary, str(output / TENSORS))
+    storage.commit_file(temporary, str(output / MODEL_TENSORS))
     text = json.dumps(shape.to_diffusers(), indent=1, sort_keys=True) + "\n"
-    storage.write_atomic(str(output / MODEL), text.encode())
+    storage.write_atomic(str(output / MODEL_JSON), text.encode())
 
 
-def save_original(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
+def _save_original(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
     """Writes tensors in the original layout, whole or not at all."""
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = storage.temporary_path(str(output))
-    with open(temporary, "wb") as file:  # torch opens no file whose name begins with a dot
-        torch.save({"state_dict": tensors, CONFIG_BESIDE: shape.to_diffusers()}, file)
+    with open(temporary, "wb") as file:  # torch.save by name fails for a file that begins with a dot
+        torch.save({"state_dict": tensors, CONFIG_ENTRY: shape.to_diffusers()}, file)
     storage.commit_file(temporary, str(output))

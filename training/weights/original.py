@@ -1,7 +1,7 @@
-"""The layout of NVlabs/Sana's own checkpoints, of SANA-Video and of SANA's image models, and diffusers' beside it.
+"""The layout of NVlabs/Sana's own checkpoints (SANA-Video and SANA's image models), mapped to and from diffusers'.
 
-The tensors are the same but for their names, and for the queries, keys and values of the self-attention and the keys
-and values of the cross-attention, which lie one after the other in one tensor there.
+The tensors are the same but for their names, and for the self-attention's q, k and v and the cross-attention's k and v,
+which the original layout concatenates into one tensor.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from framemill.platform.errors import RequestError
 from framemill.training.model.config import LinearDiTConfig
 from framemill.training.model.diffusers_format import parse_config
 
-# Modules by their name in diffusers, outside the blocks and in a block.
-OUTSIDE = {
-    "": "final_layer",  # of its scale_shift_table
+_OUTER_MODULES = {
+    "": "final_layer",
     "patch_embedding": "x_embedder.proj",
     "caption_projection.linear_1": "y_embedder.y_proj.fc1",
     "caption_projection.linear_2": "y_embedder.y_proj.fc2",
@@ -30,7 +29,8 @@ OUTSIDE = {
     "time_embed.linear": "t_block.1",
     "proj_out": "final_layer.linear",
 }
-INSIDE = {
+"""Original name of each module outside the blocks, by its name in diffusers. "" has the model's scale_shift_table."""
+_BLOCK_MODULES = {
     "": "",
     "attn1.norm_q": "attn.q_norm",
     "attn1.norm_k": "attn.k_norm",
@@ -44,80 +44,90 @@ INSIDE = {
     "ff.conv_point": "mlp.point_conv.conv",
     "ff.conv_temp": "mlp.t_conv",
 }
-FUSED = {
+"""Original name of each module inside a block, by its name in diffusers. "" has the block's scale_shift_table."""
+_FUSED_MODULES = {
     "attn.qkv": ("attn1.to_q", "attn1.to_k", "attn1.to_v"),
     "cross_attn.kv_linear": ("attn2.to_k", "attn2.to_v"),
 }
-# The null caption's embedding, which is the text encoder's output; a table of positions; a head that learns nothing.
-UNUSED = ("y_embedder.y_embedding", "pos_embed", "logvar_linear.weight", "logvar_linear.bias")
-BLOCK = re.compile(r"(?:transformer_)?blocks\.(\d+)\.")
-
-# The checkpoints do not say how many heads they have; the models they are of do, by their width.
+"""Modules of diffusers that are concatenated along the rows, by the original module that holds them."""
+_UNUSED = ("y_embedder.y_embedding", "pos_embed", "logvar_linear.weight", "logvar_linear.bias")
+"""Tensors without a counterpart: the null caption's embedding (the text encoder's output for the empty text), a table
+of positions, and a head that is never trained."""
+_BLOCK = re.compile(r"(?:transformer_)?blocks\.(\d+)\.")
 HEADS = {1152: 16, 2240: 20, 2560: 20}
-HEAD_WIDTH = 112  # of SANA-Video's linear attention: what its code divides another width by
+"""Attention heads of the published models by their width; the checkpoints do not record them."""
+_HEAD_WIDTH = 112
+"""Width of a head of SANA-Video's linear attention, by which its code divides any other width."""
 
 
 def to_diffusers(tensors: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of an original checkpoint under diffusers' names, in pieces as diffusers has them.
+    """Returns the tensors of an original checkpoint under diffusers' names, fused tensors split.
+
+    Args:
+        tensors: state dict of the original checkpoint.
+        source: file that the error names.
 
     Raises:
         RequestError: a tensor that no SANA model has.
     """
-    outside, inside = ({theirs: ours for ours, theirs in names.items()} for names in (OUTSIDE, INSIDE))
-    found: dict[str, Tensor] = {}
+    outer = {theirs: ours for ours, theirs in _OUTER_MODULES.items()}
+    inner = {theirs: ours for ours, theirs in _BLOCK_MODULES.items()}
+    renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        block = BLOCK.match(name)
+        block = _BLOCK.match(name)
         prefix = f"transformer_blocks.{block[1]}." if block else ""
         module, _, leaf = name[block.end() if block else 0 :].rpartition(".")
-        if block and module in FUSED:
-            parts = FUSED[module]
+        if block and module in _FUSED_MODULES:
+            parts = _FUSED_MODULES[module]
             rows = tensor.shape[0] if tensor.ndim else 0
             if not rows or rows % len(parts):
                 raise RequestError(f"{source}: {name} has {rows} rows, which are not {len(parts)} equal parts")
             pieces = zip(parts, tensor.chunk(len(parts)), strict=True)
-            found |= {f"{prefix}{part}.{leaf}": piece for part, piece in pieces}
-        elif module in (inside if block else outside):
-            found[prefix + joined((inside if block else outside)[module], leaf)] = tensor
-        elif name not in UNUSED:
+            renamed |= {f"{prefix}{part}.{leaf}": piece for part, piece in pieces}
+        elif module in (inner if block else outer):
+            renamed[prefix + _join((inner if block else outer)[module], leaf)] = tensor
+        elif name not in _UNUSED:
             raise RequestError(f"{source}: has a tensor {name}, which no SANA model has")
-    return found
+    return renamed
 
 
 def to_original(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a Linear DiT as an original checkpoint has them: the other way round.
+    """Returns the tensors of a Linear DiT under their names in an original checkpoint, q, k and v fused.
 
     Raises:
-        RequestError: a tensor that originals have no place for.
+        RequestError: a tensor that the original layout cannot hold.
     """
-    fused = {part: (whole, place) for whole, parts in FUSED.items() for place, part in enumerate(parts)}
-    found: dict[str, Tensor] = {}
+    fused = {part: (whole, index) for whole, parts in _FUSED_MODULES.items() for index, part in enumerate(parts)}
+    renamed: dict[str, Tensor] = {}
     pieces: dict[str, dict[int, Tensor]] = {}
     for name, tensor in tensors.items():
-        block = BLOCK.match(name)
+        block = _BLOCK.match(name)
         prefix = f"blocks.{block[1]}." if block else ""
         module, _, leaf = name[block.end() if block else 0 :].rpartition(".")
         if block and module in fused:
-            whole, place = fused[module]
-            pieces.setdefault(f"{prefix}{whole}.{leaf}", {})[place] = tensor
-        elif module in (INSIDE if block else OUTSIDE):
-            found[prefix + joined((INSIDE if block else OUTSIDE)[module], leaf)] = tensor
+            whole, index = fused[module]
+            pieces.setdefault(f"{prefix}{whole}.{leaf}", {})[index] = tensor
+        elif module in (_BLOCK_MODULES if block else _OUTER_MODULES):
+            renamed[prefix + _join((_BLOCK_MODULES if block else _OUTER_MODULES)[module], leaf)] = tensor
         else:
-            raise RequestError(f"{name}: an original checkpoint has no place for this tensor")
-    return found | {name: torch.cat([parts[place] for place in sorted(parts)]) for name, parts in pieces.items()}
+            raise RequestError(f"{name}: the original checkpoint format cannot hold this tensor")
+    return renamed | {name: torch.cat([parts[index] for index in sorted(parts)]) for name, parts in pieces.items()}
 
 
-def joined(module: str, leaf: str) -> str:
+def _join(module: str, leaf: str) -> str:
     return f"{module}.{leaf}" if module else leaf
 
 
-def read_shape(tensors: Mapping[str, Tensor], heads: int, source: str | PathLike[str]) -> LinearDiTConfig:
-    """The config of the model that tensors under diffusers' names are of, from their shapes.
+def config_from_tensors(tensors: Mapping[str, Tensor], heads: int, source: str | PathLike[str]) -> LinearDiTConfig:
+    """Returns the config of a model, from the shapes of its tensors under diffusers' names.
 
     Args:
-        heads: of both attentions; 0: as SANA-Video has at this width.
+        tensors: state dict of the model.
+        heads: heads of both attentions; 0: SANA-Video's number at this width.
+        source: file that the error names.
 
     Raises:
-        RequestError: a tensor is missing or misshapen, or the heads are not known.
+        RequestError: a tensor is missing or misshapen, or the number of heads is not known.
     """
     try:
         width, channels, *patch = tensors["patch_embedding.weight"].shape
@@ -126,31 +136,33 @@ def read_shape(tensors: Mapping[str, Tensor], heads: int, source: str | PathLike
         outputs, _ = tensors["proj_out.weight"].shape
         _, caption_channels = tensors["caption_projection.linear_1.weight"].shape
     except KeyError as error:
-        raise RequestError(f"{source}: has no tensor for {error.args[0]}; it is no SANA model") from error
+        raise RequestError(f"{source}: has no tensor for {error.args[0]}; it is not a SANA model") from error
     except ValueError as error:
-        raise RequestError(f"{source}: its projections have not a SANA model's number of dimensions") from error
-    heads = heads or HEADS.get(width, 0) or (0 if width % HEAD_WIDTH else width // HEAD_WIDTH)
+        raise RequestError(f"{source}: its projections must have a SANA model's number of dimensions") from error
+    heads = heads or HEADS.get(width, 0) or (0 if width % _HEAD_WIDTH else width // _HEAD_WIDTH)
     if not heads or width % heads:
-        raise RequestError(f"heads={heads}: {source} is {width} wide; say how many heads share that")
+        raise RequestError(
+            f"heads={heads}: must be the number of attention heads of {source}, which divides its width of {width}"
+        )
     values = {
         "in_channels": channels,
         "out_channels": outputs // max(1, math.prod(patch)),
         "num_attention_heads": heads,
         "attention_head_dim": width // heads,
-        "num_layers": len({block[1] for block in map(BLOCK.match, tensors) if block}),
+        "num_layers": len({block[1] for block in map(_BLOCK.match, tensors) if block}),
         "num_cross_attention_heads": heads,
         "cross_attention_head_dim": width // heads,
         "caption_channels": caption_channels,
-        "mlp_ratio": ratio_of(hidden, width),
+        "mlp_ratio": mlp_ratio(hidden, width),
         "attention_bias": "transformer_blocks.0.attn1.to_q.bias" in tensors,
-        "sample_size": 30 if math.prod(patch) > 1 else 22,  # 480p is the Wan-VAE's, 720p that of codecs of stride 32
+        "sample_size": 30 if math.prod(patch) > 1 else 22,  # 480p uses the Wan-VAE, 720p codecs of stride 32
         "patch_size": (frames, rows, columns),
-        "linear_attention_eps": 1e-8,  # as in their code; diffusers has 1e-15
+        "linear_attention_eps": 1e-8,  # as in Sana's code; diffusers has 1e-15
     }
     return parse_config(values, source)
 
 
-def ratio_of(hidden: int, width: int) -> float:
-    """The smallest ratio that makes `width` at least `hidden` again, once cut to a whole number."""
+def mlp_ratio(hidden: int, width: int) -> float:
+    """Returns the smallest ratio for which int(ratio * width) is `hidden`."""
     ratio = hidden / width
     return ratio if int(ratio * width) == hidden else math.nextafter(ratio, math.inf)

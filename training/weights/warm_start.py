@@ -1,9 +1,9 @@
-"""Weights of another model as the beginning of this one: SANA-Video's, or those of SANA's image models.
+"""Warm start: the weights of another model, SANA-Video or a SANA image model, as the initial weights of a new one.
 
-A wider feed-forward gets its new channels so that the function stays the same and they still learn: what leads into
-them is random, what leads out of them zero. With zeros on both sides they would have neither output nor gradient,
-ever. What an image model lacks, the temporal convolution, begins as zero; a first or last projection of another shape
-begins as in a new model, and so does a learned null caption where the other has none.
+A wider feed-forward is grown by a function-preserving initialisation: the new channels' input weights stay random and
+their output weights are zero, so that the function is unchanged and the channels still learn. With zeros on both sides
+they would never have an output or a gradient. The temporal convolution, which an image model lacks, begins as zero. A
+first or last projection of another shape, and a learned null caption that the other model lacks, stay as initialised.
 """
 
 from __future__ import annotations
@@ -17,53 +17,63 @@ from torch import Tensor
 from framemill.platform.network_folder import check_tensors
 from framemill.training.model.linear_dit import LinearDiT
 
-ENDS = ("patch_embedding", "proj_out")
-"""What the codec's latents decide the shape of."""
-INTO = (".conv_inverted.weight", ".conv_inverted.bias", ".conv_depth.weight", ".conv_depth.bias")
-OUT = ".conv_point.weight"
-TEMPORAL = ".conv_temp.weight"
-NULL_CAPTION = "null_caption."
-"""Learned by few models: others take the text encoder's output for no text."""
+_LATENT_PROJECTIONS = ("patch_embedding", "proj_out")
+"""First and last projection, whose shapes depend on the codec."""
+_HIDDEN_INPUTS = (".conv_inverted.weight", ".conv_inverted.bias", ".conv_depth.weight", ".conv_depth.bias")
+"""Endings of the feed-forward's parameters whose rows are hidden channels: values, then gates."""
+_HIDDEN_OUTPUT = ".conv_point.weight"
+"""Ending of the feed-forward's parameter whose columns are hidden channels."""
+_TEMPORAL = ".conv_temp.weight"
+"""Ending of the temporal convolutions, by which a video model is recognised."""
+_NULL_CAPTION = "null_caption."
+"""Beginning of the learned null caption's parameters; most models use the text encoder's output for the empty text."""
 
 
 @torch.no_grad()
 def warm_start(model: LinearDiT, tensors: Mapping[str, Tensor], source: str | PathLike[str]) -> list[str]:
-    """Gives a newly made model the weights of another, under diffusers' names. Returns the tensors that stay new.
+    """Loads tensors under diffusers' names into a new model; returns the names of the parameters that are new.
+
+    Args:
+        model: newly initialised model.
+        tensors: state dict of the other model.
+        source: file or folder that the error names.
 
     Raises:
-        RequestError: a tensor is missing, extra or misshapen other than in the ways named above.
+        RequestError: a tensor is missing, extra or misshapen other than in the ways described above.
     """
     own = model.state_dict()
-    image = not any(name.endswith(TEMPORAL) for name in tensors)
-    other_ends = tuple(f"{end}." for end in ENDS if differs(tensors, own, f"{end}.weight"))
+    from_image_model = not any(name.endswith(_TEMPORAL) for name in tensors)
+    other_projections = tuple(
+        f"{module}." for module in _LATENT_PROJECTIONS if _shape_differs(tensors, own, f"{module}.weight")
+    )
     new = [
         name
         for name in own
-        if name.startswith(other_ends)
-        or (image and name.endswith(TEMPORAL))
-        or (name.startswith(NULL_CAPTION) and name not in tensors)
+        if name.startswith(other_projections)
+        or (from_image_model and name.endswith(_TEMPORAL))
+        or (name.startswith(_NULL_CAPTION) and name not in tensors)
     ]
-    started = {name: grow(name, tensor, own[name]) if name in own else tensor for name, tensor in tensors.items()}
-    started |= {name: torch.zeros_like(own[name]) if name.endswith(TEMPORAL) else own[name] for name in new}
-    check_tensors(own, started, source)
-    model.load_state_dict(started)
+    initial = {name: _grow(name, tensor, own[name]) if name in own else tensor for name, tensor in tensors.items()}
+    initial |= {name: torch.zeros_like(own[name]) if name.endswith(_TEMPORAL) else own[name] for name in new}
+    check_tensors(own, initial, source)
+    model.load_state_dict(initial)
     return new
 
 
-def differs(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], name: str) -> bool:
-    """Whether a tensor is there, in another shape. One that is missing is an error, and not for here."""
+def _shape_differs(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], name: str) -> bool:
+    """Returns whether a tensor is present in another shape; `check_tensors` reports one that is missing."""
     return name in tensors and tensors[name].shape != own[name].shape
 
 
-def grow(name: str, old: Tensor, new: Tensor) -> Tensor:
-    """`old` in the shape of `new`, where that has a wider feed-forward; `old` as it is everywhere else."""
+def _grow(name: str, old: Tensor, new: Tensor) -> Tensor:
+    """Returns `old` in the shape of `new` where that has a wider feed-forward; elsewhere `old` unchanged."""
     if old.ndim != new.ndim:
         return old
-    if name.endswith(OUT) and len(old) == len(new) and old.shape[1] < new.shape[1]:
+    if name.endswith(_HIDDEN_OUTPUT) and len(old) == len(new) and old.shape[1] < new.shape[1]:
         grown = torch.zeros_like(new)
         grown[:, : old.shape[1]] = old
         return grown
-    if name.endswith(INTO) and old.shape[1:] == new.shape[1:] and len(old) < len(new) and len(old) % 2 == 0:
+    if name.endswith(_HIDDEN_INPUTS) and old.shape[1:] == new.shape[1:] and len(old) < len(new) and len(old) % 2 == 0:
         grown = new.clone()
         for half, old_half in zip(grown.chunk(2), old.chunk(2), strict=True):  # values, then gates
             half[: len(old_half)] = old_half

@@ -16,11 +16,10 @@ import torch
 from PIL import Image
 
 from framemill.data_filters.config import CurateConfig
-from framemill.data_filters.models.base import ModelSpec, ScorableClip
+from framemill.data_filters.models.base import ModelSpec, SampledFrames, ScorableClip
 from framemill.data_filters.models.config import AestheticConfig, ClassifierConfig, DoverConfig, TextOverlayConfig
 from framemill.data_filters.models.dover import fragments, read_views
 from framemill.data_filters.models.registry import load_scorer, model_spec
-from framemill.data_filters.models.sampled_frames import SampledFrames
 from framemill.data_filters.models.score_parts import ScoreWork, read_scores
 from framemill.data_filters.models.worker import ModelWorker
 from framemill.data_filters.pipeline import curate

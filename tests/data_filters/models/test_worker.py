@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from framemill.data_filters.filters.clip_frames import ClipFrames
-from framemill.data_filters.models.base import ModelSpec, ScorableClip
+from framemill.data_filters.models.base import ModelSpec, SampledFrames, ScorableClip
 from framemill.data_filters.models.config import MotionConfig
 from framemill.data_filters.models.registry import load_scorer, model_spec
-from framemill.data_filters.models.sampled_frames import SampledFrames, frames_every, read_frames_every
+from framemill.data_filters.models.sampled_frames import frames_every, read_frames_every
 from framemill.data_filters.models.score_parts import ScoreWork, read_scores
 from framemill.data_filters.models.worker import ModelWorker
 from framemill.data_filters.pipeline import curate

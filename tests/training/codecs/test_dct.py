@@ -35,7 +35,7 @@ def test_every_codec_has_the_shape_it_states(name: str, tiny_networks: dict[str,
     assert latents.dtype == np.float32
     again = codec.decode(latents)
     assert again.shape == video.shape and again.dtype == np.uint8
-    assert codec.frames(latents.shape[1]) == len(video)
+    assert codec.video_frames(latents.shape[1]) == len(video)
     assert np.array_equal(codec.encode(video), latents)
 
 
@@ -59,9 +59,9 @@ def test_coefficients_are_scipys() -> None:
     planes = luma[..., [0, 2, 1]] - [0, 127.5, 127.5]
     block = planes[1:5, 16:24, 40:48]  # latent frame 1, row 2, column 5
     coefficients = get_codec("dct").encode(video)[:, 1, 2, 5] * STD + MEAN
-    for found, (plane, frequency, *_) in zip(coefficients, CHANNELS, strict=True):
+    for coefficient, (plane, frequency, *_) in zip(coefficients, CHANNELS, strict=True):
         centred = block[..., plane] - (128 if plane == 0 else 0)
-        assert found == pytest.approx(dctn(centred, norm="ortho")[frequency], abs=0.3)
+        assert coefficient == pytest.approx(dctn(centred, norm="ortho")[frequency], abs=0.3)
 
 
 def test_encoding_is_a_projection() -> None:
@@ -70,10 +70,10 @@ def test_encoding_is_a_projection() -> None:
     assert np.abs(codec.encode(codec.decode(latents)) - latents).max() < 0.05
     rng = np.random.default_rng(0)
     free = 0.3 * rng.normal(size=latents.shape).astype(np.float32)
-    found = codec.encode(codec.decode(free))
-    assert np.abs(found[:, 1:] - free[:, 1:]).max() < 0.15  # bytes round, and a few leave 0..255
+    latents = codec.encode(codec.decode(free))
+    assert np.abs(latents[:, 1:] - free[:, 1:]).max() < 0.15  # bytes round, and a few leave 0..255
     still = [frequency[0] == 0 for _, frequency, *_ in CHANNELS]
-    assert np.abs(found[still, 0] - free[still, 0]).max() < 0.15
+    assert np.abs(latents[still, 0] - free[still, 0]).max() < 0.15
 
 
 def test_round_trip_keeps_the_picture() -> None:
@@ -106,9 +106,9 @@ def test_refuses_what_does_not_fit() -> None:
     for shape in ((8, 64, 64, 3), (9, 60, 64, 3), (9, 64, 60, 3), (0, 64, 64, 3)):
         with pytest.raises(ValueError, match="1 \\+ 4k frames"):
             codec.encode(np.zeros(shape, np.uint8))
-    with pytest.raises(RequestError, match="codec=mp3: may be dct, wan, ltx2, dcae"):
+    with pytest.raises(RequestError, match="codec=mp3: must be one of dct, wan, ltx2, dcae"):
         get_codec("mp3")
-    with pytest.raises(RequestError, match="codec_path=x: dct has no weights"):
+    with pytest.raises(RequestError, match="codec_path=x: must be empty for codec=dct"):
         get_codec("dct", "x")
 
 

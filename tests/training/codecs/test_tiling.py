@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from framemill.training.codecs.tiling import starts, tiled
+from framemill.training.codecs.tiling import tile_starts, tiled
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(length=st.integers(1, 90), tile=st.integers(5, 20), overlap=st.integers(1, 4), unit=st.sampled_from([1, 8, 32]))
 def test_tiles_cover_a_length_evenly(length: int, tile: int, overlap: int, unit: int) -> None:
-    found = starts(length * unit, tile * unit, overlap * unit, unit)
-    assert found[0] == 0 and (found[-1] + tile * unit == length * unit or len(found) == 1)
-    assert all(start % unit == 0 for start in found)
-    steps = [after - before for before, after in pairwise(found)]
+    starts = tile_starts(length * unit, tile * unit, overlap * unit, unit)
+    assert starts[0] == 0 and (starts[-1] + tile * unit == length * unit or len(starts) == 1)
+    assert all(start % unit == 0 for start in starts)
+    steps = [after - before for before, after in pairwise(starts)]
     assert all(0 < step <= (tile - overlap + 1) * unit for step in steps)
     assert not steps or max(steps) - min(steps) <= unit
 
@@ -45,5 +45,5 @@ def test_a_local_code_comes_out_as_if_it_were_whole(rows: int, columns: int, see
 def test_a_seam_is_blended() -> None:
     """Two tiles that disagree meet in a ramp from the one to the other."""
     values = iter((0.0, 1.0))
-    found = tiled(lambda x: torch.full(x.shape, next(values)), torch.zeros(1, 8, 24), 16, 8, (1, 1))[0, 0]
-    assert torch.allclose(found, torch.cat([torch.zeros(8), (torch.arange(8) + 0.5) / 8, torch.ones(8)]))
+    blended = tiled(lambda x: torch.full(x.shape, next(values)), torch.zeros(1, 8, 24), 16, 8, (1, 1))[0, 0]
+    assert torch.allclose(blended, torch.cat([torch.zeros(8), (torch.arange(8) + 0.5) / 8, torch.ones(8)]))

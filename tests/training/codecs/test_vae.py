@@ -154,9 +154,9 @@ def test_wrong_folders(tiny_networks: dict[str, str], tmp_path: Path) -> None:
             assert isinstance(codec, VaeCodec)
             codec.encode(drifting())
 
-    refused("codec_path: is needed", "wan", "")
+    refused("codec_path: must be the folder of", "wan", "")
     refused("codec_path=.*: must hold config.json or vae/config.json", "wan", tmp_path)
-    refused("is a AutoencoderDC, codec=wan a AutoencoderKLWan", "wan", tiny_networks["dcae"])
+    refused("must be a AutoencoderKLWan for codec=wan, is a AutoencoderDC", "wan", tiny_networks["dcae"])
     broken = tmp_path / "vae"
     shutil.copytree(Path(tiny_networks["wan"]) / "vae", broken)
     tensors = load_file(broken / "diffusion_pytorch_model.safetensors")
@@ -171,9 +171,9 @@ def test_wrong_folders(tiny_networks: dict[str, str], tmp_path: Path) -> None:
     values = json.loads((broken / "config.json").read_text())
     for key, value in (("z_dim", "16"), ("dim_mult", None), ("latents_mean", None), ("latents_std", [1.0])):
         (broken / "config.json").write_text(json.dumps({**values, key: value}))
-        refused(r"vae/config\.json: is no config of a AutoencoderKLWan", "wan", f"{broken}/")
+        refused(r"vae/config\.json: is not the config of a AutoencoderKLWan", "wan", f"{broken}/")
     noisy = tmp_path / "noisy"
     shutil.copytree(tiny_networks["ltx2"], noisy)
     config = json.loads((noisy / "config.json").read_text()) | {"timestep_conditioning": True}
     (noisy / "config.json").write_text(json.dumps(config))
-    refused("decodes with noise of its own", "ltx2", noisy)
+    refused("must have a decoder without timestep_conditioning", "ltx2", noisy)

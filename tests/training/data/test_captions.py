@@ -15,7 +15,7 @@ from framemill.platform.errors import RequestError
 from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.vision.video import encode_mp4
 from framemill.training.curriculum import CurriculumConfig, StageConfig
-from framemill.training.data.captions import pick, texts_of
+from framemill.training.data.captions import WeightedCaption, pick_caption, weighted_captions
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.loader import Loader
 from framemill.training.encoding.config import EncodeConfig
@@ -88,14 +88,14 @@ def test_training_meets_captions_as_often_as_they_weigh(latents: LatentDataset) 
     def seen(seed: int) -> list[bool]:
         """For each text of 100 steps, whether it is the sidecar's."""
         loader = Loader(latents, plan, STAGE, seed=seed, caption_dropout=0.0, rank=0, workers=1)
-        found = []
+        is_sidecar = []
         for step in range(STAGE.steps):
             clips = loader.load(step)
             for text, mask in zip(clips.text, clips.text_mask, strict=True):
                 tokens = text[mask].numpy()
-                found.append(tokens.shape == hand.shape and bool((tokens == hand).all()))
-                assert found[-1] or np.array_equal(tokens, long)
-        return found
+                is_sidecar.append(tokens.shape == hand.shape and bool((tokens == hand).all()))
+                assert is_sidecar[-1] or np.array_equal(tokens, long)
+        return is_sidecar
 
     first = seen(0)
     assert first == seen(0) and first != seen(1)
@@ -104,10 +104,10 @@ def test_training_meets_captions_as_often_as_they_weigh(latents: LatentDataset) 
 
 
 def test_the_chance_falls_on_each_text_by_its_weight() -> None:
-    counts = Counter(pick([5, 0, 95], chance / 1000) for chance in range(1000))
+    counts = Counter(pick_caption([5, 0, 95], chance / 1000) for chance in range(1000))
     assert counts == {0: 50, 2: 950}
-    assert pick([0, 0], 0.9) == 0 and pick([1.0], 0.999999) == 0
-    assert texts_of({"caption": None}) == [("", 1.0)]
+    assert pick_caption([0, 0], 0.9) == 0 and pick_caption([1.0], 0.999999) == 0
+    assert weighted_captions(None, None) == [WeightedCaption("", 1.0)]
 
 
 def test_the_dataset_that_encode_wrote_keeps_its_captions(latents: LatentDataset, video: str) -> None:

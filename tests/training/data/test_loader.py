@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from framemill.platform.errors import RequestError
-from framemill.training.curriculum import CurriculumConfig, StageConfig, block_starts
+from framemill.training.curriculum import CurriculumConfig, StageConfig
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.loader import Loader, TrainBatch
 from framemill.training.model import rectified_flow
@@ -63,7 +63,7 @@ def test_captions_are_dropped_for_the_empty_one(dataset: LatentDataset) -> None:
     assert kept.text.shape[1] > len(null) and kept.text_mask.any(1).all()
     assert dropped.text.shape[1] == len(null)
     assert torch.equal(dropped.text, null.expand(6, -1, -1))
-    assert kept.dropped.tolist() == [False] * 6 and dropped.dropped.all()
+    assert kept.drop_caption.tolist() == [False] * 6 and dropped.drop_caption.all()
     assert torch.equal(kept.sigma, dropped.sigma) and torch.equal(kept.noise, dropped.noise)
     assert torch.equal(kept.x0, dropped.x0), "dropping a caption changes nothing else"
 
@@ -78,19 +78,19 @@ def test_clips_split_into_equal_parts(dataset: LatentDataset) -> None:
 def test_held_out_clips_stay_held_out_as_data_grows(
     dataset: LatentDataset, latent_dataset: Callable[..., Path]
 ) -> None:
-    held = dataset.held_out(CURRICULUM, 0, 0.25, 2)
+    held_out = dataset.held_out(CURRICULUM, 0, 0.25, 2)
     more = LatentDataset.open(str(latent_dataset("loader", 90)))
-    held_more = {more.keys[row] for row in more.held_out(CURRICULUM, 0, 0.25, 2)}
-    assert {dataset.keys[row] for row in held} <= held_more
-    for plan in dataset.plans(CURRICULUM, held, 0).values():
-        assert not set(held) & {row for rows in plan.rows.values() for row in rows}
-    assert all(dataset.bucket_of(row, HIGH) for row in held)
+    held_out_later = {more.keys[row] for row in more.held_out(CURRICULUM, 0, 0.25, 2)}
+    assert {dataset.keys[row] for row in held_out} <= held_out_later
+    for plan in dataset.plans(CURRICULUM, held_out, 0).values():
+        assert not set(held_out) & {row for rows in plan.rows.values() for row in rows}
+    assert all(dataset.bucket_name(row, HIGH) for row in held_out)
 
 
 def test_too_little_data_is_refused_by_name(latent_dataset: Callable[..., Path]) -> None:
     tiny = LatentDataset.open(str(latent_dataset("two", 3)))
     assert len(tiny.held_out(CURRICULUM, 0, 0.1, 4)) == 1
-    with pytest.raises(RequestError, match="training takes two at least"):
+    with pytest.raises(RequestError, match="must have two clips or more"):
         LatentDataset.open(str(latent_dataset("one", 2))).held_out(CURRICULUM, 0, 0.1, 4)
     other = CurriculumConfig({"huge": StageConfig(resolution=96, frames=9, steps=1, batch_size=1, lr=1), "high": HIGH})
     with pytest.raises(RequestError, match=r"curriculum\.stages\.huge"):
@@ -152,11 +152,3 @@ def test_images_are_the_first_latent_frames(dataset: LatentDataset) -> None:
     assert torch.equal(images.x0[2], whole[:, :1])
     parts = [mixed(dataset, rank, 2, **changes).load(1) for rank in range(2)]
     assert torch.equal(torch.cat([part.noise for part in parts]), images.noise)
-
-
-def test_blocks_are_of_equal_length_but_for_the_first() -> None:
-    assert block_starts(21, 10) == [0, 11]
-    assert block_starts(261, 10) == [0, *range(11, 261, 10)]
-    assert block_starts(20, 10) == [0, 10]
-    assert block_starts(3, 10) == block_starts(1, 1) == [0]
-    assert block_starts(4, 1) == [0, 1, 2, 3]

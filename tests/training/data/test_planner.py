@@ -69,7 +69,7 @@ def test_seeking_equals_reading_on(counts: dict[str, int], batch_size: int, star
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 50))
 def test_ranks_share_the_same_global_batch(workers: int, share: int, step: int) -> None:
     batch = plan({"9x48x80": 31, "9x64x64": 7}, batch_size=12 * share).batch(step)
-    positions = [position for rank in range(workers) for position in batch.share(rank, workers)]
+    positions = [position for rank in range(workers) for position in batch.positions(rank, workers)]
     assert positions == list(range(12 * share))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +14,23 @@ from framemill.platform import storage
 from framemill.platform.audit import audit
 from framemill.platform.dataset import Dataset
 from framemill.platform.dataset_commit import commit_dataset
-from framemill.platform.errors import FramemillError, RequestError
+from framemill.platform.errors import FramemillError, PendingError, RequestError
 from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.vision.video import encode_mp4
 from framemill.training.buckets import Bucket
 from framemill.training.codecs import get_codec
 from framemill.training.curriculum import CurriculumConfig, StageConfig
-from framemill.training.data.clip_reader import Target, covering_size, read_clip, targets
-from framemill.training.encoding import encode as encoding
+from framemill.training.data.captions import WeightedCaption
+from framemill.training.data.clip_reader import LatentTarget, covering_size, latent_targets, read_clip
 from framemill.training.encoding.config import EncodeConfig
 from framemill.training.encoding.encode import encode
+from framemill.training.encoding.worker import SourceClip, encode_clip, to_npy
 from framemill.training.text import get_text_encoder
 
 SIZES = {"wide": (48, 96), "square": (64, 64), "tall": (96, 48), "short": (48, 96), "fast": (48, 96)}
 FRAMES = {"short": 4, "fast": 60}
 FPS = {"fast": 32.0}
+SHARDS = (["wide", "square"], ["tall", "short"], ["fast"])
 
 
 def moving(name: str) -> np.ndarray:
@@ -42,7 +45,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Five clips in three shards, as curation writes them."""
     folder = str(tmp_path_factory.mktemp("dataset"))
     rows, shards = [], []
-    for number, names in enumerate((["wide", "square"], ["tall", "short"], ["fast"])):
+    for number, names in enumerate(SHARDS):
         samples = []
         for name in names:
             (height, width), fps = SIZES[name], FPS.get(name, 16.0)
@@ -107,28 +110,30 @@ def load(data: bytes) -> np.ndarray:
 
 def test_every_clip_has_text_and_a_latent_of_each_stage_it_is_long_enough_for(encoded: Path) -> None:
     assert audit(str(encoded)).problems == []
-    found = Dataset.open(str(encoded))
-    totals = found.index["totals"]
+    latents = Dataset.open(str(encoded))
+    totals = latents.index["totals"]
     assert (totals["samples"], totals["latents"], totals["without_latent"]) == (5, 8, 1)
     assert sum(totals["buckets"].values()) == 8 and len(totals["buckets"]) == 6
     codec = get_codec("dct")
-    for row, (key, buckets) in enumerate(zip(*(found.samples[c].to_pylist() for c in ("key", "buckets")), strict=True)):
+    for row, (key, buckets) in enumerate(
+        zip(*(latents.samples[c].to_pylist() for c in ("key", "buckets")), strict=True)
+    ):
         assert len(buckets) == (0 if key == "short" else 2)
-        text = load(found.read(row, "text.npy"))
+        text = load(latents.read(row, "text.npy"))
         assert np.array_equal(text, get_text_encoder("hashed").encode_one(f"a {key} ramp motion score: 3."))
         for name in buckets:
             bucket = Bucket.parse(name)
-            latent = load(found.read(row, f"{name}.latent.npy"))
+            latent = load(latents.read(row, f"{name}.latent.npy"))
             assert latent.dtype == np.float16
             assert latent.shape == codec.latent_shape(bucket.frames, bucket.height, bucket.width)
-    assert "mp4" not in found.extensions(0) and {"json", "txt"} <= set(found.extensions(0))
+    assert "mp4" not in latents.extensions(0) and {"json", "txt"} <= set(latents.extensions(0))
 
 
 def test_latents_show_the_clip(dataset: str, encoded: Path) -> None:
-    found = Dataset.open(str(encoded))
-    row = found.row_index("wide")
-    name = next(name for name in found.samples["buckets"].to_pylist()[row] if name.startswith("17x"))
-    shown = get_codec("dct").decode(load(found.read(row, f"{name}.latent.npy")).astype(np.float32))
+    latents = Dataset.open(str(encoded))
+    row = latents.row_index("wide")
+    name = next(name for name in latents.samples["buckets"].to_pylist()[row] if name.startswith("17x"))
+    shown = get_codec("dct").decode(load(latents.read(row, f"{name}.latent.npy")).astype(np.float32))
     wanted = moving("wide")[:17].astype(float).mean((1, 2, 3))
     assert np.abs(shown.mean((1, 2, 3)) - wanted).max() < 3
 
@@ -152,37 +157,74 @@ def test_same_bytes_for_any_number_of_workers(dataset: str, encoded: Path, tmp_p
     assert contents(tmp_path / "two") == contents(encoded)
 
 
-def test_goes_on_with_what_is_missing(dataset: str, encoded: Path, tmp_path: Path, monkeypatch) -> None:
-    output = tmp_path / "out"
-    calls: list[int] = []
-
-    def stopped(function, jobs, workers, gpus):
-        for job in jobs:
-            calls.append(job.number)
-            if len(calls) == 2:
-                raise FramemillError("stopped")
-            yield function(job)
-
-    def plain(function, jobs, workers, gpus):
-        for job in jobs:
-            calls.extend([job.number] if function is encoding.encode_shard else [])
-            yield function(job)
-
-    monkeypatch.setattr(encoding, "in_parallel", stopped)
-    with pytest.raises(FramemillError, match="stopped"):
+def test_a_shard_that_cannot_be_written_is_pending_and_the_rest_is_done(
+    dataset: str, encoded: Path, ray_session: None, tmp_path: Path
+) -> None:
+    output, shards = tmp_path / "out", sorted(path.name for path in (encoded / "shards").iterdir())
+    # A folder in the shard's place, as a storage that refuses to write there.
+    (output / "shards" / shards[1] / "full").mkdir(parents=True)
+    shutil.copy(encoded / "config.yaml", output)
+    with pytest.raises(PendingError, match=r"^encode: train-000001-.*; the same command tries again"):
         encode(settings(dataset, output))
-    monkeypatch.setattr(encoding, "in_parallel", plain)
+    assert not (output / "index.json").exists()
+    manifests = sorted((output / "work" / "encoded").iterdir())
+    assert [path.name[:6] for path in manifests] == ["000000", "000002"]
+    before = [path.stat().st_mtime_ns for path in manifests]
+    shutil.rmtree(output / "shards" / shards[1])
     result = encode(settings(dataset, output))
-    assert calls == [0, 1, 1, 2]
+    assert [path.stat().st_mtime_ns for path in manifests] == before, "finished shards are not encoded again"
     assert contents(output) == contents(encoded)
-    assert encode(settings(dataset, output)) == result and len(calls) == 4
+    assert encode(settings(dataset, output)) == result
+    assert (result.samples, result.latents, result.without_latent) == (5, 8, 1)
     assert result.line().startswith("encode: 5 samples, 8 latents")
+
+
+def damaged(dataset: str, folder: Path, **values: object) -> str:
+    """A copy of the dataset in which the row of the clip `tall` has other values."""
+    source = Dataset.open(dataset)
+    rows = [{"in_s": 0.0, **row, **(values if row["key"] == "tall" else {})} for row in source.samples.to_pylist()]
+    samples = [[source.sample(source.row_index(key)) for key in keys] for keys in SHARDS]
+    commit_dataset(
+        str(folder),
+        kind="curate",
+        config_digest="0" * 16,
+        shards=[write_shard(str(folder / "shards"), "train", n, part, "0" * 8) for n, part in enumerate(samples)],
+        samples=pa.Table.from_pylist([{k: v for k, v in row.items() if k not in ("shard", "members")} for row in rows]),
+        ledger={name: source.ledger(name) for name in ("sources", "clips")},
+        totals={"kept": len(rows)},
+    )
+    return str(folder)
+
+
+def test_an_unexpected_error_leaves_its_shard_pending(dataset: str, ray_session: None, tmp_path: Path) -> None:
+    """A row without a width makes the code fail where nobody expects it: a TypeError, not a message of ours."""
+    source = damaged(dataset, tmp_path / "damaged", width=None)
+    with pytest.raises(PendingError, match=r"^encode: train-000001-0{8}\.tar: TypeError: "):
+        encode(settings(source, tmp_path / "out"))
+    manifests = sorted(path.name[:6] for path in (tmp_path / "out" / "work" / "encoded").iterdir())
+    assert manifests == ["000000", "000002"], "it costs no other shard"
+
+
+def test_a_clip_that_cannot_be_read_ends_the_job(dataset: str, ray_session: None, tmp_path: Path) -> None:
+    source = damaged(dataset, tmp_path / "damaged", in_s=100.0)
+    with pytest.raises(FramemillError, match="clip tall cannot be read") as error:
+        encode(settings(source, tmp_path / "out"))
+    assert not isinstance(error.value, PendingError)
+
+
+def test_keys_are_validated_as_the_commands_are(dataset: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="codec=mp3: must be one of dct"):
+        encode(input=dataset, output=str(tmp_path / "out"), codec="mp3")
+    with pytest.raises(RequestError, match="codec=mp3: must be one of dct"):
+        encode(settings(dataset, tmp_path / "out", codec="mp3"))
+    with pytest.raises(RequestError, match=r"curriculum\.stages: must have at least one stage"):
+        encode(EncodeConfig(dataset, str(tmp_path / "out")))
 
 
 def test_keeps_video_where_asked(dataset: str, ray_session: None, tmp_path: Path) -> None:
     encode(settings(dataset, tmp_path / "both", keep_video=True))
-    source, found = Dataset.open(dataset), Dataset.open(str(tmp_path / "both"))
-    assert found.read(0, "mp4") == source.read(0, "mp4")
+    source, both = Dataset.open(dataset), Dataset.open(str(tmp_path / "both"))
+    assert both.read(0, "mp4") == source.read(0, "mp4")
 
 
 def test_how_a_stage_trains_changes_no_latent(dataset: str, encoded: Path) -> None:
@@ -196,7 +238,7 @@ def test_how_a_stage_trains_changes_no_latent(dataset: str, encoded: Path) -> No
 def test_wrong_requests(dataset: str, encoded: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no dataset here"):
         encode(settings(str(tmp_path / "nothing"), tmp_path / "out"))
-    with pytest.raises(RequestError, match="no mp4"):
+    with pytest.raises(RequestError, match="have no mp4"):
         encode(settings(str(encoded), tmp_path / "out"))
     with pytest.raises(RequestError, match="keep_video was False, is True"):
         encode(settings(dataset, encoded, keep_video=True))
@@ -209,11 +251,11 @@ def test_wrong_requests(dataset: str, encoded: Path, tmp_path: Path) -> None:
 
 
 def test_targets() -> None:
-    wanted = targets(curriculum(), width=1920, height=1080, duration=17 / 16)
+    wanted = latent_targets(curriculum(), width=1920, height=1080, duration=17 / 16)
     assert [(target.bucket.frames, target.fps) for target in wanted] == [(9, 16.0), (17, 16.0)]
-    assert len(targets(curriculum(), 1920, 1080, 1.0)) == 1
+    assert len(latent_targets(curriculum(), 1920, 1080, 1.0)) == 1
     twice = CurriculumConfig({"a": stage(32, 9), "b": stage(32, 9)})
-    assert len(targets(twice, 100, 100, 5.0)) == 1
+    assert len(latent_targets(twice, 100, 100, 5.0)) == 1
 
 
 def test_reading_covers_and_keeps_time(dataset: str, tmp_path: Path) -> None:
@@ -222,7 +264,7 @@ def test_reading_covers_and_keeps_time(dataset: str, tmp_path: Path) -> None:
     source = Dataset.open(dataset)
     path = tmp_path / "fast.mp4"
     path.write_bytes(source.read(source.row_index("fast"), "mp4"))
-    video = read_clip(str(path), Target(Bucket(17, 48, 96), 16.0), 96, 48)
+    video = read_clip(str(path), LatentTarget(Bucket(17, 48, 96), 16.0), 96, 48)
     assert video.shape == (17, 48, 96, 3)
     wanted = moving("fast")[: 2 * 17 : 2].astype(float).mean((1, 2, 3))
     assert np.abs(video.mean((1, 2, 3)) - wanted).max() < 3
@@ -234,23 +276,26 @@ def test_a_clip_is_what_lies_between_its_points(dataset: str, tmp_path: Path) ->
     mp4 = source.read(source.row_index("wide"), "mp4")
     path = tmp_path / "wide.mp4"
     path.write_bytes(mp4)
-    target = Target(Bucket(9, 48, 96), 16.0)
+    target = LatentTarget(Bucket(9, 48, 96), 16.0)
     clip = read_clip(str(path), target, 96, 48, 5 / 16, 14 / 16)
-    assert np.array_equal(clip, read_clip(str(path), Target(Bucket(30, 48, 96), 16.0), 96, 48)[5:14])
-    row = {
-        "key": "wide",
-        "width": 96,
-        "height": 48,
-        "duration": 9 / 16,
-        "caption": "",
-        "in_s": 5 / 16,
-        "out_s": 14 / 16,
-    }
-    members = encoding.encode_sample(source, row, settings(dataset, tmp_path)).members
+    assert np.array_equal(clip, read_clip(str(path), LatentTarget(Bucket(30, 48, 96), 16.0), 96, 48)[5:14])
+    row = SourceClip(
+        key="wide",
+        width=96,
+        height=48,
+        duration=9 / 16,
+        in_s=5 / 16,
+        out_s=14 / 16,
+        captions=[WeightedCaption("", 1.0)],
+        motion=None,
+    )
+    members = encode_clip(source, row, settings(dataset, tmp_path)).members
     latents = {name: data for name, data in members.items() if name.endswith("latent.npy")}
     assert len(latents) == 1, "9 frames are too few for the second stage"
-    assert b"".join(latents.values()) == encoding.npy(
-        get_codec("dct").encode(read_clip(str(path), targets(curriculum(), 96, 48, 9 / 16)[0], 96, 48, 5 / 16, 14 / 16))
+    assert b"".join(latents.values()) == to_npy(
+        get_codec("dct").encode(
+            read_clip(str(path), latent_targets(curriculum(), 96, 48, 9 / 16)[0], 96, 48, 5 / 16, 14 / 16)
+        )
     )
 
 

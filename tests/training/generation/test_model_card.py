@@ -26,16 +26,18 @@ from framemill.platform.errors import RequestError
 from framemill.platform.shard_writer import Sample, write_shard
 from framemill.platform.vision.video import encode_mp4
 from framemill.training.codecs import get_codec
-from framemill.training.curriculum import CurriculumConfig, StageConfig
+from framemill.training.curriculum import CurriculumConfig, StageConfig, stage_buckets
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.encoding.config import EncodeConfig
-from framemill.training.encoding.encode import check_sizes, encode
+from framemill.training.encoding.encode import encode
 from framemill.training.generation.config import GenerateConfig
-from framemill.training.generation.generate import generate, scheduler_of
+from framemill.training.generation.generate import generate
 from framemill.training.generation.model_card import check_networks, read_card
-from framemill.training.generation.sampling import load_scheduler, sample
+from framemill.training.generation.sampling import SamplingRequest, sample
+from framemill.training.generation.scheduler import load_scheduler
+from framemill.training.generation.worker import export_scheduler
 from framemill.training.model import LinearDiT
-from framemill.training.run import checkpoints
+from framemill.training.run.checkpoints import begin_checkpoint, commit_checkpoint, hash_files, unfinished_folder
 from framemill.training.run.config import TrainConfig
 from framemill.training.run.export import export_model
 from framemill.training.text import get_text_encoder
@@ -103,10 +105,10 @@ def export(encoded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.15)
-    checkpoints.begin(str(output), "only-000001")
-    folder = checkpoints.unfinished(str(output), "only-000001")
+    begin_checkpoint(str(output), "only-000001")
+    folder = unfinished_folder(str(output), "only-000001")
     save_checkpoint(folder, model.config, model.state_dict())
-    checkpoint = checkpoints.commit(str(output), "only-000001", folder, checkpoints.hash_files(folder), keep=1)
+    checkpoint = commit_checkpoint(str(output), "only-000001", hash_files(folder), keep=1)
     latents = LatentDataset.open(str(encoded))
     (plan,) = latents.plans(config.curriculum, [], 0).values()
     return export_model(config, checkpoint, latents, plan)
@@ -114,14 +116,14 @@ def export(encoded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline(export: Path, tiny_networks: dict[str, str]) -> SanaVideoPipeline:
-    found = SanaVideoPipeline.from_pretrained(
+    pipeline = SanaVideoPipeline.from_pretrained(
         export,
         vae=AutoencoderKLWan.from_pretrained(tiny_networks["wan"], subfolder="vae"),
         text_encoder=Gemma2Model.from_pretrained(tiny_networks["gemma"], subfolder="text_encoder"),
         tokenizer=AutoTokenizer.from_pretrained(tiny_networks["gemma"], subfolder="tokenizer"),
     )
-    found.set_progress_bar_config(disable=True)
-    return found
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def asked(pipeline: SanaVideoPipeline, **changes: object) -> dict:
@@ -142,27 +144,27 @@ def test_text_is_what_the_pipeline_reads(pipeline: SanaVideoPipeline, tiny_netwo
             text, mask, null, null_mask = pipeline.encode_prompt(
                 prompt, negative_prompt=prompt, device="cpu", complex_human_instruction=default
             )
-        for found, wanted, there in (
+        for embedding, wanted, there in (
             (encoder.encode_one(prompt), text[0], mask[0]),
             (encoder.encode_null(prompt), null[0], null_mask[0]),
         ):
             wanted = wanted[there.bool()].numpy()
-            assert found.shape == wanted.shape
-            assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
+            assert embedding.shape == wanted.shape
+            assert np.abs(embedding - wanted).max() < 1e-5 * np.abs(wanted).max()
 
 
 def test_encoding_keeps_what_the_networks_give(encoded: Path, tiny_networks: dict[str, str]) -> None:
-    found = Dataset.open(str(encoded))
-    index = found.index
+    dataset = Dataset.open(str(encoded))
+    index = dataset.index
     assert (index["codec"], index["latent_channels"], index["latent_stride"]) == ("wan", 16, [4, 8, 8])
     assert (index["text"], index["text_width"]) == ("gemma", 8)
     assert len(index["codec_weights"]) == len(index["text_weights"]) == 16
     encoder = get_text_encoder("gemma", tiny_networks["gemma"])
     assert np.abs(np.asarray(index["null_text"]) - encoder.encode_null()).max() < 1e-5
-    text = np.load(io.BytesIO(found.read(0, "text.npy")))
+    text = np.load(io.BytesIO(dataset.read(0, "text.npy")))
     assert np.abs(text - encoder.encode_one(f"{PROMPT} motion score: 3.")).max() < 1e-2
-    (bucket,) = found.samples["buckets"].to_pylist()[0]
-    latent = np.load(io.BytesIO(found.read(0, f"{bucket}.latent.npy"))).astype(np.float32)
+    (bucket,) = dataset.samples["buckets"].to_pylist()[0]
+    latent = np.load(io.BytesIO(dataset.read(0, f"{bucket}.latent.npy"))).astype(np.float32)
     shown = get_codec("wan", tiny_networks["wan"]).decode(latent)
     assert latent.shape[:2] == (16, 3) and shown.shape[0] == 9
 
@@ -193,8 +195,7 @@ def our_video(
     """Without anything of the pipelines, the video that they are asked for."""
     codec, encoder = get_codec("wan", networks["wan"]), get_text_encoder("gemma", networks["gemma"])
     texts = (*encoder.encode([PROMPT]), *pad([encoder.encode_null()]))
-    latents = sample(
-        LinearDiT.from_diffusers(export / "transformer"),
+    request = SamplingRequest(
         *(torch.from_numpy(part) for part in texts),
         shape=(1, *codec.latent_shape(9, 32, 64)),
         steps=4,
@@ -203,16 +204,16 @@ def our_video(
         generator=torch.Generator().manual_seed(7),
         first=first,
     )
-    return codec.decode(latents[0].numpy())
+    return codec.decode(sample(LinearDiT.from_diffusers(export / "transformer"), request)[0].numpy())
 
 
 def test_our_sampler_makes_the_pipelines_video(
     pipeline: SanaVideoPipeline, export: Path, tiny_networks: dict[str, str]
 ) -> None:
     expected = pipeline(**asked(pipeline), output_type="np").frames[0]
-    found = our_video(export, tiny_networks, load_scheduler(export / "scheduler"))
+    ours = our_video(export, tiny_networks, load_scheduler(export / "scheduler"))
     assert expected.std() > 0.02, "a grey video would be anyone's"
-    assert np.abs(found - expected * 255).max() < 0.6
+    assert np.abs(ours - expected * 255).max() < 0.6
 
 
 @pytest.mark.parametrize("folder", ["scheduler", "scheduler_i2v"])
@@ -230,9 +231,9 @@ def test_the_export_makes_videos_of_images(
     image = video(5)[:1]
     expected = made(Image.fromarray(image[0]), **asked(pipeline), output_type="np").frames[0]
     first = torch.from_numpy(get_codec("wan", tiny_networks["wan"]).encode(image))[None]
-    found = our_video(export, tiny_networks, load_scheduler(export / folder), first)
+    ours = our_video(export, tiny_networks, load_scheduler(export / folder), first)
     assert expected.shape == (9, 32, 64, 3) and expected[1:].std() > 0.02
-    assert np.abs(found - expected * 255).max() < 0.6
+    assert np.abs(ours - expected * 255).max() < 0.6
 
 
 def test_other_weights_are_refused(
@@ -242,17 +243,19 @@ def test_other_weights_are_refused(
     torch.manual_seed(9)
     other = AutoencoderKLWan.from_config(AutoencoderKLWan.load_config(tiny_networks["wan"], subfolder="vae"))
     other.save_pretrained(tmp_path / "other")
-    with pytest.raises(RequestError, match=r"codec_path=.*the model was trained with"):
+    with pytest.raises(RequestError, match=r"codec_path=.*weights that the model was trained with"):
         check_networks(read_card(str(export)), str(tmp_path / "other"), tiny_networks["gemma"])
-    with pytest.raises(RequestError, match=r"codec_path=.*holds another network's"):
+    with pytest.raises(RequestError, match=r"codec_path=.*holds the result of another network"):
         encode(config_of(dataset, encoded, tiny_networks, codec_path=str(tmp_path / "other")))
-    with pytest.raises(RequestError, match="text_path: is needed"):
+    with pytest.raises(RequestError, match="text_path: must be the folder of"):
         encode(config_of(dataset, tmp_path / "none", tiny_networks, text_path=""))
-    with pytest.raises(RequestError, match=r"curriculum\.stages\.only: 9x\d+x\d+: ltx2 takes 1 \+ 8k frames"):
+    with pytest.raises(RequestError, match=r"curriculum\.stages\.only: 9x\d+x\d+: ltx2 needs 1 \+ 8k frames"):
         config = config_of(dataset, tmp_path / "none", tiny_networks, codec="ltx2", codec_path=tiny_networks["ltx2"])
         encode(config)
     config.curriculum.stages["only"].side = 32
-    check_sizes(config.curriculum, get_codec("ltx2", tiny_networks["ltx2"]))
+    codec = get_codec("ltx2", tiny_networks["ltx2"])
+    for bucket in stage_buckets(config.curriculum.stages["only"]):
+        assert codec.latent_shape(bucket.frames, bucket.height, bucket.width)[0] == codec.channels
     assert not (tmp_path / "none").exists()
 
 
@@ -273,7 +276,7 @@ def test_a_published_pipeline_generates_as_our_export_does(
 
     paths = {"codec_path": tiny_networks["wan"], "text_path": tiny_networks["gemma"]}
     expected = bytes_of(export, "ours", **paths)
-    with pytest.raises(RequestError, match="codec_path: is needed"):
+    with pytest.raises(RequestError, match="codec_path: must be the folder of"):
         bytes_of(published, "none")
     assert bytes_of(published, "beside", **paths) == expected
     for folder, network in (("vae", "wan"), ("text_encoder", "gemma"), ("tokenizer", "gemma")):
@@ -285,9 +288,9 @@ def test_a_published_pipeline_generates_as_our_export_does(
     assert bytes_of(published, "unshifted") != expected  # SANA-Video's own shift, 8, and not the export's
     shutil.copyfile(export / "framemill.json", published / "framemill.json")
     with pytest.raises(RequestError, match="scheduler"):  # an export that has lost its own
-        scheduler_of(str(published))
+        export_scheduler(str(published))
     (published / "framemill.json").unlink()
-    with pytest.raises(RequestError, match="_class_name=None: may be AutoencoderKLWan"):
+    with pytest.raises(RequestError, match="_class_name=None: must be one of AutoencoderKLWan"):
         bytes_of(published, "wrong", codec_path=tiny_networks["gemma"] + "/text_encoder")
 
 

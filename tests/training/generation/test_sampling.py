@@ -1,6 +1,7 @@
 """Sampling: equal to diffusers' pipelines, exact for a known flow, and block by block what the whole model says."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from PIL import Image
 
 from framemill.platform.errors import RequestError
 from framemill.training.curriculum import block_starts
-from framemill.training.generation.sampling import flow_scheduler, load_scheduler, sample, save_scheduler, stream
+from framemill.training.generation.sampling import SamplingRequest, sample, stream
+from framemill.training.generation.scheduler import flow_scheduler, load_scheduler, save_scheduler
 from framemill.training.model import LinearDiT, LinearDiTConfig
 
 SHAPE = (1, 16, 3, 4, 4)
@@ -38,17 +40,18 @@ class KnownFlow(torch.nn.Module):
         return torch.where(sigma > 0, (x - self.x0) / sigma, 99.0)  # what it says of a clean frame is to be ignored
 
 
-def texts() -> tuple[torch.Tensor, ...]:
-    return torch.ones(1, 4, 10), torch.ones(1, 4), torch.zeros(1, 1, 10), torch.ones(1, 1)
+def request(**changes: Any) -> SamplingRequest:
+    texts = torch.ones(1, 4, 10), torch.ones(1, 4), torch.zeros(1, 1, 10), torch.ones(1, 1)
+    return SamplingRequest(*texts, shape=SHAPE, **changes)
 
 
 def test_reaches_the_data_of_a_known_flow() -> None:
     x0 = torch.randn(SHAPE)
     flow = KnownFlow(x0)
-    found = sample(flow, *texts(), SHAPE, steps=20, generator=torch.Generator().manual_seed(0))
-    assert (found - x0).abs().max() < 0.02  # the solver's timesteps are whole numbers, its sigmas are not
+    latents = sample(flow, request(steps=20, generator=torch.Generator().manual_seed(0)))
+    assert (latents - x0).abs().max() < 0.02  # the solver's timesteps are whole numbers, its sigmas are not
     assert flow.calls == 40
-    sample(flow, *texts(), SHAPE, steps=3, cfg=1.0)
+    sample(flow, request(steps=3, cfg=1.0))
     assert flow.calls == 43
 
 
@@ -57,11 +60,9 @@ def test_a_first_frame_stays_as_it_is(solver) -> None:
     x0, first = torch.randn(SHAPE), torch.randn(1, 16, 1, 4, 4)
     flow = KnownFlow(x0)
     generator = torch.Generator().manual_seed(0)
-    found = sample(
-        flow, *texts(), SHAPE, steps=20, scheduler=flow_scheduler(8.0, solver), generator=generator, first=first
-    )
-    assert torch.equal(found[:, :, :1], first)
-    assert (found[:, :, 1:] - x0[:, :, 1:]).abs().max() < 0.02
+    latents = sample(flow, request(steps=20, scheduler=flow_scheduler(8.0, solver), generator=generator, first=first))
+    assert torch.equal(latents[:, :, :1], first)
+    assert (latents[:, :, 1:] - x0[:, :, 1:]).abs().max() < 0.02
 
 
 def tiny_model(seed: int = 0) -> LinearDiT:
@@ -131,20 +132,22 @@ def test_equals_diffusers_pipelines(kind, solver, tmp_path) -> None:
         output_type="latent",
         generator=torch.Generator().manual_seed(7),
     ).frames
-    found = sample(
+    latents = sample(
         model,
-        text,
-        mask,
-        null,
-        mask,
-        SHAPE,
-        steps=6,
-        cfg=4.0,
-        scheduler=load_scheduler(tmp_path / "scheduler"),
-        generator=torch.Generator().manual_seed(7),
-        first=expected[:, :, :1] if begins else None,
+        SamplingRequest(
+            text,
+            mask,
+            null,
+            mask,
+            SHAPE,
+            steps=6,
+            cfg=4.0,
+            scheduler=load_scheduler(tmp_path / "scheduler"),
+            generator=torch.Generator().manual_seed(7),
+            first=expected[:, :, :1] if begins else None,
+        ),
     )
-    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert (latents - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
 @pytest.mark.parametrize("begins", [False, True])
@@ -154,14 +157,20 @@ def test_a_stream_is_what_the_whole_model_says_of_each_block(begins) -> None:
     text, mask, null, null_mask = torch.randn(2, 4, 10), torch.ones(2, 4), torch.randn(2, 3, 10), torch.ones(2, 3)
     first = torch.randn(2, 16, 1, 4, 4) if begins else None
     blocks = block_starts(7, 2)
-    settings = {"steps": 3, "cfg": 4.0, "scheduler": flow_scheduler(5.0)}
-    found = list(
-        stream(
-            model, text, mask, null, null_mask, shape, blocks,
-            generator=torch.Generator().manual_seed(3), first=first, **settings,
-        )
-    )  # fmt: skip
-    assert [block.shape[2] for block in found] == [3, 2, 2]
+    asked = SamplingRequest(
+        text,
+        mask,
+        null,
+        null_mask,
+        shape,
+        steps=3,
+        cfg=4.0,
+        scheduler=flow_scheduler(5.0),
+        generator=torch.Generator().manual_seed(3),
+        first=first,
+    )
+    streamed = list(stream(model, asked, blocks))
+    assert [block.shape[2] for block in streamed] == [3, 2, 2]
 
     generator = torch.Generator().manual_seed(3)
     done = torch.zeros(2, 16, 0, 4, 4)
@@ -182,32 +191,31 @@ def test_a_stream_is_what_the_whole_model_says_of_each_block(begins) -> None:
                 )
             x = scheduler.step(v_null + 4.0 * (v - v_null), t, x, return_dict=False)[0]
         done = torch.cat((done, given, x), 2)
-    assert (torch.cat(found, 2) - done).abs().max() < 1e-4 * done.abs().max()
+    assert (torch.cat(streamed, 2) - done).abs().max() < 1e-4 * done.abs().max()
 
 
 def test_a_first_block_may_be_the_picture_alone() -> None:
     model, first = tiny_model(), torch.randn(1, 16, 1, 4, 4)
-    blocks = list(stream(model, *texts(), SHAPE, [0, 1, 2], steps=2, first=first))
+    blocks = list(stream(model, request(steps=2, first=first), [0, 1, 2]))
     assert torch.equal(blocks[0], first) and [block.shape[2] for block in blocks] == [1, 1, 1]
-    others = list(stream(model, *texts(), SHAPE, [0, 1, 2], steps=2, generator=torch.Generator().manual_seed(1)))
-    again = list(
-        stream(model, *texts(), SHAPE, [0, 1, 2], steps=2, generator=torch.Generator().manual_seed(1), first=first)
+    others, again = (
+        list(stream(model, request(steps=2, generator=torch.Generator().manual_seed(1), first=image), [0, 1, 2]))
+        for image in (None, first)
     )
     assert not torch.equal(others[1], again[1]), "the blocks behind see it"
 
 
 def test_a_stream_of_one_block_is_a_sample() -> None:
     model = tiny_model()
-    settings = {"steps": 4, "cfg": 3.0}
-    whole = sample(model, *texts(), SHAPE, generator=torch.Generator().manual_seed(1), **settings)
-    (block,) = stream(model, *texts(), SHAPE, [0], generator=torch.Generator().manual_seed(1), **settings)
+    whole = sample(model, request(steps=4, cfg=3.0, generator=torch.Generator().manual_seed(1)))
+    (block,) = stream(model, request(steps=4, cfg=3.0, generator=torch.Generator().manual_seed(1)), [0])
     assert (block - whole).abs().max() < 1e-5 * whole.abs().max()
 
 
 def test_scheduler_folder(tmp_path) -> None:
     save_scheduler(tmp_path, flow_shift=3.0)
     assert load_scheduler(tmp_path).config.flow_shift == 3.0
-    with pytest.raises(RequestError, match=r"no scheduler_config\.json"):
+    with pytest.raises(RequestError, match=r"must hold scheduler_config\.json"):
         load_scheduler(tmp_path / "none")
     path = tmp_path / "scheduler_config.json"
     path.write_text(path.read_text().replace("flow_prediction", "epsilon"))

@@ -66,8 +66,8 @@ def stream(model: LinearDiT, starts: list[int], latents, timestep, text, mask) -
     return torch.cat(parts, dim=2), state
 
 
-def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found - expected).abs().max() / expected.abs().max())
+def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((actual - expected).abs().max() / expected.abs().max())
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -120,17 +120,17 @@ def test_linear_attention_is_attention_under_a_block_mask() -> None:
     from framemill.training.model.token_grid import TokenGrid
 
     starts, grid, heads, width = (0, 1, 3), (4, 4, 5), 2, 12
-    layout = TokenGrid.of(grid, starts, width, 64, torch.device("cpu"))
+    tokens = TokenGrid.build(grid, starts, width, 64, torch.device("cpu"))
     q, k, v = torch.randn(3, 2, 80, heads, width, dtype=torch.float64).float()
-    found, _ = linear_attention(q, k, v, layout, 1e-15)
+    attention, _ = linear_attention(q, k, v, tokens, 1e-15)
     block = torch.bucketize(torch.arange(80) // 20, torch.tensor(starts), right=True)
     seen = (block[:, None] >= block[None, :]).double()
     q, k = q.relu(), k.relu()
-    turned = torch.einsum("bnhd,bmhd->bhnm", rotate(q, layout.turns).double(), rotate(k, layout.turns).double())
+    rotated = torch.einsum("bnhd,bmhd->bhnm", rotate(q, tokens.rope).double(), rotate(k, tokens.rope).double())
     plain = torch.einsum("bnhd,bmhd->bhnm", q.double(), k.double())
-    weights = turned * seen / (plain * seen).sum(-1, keepdim=True)
+    weights = rotated * seen / (plain * seen).sum(-1, keepdim=True)
     expected = torch.einsum("bhnm,bmhd->bnhd", weights, v.double())
-    assert relative_error(found.double(), expected) < 1e-5
+    assert relative_error(attention.double(), expected) < 1e-5
 
 
 @torch.no_grad()
@@ -149,8 +149,8 @@ def test_the_temporal_convolution_sees_one_frame_back_and_none_of_a_later_block(
                 behind = u[:, frame - 1] if frame else torch.zeros_like(u[:, 0]) if previous is None else previous[:, 0]
                 following = u[:, frame + 1] if frame + 1 < end else torch.zeros_like(behind)
                 expected[:, frame] = u[:, frame] + behind @ back.T + u[:, frame] @ own.T + following @ ahead.T
-        found, last = ff(x, starts, previous)
-        assert relative_error(found.flatten(2, 3), expected) < 1e-5
+        mixed, last = ff(x, starts, previous)
+        assert relative_error(mixed.flatten(2, 3), expected) < 1e-5
         assert torch.equal(last, u[:, -1:])
 
 
@@ -215,12 +215,12 @@ def test_refuses_what_does_not_fit(tmp_path) -> None:
     fits = MODEL.new_state(2, 8, 8)
     for state, message in (
         (MODEL.new_state(1, 8, 8), "0.kv is (1, 2, 16, 16,"),
-        (MODEL.new_state(2, 8, 4), "grid is (8, 4), of this model and block (8, 8)"),
-        (MODEL.new_state(2, 4, 16), "grid is (4, 16), of this model and block (8, 8)"),  # as many tokens a frame
+        (MODEL.new_state(2, 8, 4), "grid is (8, 4), must be (8, 8)"),
+        (MODEL.new_state(2, 4, 16), "grid is (4, 16), must be (8, 8)"),  # as many tokens a frame
         (random_model(heads=4).new_state(2, 8, 8), "0.kv is (2, 4, 8, 8,"),  # as wide
         (
             random_model(layers=3).new_state(2, 8, 8),
-            "2.kv is (2, 2, 16, 16, torch.float32), of this",
+            "2.kv is (2, 2, 16, 16, torch.float32), must be None",
         ),
         (random_model().bfloat16().new_state(2, 8, 8), "0.last is (2, 1, 64, 32, torch.bfloat16)"),
     ):
@@ -233,5 +233,5 @@ def test_refuses_what_does_not_fit(tmp_path) -> None:
     whole = (tmp_path / "state.safetensors").read_bytes()
     (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
     for wrong in ("nowhere.safetensors", "config.json", "diffusion_pytorch_model.safetensors", "half.safetensors"):
-        with pytest.raises(RequestError, match="state of a stream"):
+        with pytest.raises(RequestError, match="not a saved stream state"):
             StreamState.load(tmp_path / wrong)

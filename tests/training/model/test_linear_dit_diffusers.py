@@ -5,10 +5,11 @@ from diffusers import AutoencoderKLWan, SanaVideoPipeline, SanaVideoTransformer3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framemill.training.generation.sampling import load_scheduler, save_scheduler
+from framemill.training.generation.scheduler import load_scheduler, save_scheduler
 from framemill.training.model import LinearDiT, LinearDiTConfig
 
-TOKENS = 7  # of text
+TOKENS = 7
+"""Tokens of the text."""
 
 
 def pair(config: LinearDiTConfig, seed: int) -> tuple[LinearDiT, SanaVideoTransformer3DModel]:
@@ -100,8 +101,8 @@ def test_velocity_is_the_same_in_bfloat16(case) -> None:
     latents, text = given["latents"].bfloat16(), given["text"].bfloat16()
     with torch.no_grad():
         expected = theirs(latents, text, timestep, encoder_attention_mask=given["text_mask"]).sample
-        found = ours(latents, given["timestep"], text, given["text_mask"])
-        assert relative_error(found, expected) < 2e-2
+        velocity = ours(latents, given["timestep"], text, given["text_mask"])
+        assert relative_error(velocity, expected) < 2e-2
 
 
 @settings(max_examples=6, deadline=None, derandomize=True)
@@ -127,10 +128,10 @@ def test_a_caption_of_padding_alone_is_finite_and_as_near_as_float32_allows() ->
     mask = torch.tensor([[0] * TOKENS, [1] * TOKENS])
     with torch.no_grad():
         expected = theirs(latents, text, timestep, encoder_attention_mask=mask).sample
-        found = ours(latents, timestep, text, mask)
-    assert found.isfinite().all()
-    assert relative_error(found[:1], expected[:1]) < 1e-3
-    assert relative_error(found[1:], expected[1:]) < 2e-5
+        velocity = ours(latents, timestep, text, mask)
+    assert velocity.isfinite().all()
+    assert relative_error(velocity[:1], expected[:1]) < 1e-3
+    assert relative_error(velocity[1:], expected[1:]) < 2e-5
 
 
 def test_export_runs_in_the_diffusers_pipeline(tmp_path) -> None:

@@ -20,13 +20,14 @@ CONFIG = LinearDiTConfig(
     caption_channels=16,
     patch_size=(1, 1, 1),
 )
-FRAMES, SIDE = 16, 16  # 4,096 tokens
+FRAMES, SIDE = 16, 16
+"""4,096 tokens."""
 
 
 class Peak(TorchDispatchMode):
     """The most bytes that tensors made under it held at once."""
 
-    held = highest = 0
+    current = highest = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,20 +43,20 @@ class Peak(TorchDispatchMode):
     def count(self, storage: torch.UntypedStorage) -> None:
         number, size = id(storage), storage.nbytes()
         self.seen.add(number)
-        self.held += size
-        self.highest = max(self.highest, self.held)
+        self.current += size
+        self.highest = max(self.highest, self.current)
         weakref.finalize(storage, self.freed, number, size)
 
     def freed(self, number: int, size: int) -> None:
         self.seen.discard(number)
-        self.held -= size
+        self.current -= size
 
 
 def peak(forward: Callable[[torch.Tensor], torch.Tensor]) -> int:
     latents = torch.zeros(1, 16, FRAMES, SIDE, SIDE)
-    with Peak() as found:
+    with Peak() as peak:
         forward(latents).square().mean().backward()
-    return found.highest
+    return peak.highest
 
 
 def ours(policy: str, timestep: torch.Tensor) -> int:
@@ -74,14 +75,14 @@ def theirs(policy: str) -> int:
 
 
 def test_the_count_is_right() -> None:
-    with Peak() as found:
+    with Peak() as peak:
         a = torch.zeros(1000)
         b = a + 1
         del a
         c = b.view(10, 100) * 2
         del b, c
         torch.zeros(500)
-    assert (found.highest, found.held) == (8000, 0)
+    assert (peak.highest, peak.current) == (8000, 0)
 
 
 @pytest.mark.parametrize("policy", ["none", "full"])
@@ -91,7 +92,7 @@ def test_a_step_takes_seven_tenths_of_diffusers_at_most(policy: str) -> None:
 
 def test_each_policy_takes_less_than_the_one_before_and_timesteps_of_frames_next_to_nothing() -> None:
     one, of_frames = torch.tensor([500.0]), torch.linspace(0, 1000, FRAMES)[None]
-    found = {policy: ours(policy, one) for policy in ("none", "selective", "full")}
-    assert found["none"] > 1.2 * found["selective"] > 1.2 * found["full"]
-    for policy, scalar in found.items():
+    scalars = {policy: ours(policy, one) for policy in ("none", "selective", "full")}
+    assert scalars["none"] > 1.2 * scalars["selective"] > 1.2 * scalars["full"]
+    for policy, scalar in scalars.items():
         assert ours(policy, of_frames) < 1.05 * scalar

@@ -11,8 +11,8 @@ from framemill.training.model.rectified_flow import (
     block_sigmas,
     interpolate,
     logit_normal_timesteps,
-    losses,
     monotone_levels,
+    sample_losses,
     shift_sigma,
     timestep,
     velocity,
@@ -56,8 +56,8 @@ def never_falling(blocks: int, levels: int) -> list[tuple[int, ...]]:
     return list(combinations_with_replacement(range(levels), blocks))
 
 
-def chi_square(found: Counter, expected: dict[tuple[int, ...], float]) -> float:
-    return sum((found[key] - count) ** 2 / count for key, count in expected.items())
+def chi_square(observed: Counter, expected: dict[tuple[int, ...], float]) -> float:
+    return sum((observed[key] - count) ** 2 / count for key, count in expected.items())
 
 
 @pytest.mark.parametrize(("blocks", "levels"), [(3, 4), (4, 3)])
@@ -68,13 +68,13 @@ def test_blocks_follow_an_anchor_uniformly_over_all_monotone_sequences(blocks: i
         for level in range(levels):
             allowed = [sequence for sequence in never_falling(blocks, levels) if sequence[anchor] == level]
             draws = 200 * len(allowed)
-            found = Counter(
+            observed = Counter(
                 tuple(monotone_levels(generator, anchor, level, blocks, levels).tolist()) for _ in range(draws)
             )
-            assert set(found) == set(allowed)
+            assert set(observed) == set(allowed)
             freedom = len(allowed) - 1
             bound = freedom + 4 * (2 * freedom) ** 0.5
-            assert chi_square(found, dict.fromkeys(allowed, 200)) <= bound
+            assert chi_square(observed, dict.fromkeys(allowed, 200)) <= bound
 
 
 def table_probability(sequence: tuple[int, ...], anchor: int, levels: int) -> Fraction:
@@ -117,12 +117,12 @@ def test_block_sigmas_have_the_mixture_distribution_over_anchors() -> None:
     expected = {s: draws * sum(mass[s[a]] / share[a, s[a]] for a in range(blocks)) / blocks for s in sequences}
     assert sum(expected.values()) == pytest.approx(draws)
     generator = torch.Generator().manual_seed(1)
-    found = Counter(
+    observed = Counter(
         tuple((block_sigmas(generator, blocks, levels) * levels - 0.5).round().int().tolist()) for _ in range(draws)
     )
     freedom = len(sequences) - 1
-    assert set(found) <= set(sequences)
-    assert chi_square(found, expected) <= freedom + 4 * (2 * freedom) ** 0.5
+    assert set(observed) <= set(sequences)
+    assert chi_square(observed, expected) <= freedom + 4 * (2 * freedom) ** 0.5
 
 
 def test_sigmas_of_many_blocks_rise_within_the_open_interval() -> None:
@@ -136,9 +136,9 @@ def test_sigmas_of_many_blocks_rise_within_the_open_interval() -> None:
 def test_given_frames_are_no_part_of_the_loss() -> None:
     predicted, target = torch.randn(2, 2, 4, 3, 2, 2).unbind(0)
     sigma = torch.tensor([[0.0, 0.5, 0.7], [0.3, 0.3, 0.3]])
-    found = losses(predicted, target, sigma)
+    losses_by_sample = sample_losses(predicted, target, sigma)
     error = (predicted - target).square()
-    torch.testing.assert_close(found, torch.stack([error[0, :, 1:].mean(), error[1].mean()]))
+    torch.testing.assert_close(losses_by_sample, torch.stack([error[0, :, 1:].mean(), error[1].mean()]))
     spoilt = predicted.clone()
     spoilt[0, :, 0] += 9
-    assert torch.equal(losses(spoilt, target, sigma), found)
+    assert torch.equal(sample_losses(spoilt, target, sigma), losses_by_sample)

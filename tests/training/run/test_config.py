@@ -50,14 +50,14 @@ def test_paths_and_workers_are_no_part_of_the_result() -> None:
         ("precision=fp16", "precision=fp16: must be one of fp32, bf16"),
         ("curriculum.stages.low.steps=0", "^curriculum.stages.low.steps=0"),
         ("curriculum.stages.low.frames=8", "^curriculum.stages.low.frames=8"),
-        ("curriculum.stages.low.flow_shift=nan", "^curriculum.stages.low.flow_shift=nan: is a number above 0"),
+        ("curriculum.stages.low.flow_shift=nan", "^curriculum.stages.low.flow_shift=nan: must be a number above 0"),
         ("curriculum=giant", "curriculum=giant: must be one of sana_480p, sana_stream, tiny"),
         ("eval.minimum=1", "eval.minimum=1"),
         ("model.patch_size=[2,2,2]", "patch_size"),
         ("caption_dropout=1", "caption_dropout=1"),
-        ("curriculum.stages.low.images=1.5", "^curriculum.stages.low.images=1.5: is a share, from 0 to 1"),
-        ("curriculum.stages.low.image_batch_size=8", "image_batch_size=8: the stage has no images"),
-        ("curriculum.stages.low.block_frames=-1", "block_frames=-1: is at least 0"),
+        ("curriculum.stages.low.images=1.5", "^curriculum.stages.low.images=1.5: must be a share from 0 to 1"),
+        ("curriculum.stages.low.image_batch_size=8", "image_batch_size=8: must be 0 while images=0"),
+        ("curriculum.stages.low.block_frames=-1", "block_frames=-1: must be at least 0"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(word: str, message: str) -> None:
@@ -70,15 +70,31 @@ def test_no_data_is_refused_by_name(tmp_path: Path) -> None:
         train(compose("train", TrainConfig, [f"data={tmp_path}/nowhere", f"output={tmp_path}/run"]))
 
 
-def test_the_config_needs_no_torch() -> None:
-    code = "import sys, framemill.training.run.config; sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
+def test_the_configs_need_no_torch() -> None:
+    code = """if True:
+        import sys
+        from framemill.training import ConvertConfig, CurriculumConfig, EncodeConfig, GenerateConfig, TrainConfig
+        from framemill.training.model import LinearDiTConfig
+        sys.exit(bool({"torch", "ray", "diffusers"} & set(sys.modules)))
+    """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_jobs_are_functions_of_the_package() -> None:
+    """Also after the modules that define them were imported, which sets attributes of the package."""
+    import framemill.training as package
+    from framemill.training.encoding.encode import encode
+    from framemill.training.generation.generate import generate
+    from framemill.training.weights.convert import convert
+
+    assert (package.encode, package.generate, package.train, package.convert) == (encode, generate, train, convert)
+    assert set(package.__all__) == set(dir(package))
 
 
 def test_images_are_shared_out_over_the_passes_of_a_step() -> None:
     stage = StageConfig(resolution=64, frames=17, steps=1, batch_size=8, micro_batch=2, lr=1.0, images=0.5)
     assert replace(stage, image_batch_size=16).micro_batches(2) == 2
-    with pytest.raises(RequestError, match="image_batch_size=6: has to be a multiple of the 2 workers x 2 passes"):
+    with pytest.raises(RequestError, match="image_batch_size=6: must be a multiple of 2 workers x 2 micro-batches"):
         replace(stage, image_batch_size=6).micro_batches(2)
-    with pytest.raises(RequestError, match=r"images=0\.5: with frames=1 the stage is of images alone"):
+    with pytest.raises(RequestError, match=r"images=0\.5: must be 0 with frames=1"):
         replace(stage, frames=1).validate()

@@ -14,7 +14,7 @@ from torch import Tensor
 from framemill.training.curriculum import CurriculumConfig, StageConfig
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.model import rectified_flow
-from framemill.training.run.held_out_loss import Evaluation, other_captions
+from framemill.training.run.held_out_loss import HeldOutEvaluation, other_captions
 
 STAGE = StageConfig(resolution=64, frames=17, steps=4, batch_size=4, lr=1e-3)
 QUANTILES = [0.1, 0.5, 0.9]
@@ -22,17 +22,17 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def evaluation(latent_dataset: Callable[..., Path]) -> Evaluation:
+def evaluation(latent_dataset: Callable[..., Path]) -> HeldOutEvaluation:
     dataset = LatentDataset.open(str(latent_dataset("evaluation", 30)))
-    held = dataset.held_out(CurriculumConfig({"only": STAGE}), 0, 0.0, 5)
-    return Evaluation(dataset, held, STAGE, QUANTILES, seed=0)
+    rows = dataset.held_out(CurriculumConfig({"only": STAGE}), 0, 0.0, 5)
+    return HeldOutEvaluation(dataset, rows, STAGE, QUANTILES, seed=0)
 
 
 def zero(x: Tensor, *_: Tensor) -> Tensor:
     return torch.zeros_like(x)
 
 
-def test_any_number_of_ranks_gives_the_same_losses(evaluation: Evaluation) -> None:
+def test_any_number_of_ranks_gives_the_same_losses(evaluation: HeldOutEvaluation) -> None:
     alone = evaluation.losses(zero, CPU, 0, 1)
     for workers in (2, 3, 7):
         calls = [0] * workers
@@ -49,15 +49,15 @@ def test_any_number_of_ranks_gives_the_same_losses(evaluation: Evaluation) -> No
         assert len(set(calls)) == 1, "every rank calls the model equally often"
 
 
-def test_a_model_that_says_nothing_has_the_targets_power(evaluation: Evaluation) -> None:
-    summary = evaluation.summary(evaluation.losses(zero, CPU, 0, 1))
-    assert summary["loss"] == summary["loss_other_captions"]
-    assert summary["loss"] == pytest.approx(2, rel=0.1), "noise and latents of unit variance"
-    names = {f"loss_sigma_{float(sigma):.2f}" for sigma in evaluation.sigma}
-    assert names <= set(summary) and float(evaluation.sigma[1]) == pytest.approx(3 * 0.5 / (1 + 2 * 0.5))
+def test_a_model_that_says_nothing_has_the_targets_power(evaluation: HeldOutEvaluation) -> None:
+    summary = evaluation.mean_losses(evaluation.losses(zero, CPU, 0, 1))
+    assert summary.loss == summary.other_captions
+    assert summary.loss == pytest.approx(2, rel=0.1), "noise and latents of unit variance"
+    assert set(summary.by_sigma) == {f"{float(sigma):.2f}" for sigma in evaluation.sigma}
+    assert float(evaluation.sigma[1]) == pytest.approx(3 * 0.5 / (1 + 2 * 0.5))
 
 
-def test_the_linear_baseline_is_what_least_squares_finds(evaluation: Evaluation) -> None:
+def test_the_linear_baseline_is_what_least_squares_finds(evaluation: HeldOutEvaluation) -> None:
     baseline = evaluation.baseline()
     clips = [evaluation.clip(number) for number in range(len(evaluation.rows))]
     losses = []
@@ -86,24 +86,24 @@ def test_captions_are_exchanged_for_different_ones() -> None:
     assert other_captions([a, a]) == [0, 1]
 
 
-def test_image_to_video_and_images_are_evaluated_where_they_are_trained(evaluation: Evaluation) -> None:
+def test_image_to_video_and_images_are_evaluated_where_they_are_trained(evaluation: HeldOutEvaluation) -> None:
     stage = replace(STAGE, image_to_video=0.5, images=0.5, block_frames=2)
-    mixed = Evaluation(evaluation.dataset, evaluation.rows, stage, QUANTILES, seed=0)
+    mixed = HeldOutEvaluation(evaluation.dataset, evaluation.rows, stage, QUANTILES, seed=0)
     seen: list[tuple[int, bool, list[int] | None]] = []
 
     def listen(x: Tensor, timestep: Tensor, text: Tensor, mask: Tensor, blocks: list[int] | None) -> Tensor:
         seen.append((x.shape[2], bool((timestep[:, 0] == 0).all()), blocks))
         return torch.zeros_like(x)
 
-    summary = mixed.summary(mixed.losses(listen, CPU, 0, 1))
+    summary = mixed.mean_losses(mixed.losses(listen, CPU, 0, 1))
     video = (5, False, [0, 3])
     assert seen == [video, video, (5, True, [0, 3]), (1, False, [0])] * len(mixed.rows)
-    plain = evaluation.summary(evaluation.losses(zero, CPU, 0, 1))
-    assert {name: summary[name] for name in plain} == plain
+    plain = evaluation.mean_losses(evaluation.losses(zero, CPU, 0, 1))
+    assert replace(summary, by_task={}) == plain
     power = torch.zeros(2, dtype=torch.float64)
     for number in range(len(mixed.rows)):
         clip = evaluation.clip(number)
         target = rectified_flow.velocity(clip.x0, clip.noise).double().square()
         power += torch.stack([target[:, :, 1:].mean(), target[:, :, :1].mean()]) / len(mixed.rows)
-    assert summary["loss_image_to_video"] == pytest.approx(float(power[0]))
-    assert summary["loss_images"] == pytest.approx(float(power[1]))
+    assert summary.by_task["image_to_video"] == pytest.approx(float(power[0]))
+    assert summary.by_task["images"] == pytest.approx(float(power[1]))

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from framemill.platform.config import TrackingConfig
 from framemill.platform.mlflow_store import mlflow_client
 from framemill.platform.progress import Progress
 from framemill.platform.tracking import Tracker
-from framemill.training.run.metrics_file import METRICS, MetricsFile, read_lines
+from framemill.training.run.metrics_file import (
+    METRICS,
+    BaselineLine,
+    EvalLine,
+    HeldOutLosses,
+    MetricsFile,
+    StartLine,
+    TrainLine,
+    read_lines,
+)
 from framemill.training.run.mlflow_mirror import MlflowMirror
 
 
 def write(record: MetricsFile, first: int, last: int) -> None:
     for step in range(first, last + 1):
-        record.write("train", step, stage="low", loss=1 / step)
+        record.write(
+            TrainLine(
+                step=step,
+                stage="low",
+                stage_step=step,
+                task="video",
+                bucket="9x48x80",
+                loss=1 / step,
+                grad_norm=0.5,
+                lr=1e-3,
+                samples=4,
+                tokens=180,
+                step_s=0.1,
+                tokens_per_s=1800.0,
+            )
+        )
     record.sync()
 
 
 def steps(output: Path) -> list[int]:
-    return [line["step"] for line in read_lines(str(output))]
+    return [line.step for line in read_lines(str(output))]
 
 
 def test_taking_up_the_record_drops_what_will_be_done_again(tmp_path: Path) -> None:
@@ -59,3 +84,20 @@ def test_the_mirror_logs_each_step_once_over_restarts(tmp_path: Path) -> None:
         MlflowMirror(str(tmp_path), run, Progress("train", 9, "steps")).copy()
     history = mlflow_client(run.uri).get_metric_history(run.run_id, "train/loss")
     assert [(point.step, point.value) for point in history] == [(step, 1 / step) for step in range(1, 10)]
+
+
+def test_every_kind_of_line_is_read_as_it_was_written(tmp_path: Path) -> None:
+    lines = [
+        StartLine(step=0, workers=2, device="cpu", pid=17, attempt=1),
+        BaselineLine(step=0, linear_loss=1.5, variance=[0.9, 1.1]),
+        EvalLine(0, "low", HeldOutLosses(2.0, 2.1, {"images": 1.9}, {"0.25": 2.2, "0.75": 1.8})),
+    ]
+    file = MetricsFile(str(tmp_path), 0)
+    for line in lines:
+        file.write(line)
+    file.close()
+    assert read_lines(str(tmp_path)) == lines
+    values = json.loads((tmp_path / METRICS).read_text().splitlines()[-1])
+    losses = {"loss": 2.0, "loss_other_captions": 2.1, "loss_images": 1.9}
+    losses |= {"loss_sigma_0.25": 2.2, "loss_sigma_0.75": 1.8}
+    assert values == {"kind": "eval", "step": 0, "stage": "low", **losses}

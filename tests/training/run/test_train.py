@@ -25,10 +25,10 @@ from framemill.platform.tracking import tracking_uri
 from framemill.training.data.latent_dataset import LatentDataset
 from framemill.training.data.loader import Loader
 from framemill.training.model import LinearDiT, rectified_flow
-from framemill.training.run.checkpoints import checkpoints, latest
+from framemill.training.run.checkpoints import latest_checkpoint, list_checkpoints
 from framemill.training.run.config import TrainConfig
 from framemill.training.run.deepspeed_engine import checkpoint_classes
-from framemill.training.run.metrics_file import read_lines
+from framemill.training.run.metrics_file import METRICS
 from framemill.training.run.train import train
 from tests.support.console import JOB_S, START_S
 
@@ -97,7 +97,7 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: No
     while alive(worker):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    newest = latest(str(output))
+    newest = latest_checkpoint(str(output))
     assert newest is not None and newest.step < STEPS - EVERY
     robber = threading.Thread(target=kill_worker, args=(output, newest.step + 2), daemon=True)
     robber.start()
@@ -122,11 +122,17 @@ def kill_worker(output: Path, step: int) -> None:
 
 
 def step_of(output: Path) -> int:
-    return max((line["step"] for line in read_lines(str(output))), default=0)
+    return max((line["step"] for line in metrics(output)), default=0)
+
+
+def metrics(output: Path) -> list[dict]:
+    """The whole lines of a run's metrics, as they are in the file."""
+    path = output / METRICS
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]] if path.exists() else []
 
 
 def lines_of(output: Path, kind: str) -> list[dict]:
-    return [line for line in read_lines(str(output)) if line["kind"] == kind]
+    return [line for line in metrics(output) if line["kind"] == kind]
 
 
 def config_of(data: Path, output: Path, *more: str) -> TrainConfig:
@@ -143,13 +149,13 @@ def test_a_killed_run_ends_with_the_same_losses_to_the_last_digit(whole: Path, k
         assert undisturbed == other
     starts = [line["step"] for line in lines_of(output, "start")]
     assert len(starts) == 3 and starts[:2] == [0, resumed] and resumed <= starts[2] < STEPS
-    last = [latest(str(run)).folder / "model.safetensors" for run in (whole, output)]  # type: ignore[union-attr]
+    last = [latest_checkpoint(str(run)).folder / "model.safetensors" for run in (whole, output)]  # type: ignore[union-attr]
     assert last[0].read_bytes() == last[1].read_bytes()
 
 
 def test_the_resumed_process_begins_with_the_checkpoints_step_plus_one(killed: tuple[Path, int]) -> None:
     output, resumed = killed
-    lines = read_lines(str(output))
+    lines = metrics(output)
     starts = [number for number, line in enumerate(lines) if line["kind"] == "start"]
     after = [line["step"] for line in lines[starts[1] :] if line["kind"] == "train"]
     assert resumed >= EVERY
@@ -183,7 +189,7 @@ def test_both_ranks_see_their_own_samples(whole: Path, data: Path) -> None:
     held_out = dataset.held_out(config.curriculum, config.seed, config.eval.fraction, config.eval.minimum)
     plan = dataset.plans(config.curriculum, held_out, config.seed)["low"]
     batch = plan.batch(0)
-    shares = [{batch.rows[position] for position in batch.share(rank, 2)} for rank in (0, 1)]
+    shares = [{batch.rows[position] for position in batch.positions(rank, 2)} for rank in (0, 1)]
     assert not shares[0] & shares[1] and not (shares[0] | shares[1]) & set(held_out)
     powers = []
     for rank in (0, 1):
@@ -219,14 +225,14 @@ def test_a_stage_in_blocks_mixes_its_tasks(whole: Path) -> None:
 def test_a_stage_of_one_block_is_refused(data: Path, tmp_path: Path) -> None:
     config = config_of(data, tmp_path / "run", "curriculum.stages.low.block_frames=2")
     with pytest.raises(
-        RequestError, match=r"low\.block_frames=2: its 3 latent frames are one block then; may be at most 1"
+        RequestError, match=r"low\.block_frames=2: must be at most 1, half of the stage's 3 latent frames"
     ):
         train(config)
 
 
 def test_each_rank_holds_its_half_of_the_optimiser(whole: Path) -> None:
     """ZeRO's promise: ceil(parameters / workers), up to its alignment of a few numbers."""
-    newest = latest(str(whole))
+    newest = latest_checkpoint(str(whole))
     assert newest is not None
     model = LinearDiT.from_diffusers(whole / "export" / "transformer")
     total = sum(parameter.numel() for parameter in model.parameters())
@@ -241,8 +247,8 @@ def test_each_rank_holds_its_half_of_the_optimiser(whole: Path) -> None:
 
 
 def test_what_a_run_leaves(whole: Path) -> None:
-    found = checkpoints(str(whole))
-    assert [checkpoint.name for checkpoint in found] == ["high-000015", "high-000020", "high-000022"]
+    kept = list_checkpoints(str(whole))
+    assert [checkpoint.name for checkpoint in kept] == ["high-000015", "high-000020", "high-000022"]
     assert (whole / "latest").read_text().strip() == "high-000022"
     assert audit(str(whole)).problems == []
     info = json.loads((whole / "export" / "framemill.json").read_text())
@@ -284,7 +290,7 @@ def test_what_does_not_fit_is_refused_before_the_output_is_claimed(data: Path, t
 
 def test_a_damaged_checkpoint_is_not_gone_on_from(killed: tuple[Path, int], data: Path) -> None:
     output, _ = killed
-    newest = latest(str(output))
+    newest = latest_checkpoint(str(output))
     assert newest is not None
     weights = newest.folder / "model.safetensors"
     whole = weights.read_bytes()

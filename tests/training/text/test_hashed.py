@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from framemill.platform.errors import RequestError
 from framemill.training.text import TEXT_ENCODERS, get_text_encoder
-from framemill.training.text.hashed import pieces
+from framemill.training.text.hashed import word_pieces
 
 
 @pytest.mark.parametrize("name", sorted(TEXT_ENCODERS))
@@ -26,7 +26,7 @@ def test_every_encoder_keeps_its_limits(name: str, tiny_networks: dict[str, str]
 
 
 def test_hashed_pieces() -> None:
-    assert pieces("A dog's  INCOMPREHENSIBLE run, twice.") == [
+    assert word_pieces("A dog's  INCOMPREHENSIBLE run, twice.") == [
         "a",
         "dog",
         "'",
@@ -52,9 +52,9 @@ def test_hashed_vectors_are_the_same_everywhere() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(RequestError, match="text=gemini: may be hashed, gemma"):
+    with pytest.raises(RequestError, match="text=gemini: must be one of hashed, gemma"):
         get_text_encoder("gemini")
-    with pytest.raises(RequestError, match="text_path=x: hashed has no weights"):
+    with pytest.raises(RequestError, match="text_path=x: must be empty for text=hashed"):
         get_text_encoder("hashed", "x")
 
 
@@ -105,7 +105,7 @@ def test_damaged_gemma_is_refused_in_one_line(tiny_networks: dict[str, str], tmp
     for content in ("{", "[]"):
         folder = copied()
         (folder / "tokenizer" / "tokenizer.json").write_text(content)
-        refused("holds no tokenizer", folder)
+        refused("must hold a tokenizer", folder)
     folder = copied()
     (folder / "tokenizer" / "tokenizer.json").unlink()
-    refused("is not Gemma's tokenizer", folder)
+    refused("must be Gemma's tokenizer", folder)

@@ -52,14 +52,14 @@ def test_one_checkpoint_by_name(run: Path, tmp_path: Path) -> None:
     convert(ConvertConfig(str(run / "checkpoints" / "low-000010"), str(tmp_path / "transformer")))
     torch.manual_seed(10)
     expected = LinearDiT(SHAPE).state_dict()
-    found = LinearDiT.from_diffusers(tmp_path / "transformer").state_dict()
-    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    written = LinearDiT.from_diffusers(tmp_path / "transformer").state_dict()
+    assert all(torch.equal(written[name], tensor) for name, tensor in expected.items())
 
 
 def test_wrong_requests(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="may be a run directory"):
+    with pytest.raises(RequestError, match="must be a run directory"):
         convert(ConvertConfig(str(tmp_path / "nothing"), str(tmp_path / "out")))
-    with pytest.raises(RequestError, match="not empty"):
+    with pytest.raises(RequestError, match="must be empty"):
         convert(ConvertConfig(str(run), str(run)))
     path = run / "checkpoints" / "low-000020" / "model.safetensors"
     tensors = load_file(path)
@@ -87,17 +87,17 @@ def test_a_damaged_folder_is_refused_in_one_line(run: Path, tmp_path: Path) -> N
 
     values = json.loads(config.read_text())
     for key, value, message in (
-        ("num_layers", "1", "num_layers=1: is a whole number above 0"),
-        ("num_layers", 0, "num_layers=0: is a whole number above 0"),
-        ("patch_size", 2, "patch_size=2: is a list of whole numbers above 0"),
-        ("mlp_ratio", None, "mlp_ratio=None: is a number"),
-        ("attention_bias", "no", "attention_bias=no: is true or false"),
-        ("qk_norm", "layer_norm", "qk_norm=layer_norm: may only be"),
-        ("_class_name", "WanTransformer3DModel", "_class_name=WanTransformer3DModel: may only be"),
+        ("num_layers", "1", "num_layers=1: must be a whole number above 0"),
+        ("num_layers", 0, "num_layers=0: must be a whole number above 0"),
+        ("patch_size", 2, "patch_size=2: must be a list of whole numbers above 0"),
+        ("mlp_ratio", None, "mlp_ratio=None: must be a number"),
+        ("attention_bias", "no", "attention_bias=no: must be true or false"),
+        ("qk_norm", "layer_norm", "qk_norm=layer_norm: must be"),
+        ("_class_name", "WanTransformer3DModel", "_class_name=WanTransformer3DModel: must be"),
         ("motion", 3, "motion=3: the Linear DiT has no such key"),
     ):
         refused(message, config, json.dumps({**values, key: value}).encode())
-    refused("is a JSON list", config, b"[1]")
+    refused("must be a JSON object, is a list", config, b"[1]")
     refused("is not JSON", config, b"\xff{")
     refused("must hold a weight_map", index, b'{"weight_map": ["a"]}')
     whole = tensors.read_bytes()

@@ -17,7 +17,7 @@ from framemill.platform.errors import RequestError
 from framemill.training.model import LinearDiT, LinearDiTConfig
 from framemill.training.weights.config import ConvertConfig
 from framemill.training.weights.convert import convert
-from framemill.training.weights.original import ratio_of, read_shape, to_diffusers, to_original
+from framemill.training.weights.original import config_from_tensors, mlp_ratio, to_diffusers, to_original
 from framemill.training.weights.source import find_weights, start_from
 
 HEADS, LAYERS, PATCH = 2, 2, 2
@@ -192,8 +192,8 @@ def test_a_converted_checkpoint_computes_what_the_original_does(pth, tensors, tm
     latents, text, t = torch.randn(4, 3, 8, 12), torch.randn(5, 10), 437.0
     expected = forward(tensors, latents, t, text, HEADS, LAYERS)
     with torch.no_grad():
-        found = model(latents[None], torch.tensor([t]), text[None], torch.ones(1, 5))[0]
-    assert (found - expected).abs().max() < 2e-5 * expected.abs().max()
+        velocity = model(latents[None], torch.tensor([t]), text[None], torch.ones(1, 5))[0]
+    assert (velocity - expected).abs().max() < 2e-5 * expected.abs().max()
 
 
 def test_back_to_the_original(pth, tensors, tmp_path) -> None:
@@ -221,9 +221,9 @@ def test_what_we_write_says_its_own_config(tmp_path) -> None:
         convert(ConvertConfig(str(tmp_path / source), str(tmp_path / output)))
     for name in ("config.json", "diffusion_pytorch_model.safetensors"):
         assert (tmp_path / "last" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
-    with pytest.raises(RequestError, match=r"heads=2: .*y\.pth says that it has 3"):
+    with pytest.raises(RequestError, match=r"heads=2: must be 3, the heads of .*y\.pth"):
         convert(ConvertConfig(str(tmp_path / "y.pth"), str(tmp_path / "other"), heads=2))
-    with pytest.raises(RequestError, match=r"num_attention_heads=2: .* are of 3"):
+    with pytest.raises(RequestError, match=r"num_attention_heads=2: must be 3, as the weights"):
         start_from(
             LinearDiT(dataclasses.replace(config, num_attention_heads=2, attention_head_dim=24)),
             str(tmp_path / "y.pth"),
@@ -231,21 +231,21 @@ def test_what_we_write_says_its_own_config(tmp_path) -> None:
 
 
 def test_training_begins_where_the_original_ended(pth, tensors) -> None:
-    shape = read_shape(to_diffusers(tensors, "x.pth"), HEADS, "x.pth")
+    shape = config_from_tensors(to_diffusers(tensors, "x.pth"), HEADS, "x.pth")
     model = LinearDiT(shape)
     assert start_from(model, str(pth)) == []
     latents, text, t = torch.randn(4, 3, 8, 12), torch.randn(5, 10), 210.0
     expected = forward(tensors, latents, t, text, HEADS, LAYERS)
     with torch.no_grad():
-        found = model(latents[None], torch.tensor([t]), text[None], torch.ones(1, 5))[0]
-    assert (found - expected).abs().max() < 2e-5 * expected.abs().max()
+        velocity = model(latents[None], torch.tensor([t]), text[None], torch.ones(1, 5))[0]
+    assert (velocity - expected).abs().max() < 2e-5 * expected.abs().max()
 
 
 def test_a_file_in_torchs_older_format(pth, tensors) -> None:
-    _, newer = find_weights(str(pth), "input").read_video(HEADS)
+    _, newer = find_weights(str(pth), "input").read_video_model(HEADS)
     other = pth.with_name("older.pth")
     torch.save({"state_dict": tensors}, other, _use_new_zipfile_serialization=False)
-    _, older = find_weights(str(other), "input").read_video(HEADS)
+    _, older = find_weights(str(other), "input").read_video_model(HEADS)
     assert newer.keys() == older.keys() and all(torch.equal(newer[name], older[name]) for name in newer)
 
 
@@ -259,7 +259,7 @@ def test_what_originals_do_not_have_is_not_written(tmp_path) -> None:
         norm_elementwise_affine=True,
     )
     LinearDiT(config).save_diffusers(tmp_path / "affine")
-    with pytest.raises(RequestError, match=r"norm2\.bias: an original checkpoint has no place"):
+    with pytest.raises(RequestError, match=r"norm2\.bias: the original checkpoint format cannot hold"):
         convert(ConvertConfig(str(tmp_path / "affine"), str(tmp_path / "out.pth")))
     assert not (tmp_path / "out.pth").exists()
 
@@ -268,9 +268,9 @@ def test_the_released_sizes_are_known_by_their_width() -> None:
     for config in (LinearDiTConfig.sana_video_2b(), LinearDiTConfig.sana_video_600m()):
         with torch.device("meta"):
             tensors = LinearDiT(config).state_dict()
-        found = to_diffusers(to_original(tensors), "x.pth")
-        assert {name: tensor.shape for name, tensor in found.items()} == {n: t.shape for n, t in tensors.items()}
-        assert read_shape(found, 0, "x.pth") == dataclasses.replace(config, linear_attention_eps=1e-8)
+        restored = to_diffusers(to_original(tensors), "x.pth")
+        assert {name: tensor.shape for name, tensor in restored.items()} == {n: t.shape for n, t in tensors.items()}
+        assert config_from_tensors(restored, 0, "x.pth") == dataclasses.replace(config, linear_attention_eps=1e-8)
 
 
 def test_training_with_other_heads_than_the_released_is_refused(tmp_path) -> None:
@@ -281,7 +281,7 @@ def test_training_with_other_heads_than_the_released_is_refused(tmp_path) -> Non
         model = LinearDiT(dataclasses.replace(config, num_attention_heads=36, attention_head_dim=32))
     zeros = {name: torch.zeros(()).expand(tensor.shape) for name, tensor in to_original(tensors).items()}
     torch.save({"state_dict": zeros}, tmp_path / "sana.pth")
-    with pytest.raises(RequestError, match=r"num_attention_heads=36: .* are of 16"):
+    with pytest.raises(RequestError, match=r"num_attention_heads=36: must be 16, as the weights"):
         start_from(model, str(tmp_path / "sana.pth"))
 
 
@@ -291,14 +291,14 @@ def test_another_width_has_heads_of_the_released_models_width() -> None:
     )
     with torch.device("meta"):
         tensors = LinearDiT(config).state_dict()
-    assert read_shape(tensors, 0, "x.pth") == dataclasses.replace(config, linear_attention_eps=1e-8)
-    assert read_shape(tensors, 16, "x.pth").attention_head_dim == 56
+    assert config_from_tensors(tensors, 0, "x.pth") == dataclasses.replace(config, linear_attention_eps=1e-8)
+    assert config_from_tensors(tensors, 16, "x.pth").attention_head_dim == 56
 
 
 def test_a_ratio_gives_its_width_back() -> None:
     for width in (24, 36, 128, 2240):
         for hidden in range(1, 5 * width, 7):
-            assert int(ratio_of(hidden, width) * width) == hidden
+            assert int(mlp_ratio(hidden, width) * width) == hidden
 
 
 def test_wrong_originals(pth, tensors, tmp_path) -> None:
@@ -308,7 +308,7 @@ def test_wrong_originals(pth, tensors, tmp_path) -> None:
             convert(ConvertConfig(str(pth), str(tmp_path / "out"), heads=heads))
         assert not (tmp_path / "out").exists()
 
-    refused("heads=0: .* 24 wide", {"state_dict": tensors}, heads=0)
+    refused("heads=0: .* width of 24", {"state_dict": tensors}, heads=0)
     refused("heads=7", {"state_dict": tensors}, heads=7)
     name = "blocks.1.cross_attn.q_norm.weight"
     refused(
@@ -318,11 +318,11 @@ def test_wrong_originals(pth, tensors, tmp_path) -> None:
     refused(r"blocks\.0\.attn\.bias, which no SANA", {"state_dict": {**tensors, "blocks.0.attn.bias": torch.ones(1)}})
     refused(r"norm_q\.weight is \(7,\)", {"state_dict": {**tensors, name: torch.ones(7)}})
     refused("73 rows, which are not 3", {"state_dict": {**tensors, "blocks.0.attn.qkv.weight": torch.ones(73, 24)}})
-    refused("no state_dict", {"state_dict": [1, 2]})
+    refused("must hold a state_dict", {"state_dict": [1, 2]})
     image = {other: tensor for other, tensor in tensors.items() if "t_conv" not in other}
-    refused("image model, which can only be trained on", {"state_dict": image})
+    refused("must be a video model, is an image model", {"state_dict": image})
     refused(r"no tensor for patch_embedding\.weight", {"state_dict": {"blocks.0.mlp.t_conv.weight": torch.ones(1)}})
-    refused("no state_dict", {})
+    refused("must hold a state_dict", {})
 
 
 def test_every_tensor_is_asked_for_in_its_shape(pth, tensors) -> None:
@@ -335,7 +335,7 @@ def test_every_tensor_is_asked_for_in_its_shape(pth, tensors) -> None:
                 del changed[name]
             torch.save({"state_dict": changed}, pth)
             with pytest.raises(RequestError) as refused:
-                find_weights(str(pth), "input").read_video(HEADS)
+                find_weights(str(pth), "input").read_video_model(HEADS)
             assert str(refused.value).startswith(str(pth)) and "\n" not in str(refused.value), name
 
 
@@ -343,11 +343,11 @@ def test_a_file_that_is_cut_off(pth) -> None:
     whole = pth.read_bytes()
     for size in (0, 1, 100, len(whole) // 2, len(whole) - 1):
         pth.write_bytes(whole[:size])
-        with pytest.raises(RequestError, match=r"sana\.pth: is no whole file of tensors"):
+        with pytest.raises(RequestError, match=r"sana\.pth: is not a whole file of tensors"):
             find_weights(str(pth), "input").read()
     other = pth.with_suffix(".safetensors")
     other.write_bytes(whole)
-    with pytest.raises(RequestError, match=r"input=.*: may be a run directory, .* or an original \.pth"):
+    with pytest.raises(RequestError, match=r"input=.*: must be a run directory, .* or an original \.pth"):
         find_weights(str(other), "input")
 
 
@@ -365,6 +365,6 @@ def test_nothing_is_unpickled(tmp_path) -> None:
     torch.save({"state_dict": {"x": Payload(tmp_path / "made")}}, tmp_path / "evil.pth")
     (tmp_path / "noise.pth").write_bytes(b"not a checkpoint")
     for name in ("evil.pth", "noise.pth"):
-        with pytest.raises(RequestError, match="no whole file of tensors that torch saved"):
+        with pytest.raises(RequestError, match=r"not a whole file of tensors from torch\.save"):
             convert(ConvertConfig(str(tmp_path / name), str(tmp_path / "out")))
     assert not (tmp_path / "made").exists()

@@ -12,7 +12,7 @@ from framemill.platform.errors import RequestError
 from framemill.training.model import LinearDiT, LinearDiTConfig
 from framemill.training.weights.convert import save_checkpoint
 from framemill.training.weights.original import to_original
-from framemill.training.weights.source import image_tensors, start_from
+from framemill.training.weights.source import image_to_video_tensors, start_from
 from framemill.training.weights.warm_start import warm_start
 
 CONFIG = LinearDiTConfig(
@@ -123,8 +123,8 @@ def test_an_image_model_computes_what_it_did(image_model: SanaTransformer2DModel
     latents, text, t = torch.randn(2, 4, 1, 1), torch.randn(2, 5, 10), torch.tensor([300.0, 900.0])
     with torch.no_grad():
         expected = image_model(latents, text, t, encoder_attention_mask=torch.ones(2, 5)).sample
-        found = model(latents.unsqueeze(2), t, text, torch.ones(2, 5)).squeeze(2)
-    assert (found - expected).abs().max() < 2e-5 * expected.abs().max()
+        velocity = model(latents.unsqueeze(2), t, text, torch.ones(2, 5)).squeeze(2)
+    assert (velocity - expected).abs().max() < 2e-5 * expected.abs().max()
 
 
 def test_sana_15_is_a_beginning_of_the_2b() -> None:
@@ -133,7 +133,7 @@ def test_sana_15_is_a_beginning_of_the_2b() -> None:
         image = SanaTransformer2DModel(mlp_ratio=2.5, patch_size=1, qk_norm="rms_norm_across_heads")
         model = LinearDiT(LinearDiTConfig.sana_video_2b())
     assert image.state_dict()["transformer_blocks.0.ff.conv_point.weight"].shape[:2] == (2240, 5600)
-    new = warm_start(model, image_tensors(image.state_dict()), "sana-1.5")
+    new = warm_start(model, image_to_video_tensors(image.state_dict()), "sana-1.5")
     ends = ["patch_embedding.weight", "patch_embedding.bias", "proj_out.weight", "proj_out.bias"]
     assert set(new) == {f"transformer_blocks.{block}.ff.conv_temp.weight" for block in range(20)} | set(ends)
 
@@ -159,7 +159,7 @@ def test_what_does_not_fit_is_refused(saved: Path, tmp_path: Path) -> None:
 
     refused(r"has no tensor transformer_blocks\.2\.", num_layers=3)
     refused(r"has a tensor transformer_blocks\.1\.", num_layers=1)
-    refused("num_attention_heads=4: .* are of 2", num_attention_heads=4, attention_head_dim=6)
+    refused("num_attention_heads=4: must be 2, as the weights", num_attention_heads=4, attention_head_dim=6)
     refused(r"caption_projection.* is \(24, 10\), the config asks for \(24, 11\)", caption_channels=11)
     refused(r"conv_depth\.bias is \(120,\), the config asks for \(96,\)", mlp_ratio=2.0)
     refused(r"is \(24, 24\)|is \(24,\)", attention_head_dim=16)
@@ -169,7 +169,7 @@ def test_what_does_not_fit_is_refused(saved: Path, tmp_path: Path) -> None:
             save_file({**tensors, name: wrong}, saved / "model.safetensors")
             refused(rf"{name} is .*, the config asks for", mlp_ratio=3.0)
     save_file(tensors, saved / "model.safetensors")
-    with pytest.raises(RequestError, match=r"init=.*/nothing: may be a run directory"):
+    with pytest.raises(RequestError, match=r"init=.*/nothing: must be a run directory"):
         start_from(LinearDiT(CONFIG), str(tmp_path / "nothing"))
 
 

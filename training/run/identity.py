@@ -1,0 +1,62 @@
+"""The identity of a run: the config, data, order and number of workers with which it can be resumed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from framemill.platform import storage
+from framemill.platform.errors import RequestError
+
+_IDENTITY_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """Everything that must be the same for a resumed run to give the same losses."""
+
+    config: str
+    """Digest of the config's keys that determine the result."""
+    data: str
+    """Digest of the dataset."""
+    workers: int
+    """Number of ranks."""
+    order: dict[str, str]
+    """Fingerprint of each stage's batch plan."""
+    init: str = ""
+    """Digest of the initial weights; "" for a new model."""
+
+    def values(self) -> dict[str, Any]:
+        """Returns the identity as a JSON object; `init` only if there are initial weights."""
+        return {name: value for name, value in asdict(self).items() if name != "init" or value}
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> RunIdentity:
+        """Returns the identity of a JSON object that `values` returned."""
+        return cls(values["config"], values["data"], values["workers"], values["order"], values.get("init", ""))
+
+
+def claim_identity(output: str, identity: RunIdentity, resumed: RunIdentity | None) -> None:
+    """Binds a run directory to an identity.
+
+    Args:
+        output: run directory.
+        identity: identity of this start.
+        resumed: identity in the checkpoint that this start resumes from; None if there is none.
+
+    Raises:
+        RequestError: an earlier start, or the checkpoint, has another identity.
+    """
+    uri = storage.join(output, _IDENTITY_FILE)
+    earlier = [RunIdentity.parse(json.loads(storage.read_bytes(uri)))] if storage.exists(uri) else []
+    for other in [*earlier, *([resumed] if resumed else [])]:
+        theirs = asdict(other)
+        for name, value in identity.values().items():
+            if theirs[name] != value:
+                raise RequestError(
+                    f"output={output}: this run has {name} {theirs[name]}, must be resumed with the same, is {value}; "
+                    "choose another output"
+                )
+    storage.write_atomic(uri, (json.dumps(identity.values(), indent=1, sort_keys=True) + "\n").encode())
