@@ -1,9 +1,10 @@
-"""`calibrate=true`: what each bound would drop, as a table and a plot, before anything is packed."""
+"""`calibrate=true`: what each bound would reject, as a table and a plot, before anything is packed."""
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,22 +21,23 @@ from framemill.platform.progress import say
 
 QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 SHOWN = (0.05, 0.5, 0.95)
-"""Of QUANTILES, in the table."""
+"""The quantiles in the table on the terminal."""
 BINS = 48
+"""Bins of the plot's histograms."""
 Row = dict[str, Any]
 
 
 def calibrate(
     config: CurateConfig, measured: MeasuredSources, stages: list[Stage], sources: list[SourceRow], clips: ClipTable
 ) -> CurateResult:
-    """Writes `<output>/calibrate.json` and `.png` and shows the table; gives the counts as they would be."""
+    """Writes `<output>/calibrate.json` and `.png`, prints the table, and returns the counts that packing would give."""
     provenances = {part.source.path: part.provenance for part in measured.parts}
     checks = list(all_checks(provenances, clips, config.clip.min_seconds, stages)) if len(clips) else []
     summary = summarise(config.output, "", sources, clips)
-    quantiles = score_quantiles(config, clips)
-    drops = drops_of(checks, clips)
-    found = {"totals": summary.totals(), "bounds": drops, "quantiles": quantiles}
-    text = json.dumps(found, indent=1, sort_keys=True) + "\n"
+    quantiles = score_quantiles(config.scores, clips)
+    drops = rejections_by_bound(checks, clips)
+    result = {"totals": summary.totals(), "bounds": drops, "quantiles": quantiles}
+    text = json.dumps(result, indent=1, sort_keys=True) + "\n"
     storage.write_atomic(storage.join(config.output, "calibrate.json"), text.encode())
     if quantiles:
         storage.write_atomic(storage.join(config.output, "calibrate.png"), plot(checks, clips, list(quantiles)))
@@ -44,8 +46,8 @@ def calibrate(
     return summary
 
 
-def drops_of(checks: list[Check], clips: ClipTable) -> list[Row]:
-    """For each bound, how many clips and hours it drops: `alone`, were it the only one; `only`, that no other drops."""
+def rejections_by_bound(checks: list[Check], clips: ClipTable) -> list[Row]:
+    """For each bound the clips and hours that it rejects: `alone`, if it were the only bound; `only`, by no other."""
     hours = (clips.column("end_s") - clips.column("start_s")) / 3600 if checks else np.empty(0)
     times = np.sum([check.rejects for check in checks], axis=0) if checks else 0
     rows = []
@@ -65,25 +67,25 @@ def drops_of(checks: list[Check], clips: ClipTable) -> list[Row]:
     return rows
 
 
-def score_quantiles(config: CurateConfig, clips: ClipTable) -> dict[str, Row]:
-    """The quantiles of each score, interpolated, and of how many clips they are."""
-    found: dict[str, Row] = {}
-    for score in config.scores if len(clips) else []:
-        values = finite(clips, score)
+def score_quantiles(scores: Sequence[str], clips: ClipTable) -> dict[str, Row]:
+    """The quantiles of each score, interpolated, and the number of clips that have the score."""
+    result: dict[str, Row] = {}
+    for score in scores if len(clips) else []:
+        values = _finite(clips, score)
         if len(values):
             at = np.quantile(values, QUANTILES)
-            told = {f"{q:g}": round(float(value), 6) for q, value in zip(QUANTILES, at, strict=True)}
-            found[score] = {"clips": len(values), "quantiles": told}
-    return found
+            rounded = {f"{q:g}": round(float(value), 6) for q, value in zip(QUANTILES, at, strict=True)}
+            result[score] = {"clips": len(values), "quantiles": rounded}
+    return result
 
 
-def finite(clips: ClipTable, score: str) -> np.ndarray:
+def _finite(clips: ClipTable, score: str) -> np.ndarray:
     values = np.array(clips.column(score), float)
     return values[np.isfinite(values)]
 
 
 def table_lines(drops: list[Row], quantiles: dict[str, Row]) -> list[str]:
-    """Two tables: the bounds, and the scores."""
+    """The lines of two tables: the bounds, and the scores."""
     width = max([len(row["reason"]) for row in drops] + [len("bound")])
     lines = [f"{'bound':{width}}  {'alone':>9} {'hours':>9}  {'only':>9} {'hours':>9}"]
     for row in drops:
@@ -101,7 +103,7 @@ def table_lines(drops: list[Row], quantiles: dict[str, Row]) -> list[str]:
 
 
 def plot(checks: list[Check], clips: ClipTable, scores: list[str]) -> bytes:
-    """A PNG with a histogram of each score, of all clips and of the kept ones, and its bounds."""
+    """A PNG with a histogram of each score, over all clips and over the kept ones, with the score's bounds."""
     from matplotlib.figure import Figure
 
     kept = np.array(clips.column("state"), str) == "kept"

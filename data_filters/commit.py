@@ -1,8 +1,9 @@
-"""The last step of a curation: its tables, and an index that makes them and the shards a version of the dataset."""
+"""The last step of a curation: the tables, and the index that makes tables and shards a version of the dataset."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -21,28 +22,35 @@ from framemill.platform.aspect import aspect_ratio
 from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.frozen_config import digest, to_yaml
 
-Row = dict[str, Any]
-SLACK_S = 1e-3
-"""A clip that misses a whole second by less lasts it: times are sums of rounded steps."""
+_SLACK_S = 1e-3
+"""A clip that misses a whole second by less counts as that long: times are sums of rounded steps."""
 
 
 def commit(
     config: CurateConfig,
-    sources: list[SourceRow],
+    sources: Sequence[SourceRow],
     clips: ClipTable,
-    plans: list[ShardPlan],
-    manifests: list[ShardManifest],
+    plans: Sequence[ShardPlan],
+    manifests: Sequence[ShardManifest],
 ) -> CurateResult:
-    """Writes the tables and, last, the index."""
-    samples = sample_rows(clips, manifests, config.scores)
+    """Writes the tables and, last, the index.
+
+    Args:
+        config: config of the curation.
+        sources: all sources, by path.
+        clips: all clips, by key, in their final states.
+        plans: the shards that the dataset consists of; manifests of others are removed.
+        manifests: of the packed shards.
+    """
+    samples = _sample_rows(clips, manifests, config.scores)
     summary = summarise(config.output, "", sources, clips)
-    held = {"sources": {source.path for source in sources}, "clips": {sample["key"] for sample in samples}}
+    content = {"sources": {source.path for source in sources}, "clips": {sample["key"] for sample in samples}}
     index = commit_dataset(
         config.output,
         kind="curate",
         config_digest=digest(config),
         shards=[manifest.info for manifest in manifests if manifest.info.samples],
-        samples=pa.Table.from_pylist(samples, samples_schema(config.scores)),
+        samples=pa.Table.from_pylist(samples, _samples_schema(config.scores)),
         ledger={
             "sources": sources_table(sources),
             "clips": clips.to_table(clips_schema(config.scores, config.vectors)),
@@ -50,36 +58,38 @@ def commit(
         totals=summary.totals(),
         extra_files=lambda index: {
             "config.yaml": to_yaml(config).encode(),
-            VERSIONS: with_version(config.output, index["digest"], held),
+            VERSIONS: with_version(config.output, index["digest"], content),
         },
     )
-    remove_manifests(config.output, {plan.name for plan in plans})
+    _remove_manifests(config.output, {plan.name for plan in plans})
     return dataclasses.replace(summary, digest=index["digest"])
 
 
-def sample_rows(clips: ClipTable, manifests: list[ShardManifest], scores: list[str]) -> list[Row]:
-    """A row of samples.parquet for each clip that was packed."""
+def _sample_rows(clips: ClipTable, manifests: Sequence[ShardManifest], scores: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of samples.parquet, one for each kept clip."""
     cuts = {key: cut for manifest in manifests for key, cut in manifest.cuts.items()}
     return [
         {
-            "key": clip["key"],
-            **bucket_of(cuts[clip["key"]]),
-            **cuts[clip["key"]].to_dict(),
-            **{name: clip[name] for name in ("caption", "captions", *scores)},
+            "key": clip.key,
+            **_bucket_columns(cuts[clip.key]),
+            **cuts[clip.key].to_dict(),
+            "caption": clip.caption,
+            "captions": clip.captions,
+            **{name: clip.score(name) for name in scores},
         }
         for clip in clips
-        if clip["state"] == "kept"
+        if clip.state == "kept"
     ]
 
 
-def bucket_of(cut: Cut) -> Row:
-    """A clip's aspect-ratio class and the whole seconds it lasts, together its bucket: "16:9/5s"."""
-    aspect, seconds = aspect_ratio(cut.width, cut.height), int(cut.duration + SLACK_S)
+def _bucket_columns(cut: Cut) -> dict[str, Any]:
+    """The columns of a clip's bucket ("16:9/5s"): aspect-ratio class and whole seconds."""
+    aspect, seconds = aspect_ratio(cut.width, cut.height), int(cut.duration + _SLACK_S)
     return {"bucket": f"{aspect}/{seconds}s", "aspect_ratio": aspect, "seconds": seconds}
 
 
-def samples_schema(scores: list[str]) -> pa.Schema:
-    """Columns of samples.parquet but those that say where a sample lies."""
+def _samples_schema(scores: Sequence[str]) -> pa.Schema:
+    """Columns of samples.parquet without shard and members, which `commit_dataset` adds."""
     text, whole, real = pa.string(), pa.int64(), pa.float64()
     fixed = [
         ("key", text),
@@ -99,8 +109,8 @@ def samples_schema(scores: list[str]) -> pa.Schema:
     return pa.schema([*fixed, *((name, real) for name in scores)])
 
 
-def remove_manifests(output: str, planned: set[str]) -> None:
-    """Removes what was noted of shards that are gone."""
+def _remove_manifests(output: str, planned: set[str]) -> None:
+    """Deletes manifests of shards that are no longer planned."""
     folder = storage.join(output, MANIFESTS)
     for name in storage.list_dir(folder):
         if name.removesuffix(".json") not in planned:

@@ -1,4 +1,4 @@
-"""What became of one clip, and why: everything that a dataset has recorded of it, in the order in which it happened."""
+"""The history of one clip: all that a dataset has recorded of the clip, in the order of the stages."""
 
 from __future__ import annotations
 
@@ -29,20 +29,24 @@ from framemill.platform.frozen_config import load_frozen
 from framemill.platform.tables import read_table
 from framemill.platform.text import display_text
 
-NEAR = 5
-"""Keys that are offered in place of one that is none."""
-LONGEST_LINE = 4000
-"""Letters. Captions are shown whole."""
-NEIGHBOURS = 200
-"""Keys on either side of where an unknown one would stand, among which near ones are sought."""
-Row = dict[str, Any]
+_SUGGESTIONS = 5
+"""Keys that are suggested for an unknown key."""
+_MAX_LINE = 4000
+"""Longest line in characters, so that captions are shown whole."""
+_NEIGHBOURS = 200
+"""Keys on either side of an unknown key's place in the order that are searched for similar ones."""
 
 
 def explain(path: str, key: str) -> list[str]:
-    """Lines about one clip of a dataset.
+    """Lines for people about one clip of a dataset.
+
+    Args:
+        path: folder or URI of the dataset.
+        key: of the clip.
 
     Raises:
-        RequestError: there is no dataset, it was not made by curate, or it has no such clip; then near keys are named.
+        RequestError: there is no dataset, it was not made by curate, or it has no such clip; the message then suggests
+            similar keys.
     """
     index = read_index(path)
     if index["kind"] != "curate":
@@ -51,38 +55,35 @@ def explain(path: str, key: str) -> list[str]:
     clips = read_clips(path)
     matches = ClipTable.of_ledger(clips.filter(pc.equal(clips["key"], key)))
     if not len(matches):
-        raise RequestError(f"key={display_text(key)}: {path} has no such clip; {advice(clips, key)}")
+        raise RequestError(f"key={display_text(key)}: {path} has no such clip; {_suggestion(clips, key)}")
     clip = matches[0]
     sources = read_sources(path)
     source = next(row for row in sources if row.path == clip.path)
-    sample = row_of(read_table(storage.join(path, "samples.parquet")), "key", key)
+    samples = read_table(storage.join(path, "samples.parquet"))
+    sample = next(iter(samples.filter(pc.equal(samples["key"], key)).to_pylist()), None)
     sections = [
-        ("clip", [key, ended(clip)]),
-        ("source", list(source_lines(source, sources))),
-        ("cut", list(cut_lines(clip, config))),
-        ("scores", list(score_lines(config, clip))),
-        ("repeated by", list(repeats(clips, key))),
-        ("captions", list(caption_lines(path, config, clip, sample))),
-        ("packed", list(packed_lines(path, sample))),
+        ("clip", [key, _state_line(clip)]),
+        ("source", list(_source_lines(source, sources))),
+        ("cut", list(_cut_lines(clip, config))),
+        ("scores", list(_score_lines(config, clip))),
+        ("repeated by", list(_duplicate_lines(clips, key))),
+        ("captions", list(_caption_lines(path, config, clip, sample))),
+        ("packed", list(_packed_lines(path, sample))),
     ]
     return [
-        f"{title if i == 0 else '':<13}{display_text(line, LONGEST_LINE)}"
+        f"{title if i == 0 else '':<13}{display_text(line, _MAX_LINE)}"
         for title, lines in sections
         for i, line in enumerate(lines)
     ]
 
 
-def row_of(table: pa.Table, column: str, value: str) -> Row | None:
-    found = table.filter(pc.equal(table[column], value)).to_pylist()
-    return found[0] if found else None
-
-
-def ended(clip: ClipRow) -> str:
+def _state_line(clip: ClipRow) -> str:
+    """The state with its reason."""
     return f"{clip.state}: {clip.reason}" if clip.reason else clip.state
 
 
-def source_lines(source: SourceRow, sources: list[SourceRow]) -> Iterator[str]:
-    """What the source is, what became of it, and the other sources with the same content."""
+def _source_lines(source: SourceRow, sources: list[SourceRow]) -> Iterator[str]:
+    """Yields the source's state, file and provenance, and the other sources with the same content."""
     yield f"{source.path}: {source.state}" + (f", {source.reason}" if source.reason else "")
     yield f"sha256 {source.source_id}"
     if facts := source.facts:
@@ -99,20 +100,20 @@ def source_lines(source: SourceRow, sources: list[SourceRow]) -> Iterator[str]:
             yield f"also at {other.path}"
 
 
-def cut_lines(clip: ClipRow, config: CurateConfig) -> Iterator[str]:
-    """Where the clip lies in its source, and the first test: its length."""
+def _cut_lines(clip: ClipRow, config: CurateConfig) -> Iterator[str]:
+    """Yields the clip's place in its source, and the first check: its length."""
     last = clip.first_frame + clip.frames - 1
     yield f"{clip.start_s:g} to {clip.end_s:g} s, frames {clip.first_frame} to {last}"
     yield f"{clip.width}x{clip.height}, {clip.fps:g} frames a second"
-    seconds, least = clip.seconds, config.clip.min_seconds
-    passes = seconds >= least - SLACK_S
-    yield f"{seconds:.3f} s long, at least {least:g}: {'passes' if passes else 'REJECTED'}"
+    min_seconds = config.clip.min_seconds
+    passes = clip.seconds >= min_seconds - SLACK_S
+    yield f"{clip.seconds:.3f} s long, at least {min_seconds:g}: {'passes' if passes else 'REJECTED'}"
 
 
-def score_lines(config: CurateConfig, clip: ClipRow) -> Iterator[str]:
-    """Each score, those with a band first and in the order in which they are asked, and what came of its band.
+def _score_lines(config: CurateConfig, clip: ClipRow) -> Iterator[str]:
+    """Yields each score with the result of its band; scores with a band come first, in the order of the checks.
 
-    Which test decided is what the ledger says: the first that the clip did not pass.
+    The deciding check is the one that the ledger records: the first that the clip did not pass.
     """
     bands = config.select.bands
     decisive = clip.reason.score if clip.reason and clip.reason.cause in OF_ONE_SCORE else None
@@ -124,8 +125,8 @@ def score_lines(config: CurateConfig, clip: ClipRow) -> Iterator[str]:
             continue
         text = f"{name:<16} {'not measured' if value is None else f'{value:.6g}':<14}"
         limits = band_limits(bands, name)
-        said = ", ".join(f"{'at least' if end == 'min' else 'at most'} {limit:g}" for end, limit in limits.items())
-        text += said or "no band"
+        bounds = (f"{'at least' if end == 'min' else 'at most'} {limit:g}" for end, limit in limits.items())
+        text += ", ".join(bounds) or "no band"
         if decisive == name:
             text += f": {'REJECTED' if clip.state == 'filtered' else 'FAILED'}, {clip.reason}"
         elif limits and value is None:
@@ -136,14 +137,14 @@ def score_lines(config: CurateConfig, clip: ClipRow) -> Iterator[str]:
         yield text
 
 
-def repeats(clips: pa.Table, key: str) -> Iterator[str]:
-    """The clips that were dropped because they repeat this one."""
+def _duplicate_lines(clips: pa.Table, key: str) -> Iterator[str]:
+    """Yields the clips that are duplicates of this one."""
     for row in clips.filter(pc.equal(clips["duplicate_of"], key)).select(["key", "path", "reason"]).to_pylist():
         yield f"{row['key']} of {row['path']}: {row['reason']}"
 
 
-def caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: Row | None) -> Iterator[str]:
-    """What each captioner said, what was thought of it, and which captions the sample has."""
+def _caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: dict[str, Any] | None) -> Iterator[str]:
+    """Yields each captioner's answers with the result of their checks, and the captions of the sample."""
     if sample is None and not (clip.reason and clip.reason.cause is Cause.CAPTION):
         yield "none: it was dropped before"
         return
@@ -151,58 +152,59 @@ def caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: Row | 
     for name in config.captions:
         if CAPTIONERS[name].model:
             try:
-                folders = [answers_folder(place, name, config.caption) for place in (config.from_, path) if place]
+                datasets = filter(None, (config.from_, path))
+                folders = [answers_folder(dataset, name, config.caption) for dataset in datasets]
             except RequestError as error:
                 yield f"{name}: its answers cannot be told from others' ({error})"
                 continue
-            given = [answer for folder in folders for answer in read_answers(folder).get(clip.key, [])]
-            answers[name] = {clip.key: given}
-            for number, answer in enumerate(given, 1):
+            recorded = [answer for folder in folders for answer in read_answers(folder).get(clip.key, [])]
+            answers[name] = {clip.key: recorded}
+            for number, answer in enumerate(recorded, 1):
                 settings = config.caption
-                wrong = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
-                yield f"{name} answer {number}, {f'rejected ({wrong})' if wrong else 'good'}: {answer.text}"
-            if not given:
+                fault = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
+                yield f"{name} answer {number}, {f'rejected ({fault})' if fault else 'good'}: {answer.text}"
+            if not recorded:
                 yield f"{name}: was not asked"
         else:
-            text, wrong = caption_choice(clip, name, answers, config.caption)
-            yield f"{name}: {text or (f'rejected ({wrong})' if wrong else 'says nothing')}"
-    for place, one in enumerate(sample["captions"] if sample else []):
-        chosen = "the caption" if place == 0 else "beside it"
-        yield f"{chosen} ({one['source']}, weight {one['weight']:g}): {one['text']}"
+            text, fault = caption_choice(clip, name, answers, config.caption)
+            yield f"{name}: {text or (f'rejected ({fault})' if fault else 'no caption')}"
+    for rank, caption in enumerate(sample["captions"] if sample else []):
+        title = "the caption" if rank == 0 else "also"
+        yield f"{title} ({caption['source']}, weight {caption['weight']:g}): {caption['text']}"
 
 
-def packed_lines(path: str, sample: Row | None) -> Iterator[str]:
-    """Where the sample lies, and how it was made."""
+def _packed_lines(path: str, sample: dict[str, Any] | None) -> Iterator[str]:
+    """Yields the sample's shard and members, and how it was cut."""
     if sample is None:
         yield "no"
         return
     shard = f"shards/{sample['shard']}"
-    members = {one["ext"]: one for one in sample["members"]}
+    members = {member["ext"]: member for member in sample["members"]}
     facts = json.loads(
         storage.read_range(storage.join(path, shard), members["json"]["offset"], members["json"]["size"])
     )
     yield shard
-    for name, one in sorted(members.items()):
-        yield f".{name}: {one['size']} bytes from {one['offset']}"
+    for name, member in sorted(members.items()):
+        yield f".{name}: {member['size']} bytes from {member['offset']}"
     size = f"{sample['width']}x{sample['height']}, {sample['frames']} frames, {sample['fps']:g} a second"
     yield f"{facts['packed']}, {size}, {sample['duration']:g} s, bucket {sample['bucket']}"
 
 
-def advice(clips: pa.Table, key: str) -> str:
-    """What may have been meant."""
+def _suggestion(clips: pa.Table, key: str) -> str:
+    """The keys that an unknown key may have been meant for."""
     keys = clips["key"].to_pylist()
     of_path = clips.filter(pc.equal(clips["path"], key))["key"].to_pylist()
     if of_path:
-        return f"that is a source, its clips are {some(of_path)}"
-    within = [one for one in keys if key and key in one]
+        return f"that is a source, its clips are {_first_keys(of_path)}"
+    within = [known for known in keys if key and key in known]
     if within:
-        return f"it may be {some(within)}"
-    place = bisect(keys, key)
-    around = keys[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
-    near = difflib.get_close_matches(key, around, n=NEAR) or keys[max(0, place - 2) : place + 2]
-    return f"the nearest of its {len(keys)} are {some(near)}" if near else "it has none"
+        return f"it may be {_first_keys(within)}"
+    index = bisect(keys, key)
+    around = keys[max(0, index - _NEIGHBOURS) : index + _NEIGHBOURS]
+    near = difflib.get_close_matches(key, around, n=_SUGGESTIONS) or keys[max(0, index - 2) : index + 2]
+    return f"the nearest of its {len(keys)} are {_first_keys(near)}" if near else "it has none"
 
 
-def some(keys: list[str]) -> str:
-    more = f" and {len(keys) - NEAR} more" if len(keys) > NEAR else ""
-    return ", ".join(keys[:NEAR]) + more
+def _first_keys(keys: list[str]) -> str:
+    more = f" and {len(keys) - _SUGGESTIONS} more" if len(keys) > _SUGGESTIONS else ""
+    return ", ".join(keys[:_SUGGESTIONS]) + more

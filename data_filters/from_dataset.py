@@ -1,4 +1,4 @@
-"""`from=`: another dataset's ledger in place of measuring. What was packed there is not decoded again."""
+"""`from=`: selecting anew from the ledger of another dataset, in place of measuring."""
 
 from __future__ import annotations
 
@@ -31,37 +31,39 @@ from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
 from framemill.platform.frozen_config import differences, load_frozen, result_values
 
-Row = dict[str, Any]
-
 
 def inherit_config(config: CurateConfig) -> CurateConfig:
-    """The config with what the dataset `from` was measured with: those keys, its input, its sources.
+    """The config with the keys that the dataset `from` was measured with, its input and its selection of sources.
 
     Raises:
-        RequestError: no dataset there, or a key that would want other measurements than it has.
+        RequestError: there is no dataset, or a key asks for other measurements than the dataset has.
     """
     index = read_index(config.from_)
     if index["kind"] != "curate":
         raise RequestError(f"from={config.from_}: was made by {index['kind']}; name the dataset that it was made from")
     if storage.locate(config.from_)[1] == storage.locate(config.output)[1]:
         raise RequestError(f"output={config.output}: is the dataset of from=; choose another output")
-    theirs = load_frozen(CurateConfig, storage.join(config.from_, "config.yaml"))
+    source = load_frozen(CurateConfig, storage.join(config.from_, "config.yaml"))
     default = compose("curate", CurateConfig, ["input=-", "output=-"])
-    measure = [f.name for f in dataclasses.fields(config) if f.metadata["result"] and not f.metadata["role"]]
-    taken: Row = {}
-    for name in measure:
-        ours, old = getattr(config, name), getattr(theirs, name)
-        if ours not in (old, getattr(default, name)):
-            different = ", ".join(differences(result_values(old), result_values(ours), f"{name}."))
+    measuring = [entry.name for entry in dataclasses.fields(config) if _decides_measurements(entry)]
+    inherited: dict[str, Any] = {}
+    for name in measuring:
+        ours, measured = getattr(config, name), getattr(source, name)
+        if ours not in (measured, getattr(default, name)):
+            different = ", ".join(differences(result_values(measured), result_values(ours), f"{name}."))
             raise RequestError(f"from={config.from_}: {different}; that is measured, curate anew from input=")
-        taken[name] = old
-    if theirs.limit and config.limit > theirs.limit:
-        raise RequestError(f"limit={config.limit}: from={config.from_} holds the first {theirs.limit} sources")
-    taken["limit"] = config.limit or theirs.limit
-    taken["drop"] = theirs.drop if config.drop == DropConfig() else config.drop
-    config = dataclasses.replace(config, input=config.input or theirs.input, **taken)
+        inherited[name] = measured
+    if source.limit and config.limit > source.limit:
+        raise RequestError(f"limit={config.limit}: must be at most {source.limit}, the limit of from={config.from_}")
+    inherited["limit"] = config.limit or source.limit
+    inherited["drop"] = source.drop if config.drop == DropConfig() else config.drop
+    config = dataclasses.replace(config, input=config.input or source.input, **inherited)
     config.validate_scores()
     return config
+
+
+def _decides_measurements(entry: dataclasses.Field[Any]) -> bool:
+    return bool(entry.metadata["result"]) and not entry.metadata["role"]
 
 
 def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow]]:
@@ -188,21 +190,21 @@ def measured_dataset(config: CurateConfig) -> str:
 
 
 def find_sources(config: CurateConfig, plans: list[ShardPlan]) -> list[ShardPlan]:
-    """The plans, each clip that must be cut with the place of its source below `input`.
+    """The plans with the URI of the source below `input` in every clip.
 
     Raises:
-        RequestError: a source is not there.
+        RequestError: a source that a clip must be cut from is not in `input`.
     """
     needed = {clip.path for plan in plans for clip in plan.clips if clip.earlier is None}
     if not needed:
         return plans
-    places = {source.path: source.uri for source in list_sources(config.input)}
-    if gone := sorted(needed - places.keys()):
+    uris = {source.path: source.uri for source in list_sources(config.input)}
+    if missing := sorted(needed - uris.keys()):
         raise RequestError(
-            f"input={config.input}: {gone[0]} is not there, one of {len(needed)} sources to cut clips from; "
+            f"input={config.input}: {missing[0]} is not there, one of {len(needed)} sources to cut clips from; "
             "where the footage has moved, give input="
         )
     return [
-        ShardPlan(plan.index, [dataclasses.replace(clip, uri=places.get(clip.path, "")) for clip in plan.clips])
+        ShardPlan(plan.index, [dataclasses.replace(clip, uri=uris.get(clip.path, "")) for clip in plan.clips])
         for plan in plans
     ]

@@ -18,6 +18,9 @@ exclude_patterns = ["extensions"]
 myst_enable_extensions = ["deflist", "fieldlist"]
 myst_heading_anchors = 3
 
+# The type `bytes` of an annotation is looked up among our fields named `bytes`, of which there are several.
+suppress_warnings = ["ref.python"]
+
 autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -1,4 +1,4 @@
-"""What a curation came to, in numbers."""
+"""The counts of a curation."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from framemill.platform.dataset_format import CLIP_STATES
 
 @dataclass(frozen=True)
 class CurateResult:
+    """The result of a curation."""
+
     output: str
+    """Folder or URI of the dataset."""
     digest: str
     """The dataset's identity: `digest` of its index; empty where nothing was packed."""
     sources: dict[str, int]
-    """How many ended ok, filtered, failed, duplicate."""
+    """Number of sources by state: ok, filtered, failed, duplicate."""
     clips: dict[str, int]
-    """How many were kept, filtered, failed, duplicate."""
+    """Number of clips by state: kept, filtered, failed, duplicate."""
     reasons: dict[str, int]
-    """How many clips and sources were not kept for each reason."""
+    """Number of clips by the sentence of their reason; "source failed" and "source duplicate" count sources."""
     hours_found: float
+    """Length of all clips, hours."""
     hours_kept: float
+    """Length of the kept clips, hours."""
 
     def line(self) -> str:
-        """The last line of the job."""
+        """One line for the terminal."""
         done = "kept" if self.digest else "would keep"
         return (
             f"curate: {done} {self.clips.get('kept', 0)} of {sum(self.clips.values())} clips "
@@ -38,7 +43,7 @@ class CurateResult:
         )
 
     def totals(self) -> dict[str, Any]:
-        """For the index."""
+        """The counts as JSON values, for the index."""
         return {
             "sources": self.sources,
             "clips": self.clips,
@@ -49,10 +54,17 @@ class CurateResult:
 
 
 def summarise(output: str, digest: str, sources: Sequence[SourceRow], clips: ClipTable) -> CurateResult:
-    """Counts the rows of both ledger tables."""
+    """The counts of both ledger tables.
+
+    Args:
+        output: folder or URI of the dataset.
+        digest: of its index; empty where nothing was packed.
+        sources: all sources.
+        clips: all clips.
+    """
     states = np.array(clips.column("state"), str)
-    lasts = clips.column("end_s") - clips.column("start_s")
-    seconds = {state: float(lasts[states == state].sum()) for state in CLIP_STATES}
+    lengths = clips.column("end_s") - clips.column("start_s")
+    seconds = {state: float(lengths[states == state].sum()) for state in CLIP_STATES}
     reasons = Counter(reason.countable for reason in clips.column("reason") if reason)
     reasons.update("source " + source.state for source in sources if source.state in ("failed", "duplicate"))
     return CurateResult(

@@ -12,12 +12,19 @@ from framemill.platform.errors import RequestError
 
 @dataclass
 class Band:
-    min: Optional[float] = key(None, "keep clips that score at least this")
-    max: Optional[float] = key(None, "keep clips that score at most this")
-    min_quantile: Optional[float] = key(None, "keep clips from this quantile on: 0.2 drops the lowest 20 %")
-    max_quantile: Optional[float] = key(None, "keep clips up to this quantile: 0.95 drops the highest 5 %")
+    """The scores that are kept; a bound that is null rejects nothing."""
+
+    min: Optional[float] = key(None, "lowest score that is kept, in the score's unit")
+    max: Optional[float] = key(None, "highest score that is kept, in the score's unit")
+    min_quantile: Optional[float] = key(None, "lower bound as a quantile: 0.2 rejects the lowest 20 % of the clips")
+    max_quantile: Optional[float] = key(None, "upper bound as a quantile: 0.95 rejects the highest 5 % of the clips")
 
     def validate(self) -> None:
+        """Checks the quantiles.
+
+        Raises:
+            RequestError: a quantile is not from 0 to 1.
+        """
         for name, value in (("min_quantile", self.min_quantile), ("max_quantile", self.max_quantile)):
             if value is not None and not 0 <= value <= 1:
                 raise RequestError(f"{name}={value}: must be from 0 to 1, in a band of select")
@@ -25,44 +32,59 @@ class Band:
 
 @dataclass
 class SourceSet:
-    paths: List[str] = key(list, "the sources whose path fits one of these globs,")
-    tags: List[str] = key(list, "and those with a tag that fits one of these")
-    bands: Dict[str, Band] = key(dict, "their bands; a score without one here keeps that of select.bands")
+    """Sources with bands of their own: those that match a path or a tag."""
+
+    paths: List[str] = key(list, "globs of source paths in the set")
+    tags: List[str] = key(list, "globs of tags; a source with a matching tag is in the set")
+    bands: Dict[str, Band] = key(dict, "bands of the set by score; other scores keep the band of select.bands")
 
 
 @dataclass
 class BestConfig:
-    clips: int = key(0, "keep only so many clips; 0: all that pass the bands")
-    by: str = key("technical", "the score by which clips are best, the highest first")
+    """The best clips of those that pass, balanced over classes."""
+
+    clips: int = key(0, "number of clips to keep, the best of those that pass the bands; 0: all")
+    by: str = key("technical", "score that ranks clips, highest first")
     edges: Dict[str, List[float]] = key(
-        dict, "scores by whose values clips are divided into classes, as many of each as can be: {score: [edge, ...]}"
+        dict, "classes by score: the edges of each score's intervals, {score: [edge, ...]}; classes get equal shares"
     )
     tags: Dict[str, List[str]] = key(
-        dict, "and tags: a clip's class is the first of them that its source has: {name: [tag, ...]}"
+        dict, "classes by tag: a clip is in the class of the first listed tag that its source has, {name: [tag, ...]}"
     )
 
 
 @dataclass
 class SelectConfig:
-    bands: Dict[str, Band] = key(dict, "for each score, the values that are kept: {score: {min: ..., max: ...}}")
+    """The rules by which clips are kept."""
+
+    bands: Dict[str, Band] = key(dict, "scores that are kept, for all sources: {score: {min: ..., max: ...}}")
     sets: Dict[str, SourceSet] = key(
-        dict, "sets of sources with bands of their own; where two take a source, the first by name has its way"
+        dict, "sets of sources with bands of their own; the first set by name wins for a source in several sets"
     )
     best: BestConfig = key(BestConfig)
 
 
 @dataclass
 class JoinConfig:
-    scores: str = key("", "Parquet or CSV file of scores by clip key (`key`) or source (`path`)", result=False)
-    sha256: str = key("", "of that file, 64 hex digits; another file is refused")
-    columns: List[str] = key(list, "its columns that become scores")
-    caption: str = key("", "its column of texts that become captions, those of captioner `joined`")
+    """A table of scores and captions from elsewhere."""
+
+    scores: str = key(
+        "", "Parquet or CSV file of scores by clip key (`key`) or source path (`path`), path or URI", result=False
+    )
+    sha256: str = key("", "sha256 of the file join.scores, 64 hex digits; another file is refused")
+    columns: List[str] = key(list, "columns of join.scores that become scores of the clips")
+    caption: str = key("", "column of join.scores with captions, for captioner `joined`")
 
     def validate(self) -> None:
+        """Checks that the file and its columns are named together.
+
+        Raises:
+            RequestError: a key is missing, or a column's name cannot be a score's.
+        """
         if bool(self.scores) != bool(self.columns or self.caption):
             raise RequestError(f"join.columns={self.columns}: name columns of the file join.scores, and the file")
         if not self.scores and self.sha256:
-            raise RequestError(f"join.sha256={self.sha256}: is of join.scores, which names no file")
+            raise RequestError(f"join.sha256={self.sha256}: must be empty without join.scores")
         for column in self.columns:
             if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", column):
-                raise RequestError(f"join.columns={column}: a score's name is made of letters, digits and _")
+                raise RequestError(f"join.columns={column}: must be letters, digits and _ to become a score's name")

@@ -1,4 +1,7 @@
-"""`join.scores`: scores and captions made elsewhere, as columns beside the measured ones. Nothing is decoded."""
+"""`join.scores`: scores and captions from elsewhere, as columns of the clips next to the measured ones.
+
+Nothing is decoded for them.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,19 @@ from framemill.platform.errors import RequestError
 from framemill.platform.progress import say
 from framemill.platform.tables import read_table
 
-DECIMALS = 6
-CAPTION = "joined_caption"
-NAMES = ("key", "path")
-"""What a file's rows may be named by: the key of a clip, or the path of a source, then for each of its clips."""
+_DECIMALS = 6
+"""Joined scores are rounded to this many decimals, as measured ones are."""
+_CAPTION = "joined_caption"
+"""Column of the clips that captioner `joined` reads."""
+_ID_COLUMNS = ("key", "path")
+"""Columns that identify the rows of a file: the key of a clip, or the path of a source for all its clips."""
 
 
 def with_join_digest(join: JoinConfig) -> JoinConfig:
-    """Returns the section with the sha256 of `join.scores`, which is then part of the result.
+    """The config section with the sha256 of the file `join.scores`, which the result depends on.
 
     Raises:
-        RequestError: the file is missing, or is not the one that was meant.
+        RequestError: the file is missing, or has another sha256 than the config.
     """
     if not join.scores:
         return join
@@ -39,106 +44,119 @@ def with_join_digest(join: JoinConfig) -> JoinConfig:
 
 
 def check_join(join: JoinConfig) -> None:
-    """Checks that `join.scores` is a table of numbers by key or path, before hours of measuring.
+    """Checks that `join.scores` is a table of numbers by `key` or `path`, before hours of measuring.
 
     Raises:
-        RequestError: it is not.
+        RequestError: the file is not such a table.
     """
     if join.scores:
-        read_joined(join)
+        _read_rows(join)
 
 
 def join_scores(join: JoinConfig, measured: MeasuredSources) -> MeasuredSources:
-    """The clips with the columns of the file; null where it says nothing of a clip.
+    """The clips with the columns of the file; null for a clip that the file does not have.
 
-    What it says of other clips and sources is left out: one file may serve many datasets.
+    Rows of clips and sources that were not measured are ignored: one file may serve many datasets.
     """
     if not join.scores:
         return measured
-    joined = read_joined(join)
-    name = joined.column_names[0]
+    rows = _read_rows(join)
+    id_column, *names = rows.column_names
     table = measured.clips
-    rows = pc.index_in(table[name], joined[name].combine_chunks())
-    for column in joined.column_names[1:]:
-        table = with_column(table, column, joined[column].combine_chunks().take(rows.combine_chunks()))
-    without = rows.null_count
-    say(f"curate: joined {', '.join(joined.column_names[1:])} to {len(rows) - without} of {len(rows)} clips")
+    indices = pc.index_in(table[id_column], rows[id_column].combine_chunks()).combine_chunks()
+    for name in names:
+        table = with_column(table, name, rows[name].combine_chunks().take(indices))
+    matches = len(indices) - indices.null_count
+    say(f"curate: joined {', '.join(names)} to {matches} of {len(indices)} clips")
     return dataclasses.replace(measured, clips=table)
 
 
-def read_joined(join: JoinConfig) -> pa.Table:
-    """The file's `key` or `path`, each once, and the columns that are asked for: rounded numbers, and CAPTION.
+def _read_rows(join: JoinConfig) -> pa.Table:
+    """The file's `key` or `path`, each once, then the columns that are asked for: rounded numbers, and _CAPTION.
 
     Raises:
-        RequestError: it is not such a file.
+        RequestError: the file is not such a table.
     """
     uri = join.scores
-    table = read_file(uri)
-    name = next((name for name in NAMES if name in table.column_names), None)
-    if name is None:
-        raise RequestError(f"join.scores={uri}: has neither a column key nor path; it has {listed(table)}")
-    names = table[name].cast(pa.string())
-    if names.null_count:
-        raise RequestError(f"join.scores={uri}: a row has no {name}")
-    counts = pc.value_counts(names)
+    table = _read_file(uri)
+    id_column = next((name for name in _ID_COLUMNS if name in table.column_names), None)
+    if id_column is None:
+        raise RequestError(f"join.scores={uri}: has neither a column key nor path; it has {_columns(table)}")
+    ids = table[id_column].cast(pa.string())
+    if ids.null_count:
+        raise RequestError(f"join.scores={uri}: a row has no {id_column}")
+    counts = pc.value_counts(ids)
     twice = pc.min(counts.field("values").filter(pc.greater(counts.field("counts"), 1))).as_py()
     if twice is not None:
-        raise RequestError(f"join.scores={uri}: {name} {twice} occurs more than once")
-    columns = {name: names}
-    for column in join.columns:
-        if column not in table.column_names:
-            raise RequestError(f"join.columns={column}: is not in {uri}, which has {listed(table)}")
-        columns[column] = numbers(uri, name, names, column, table[column])
+        raise RequestError(f"join.scores={uri}: {id_column} {twice} occurs more than once")
+    columns = {id_column: ids}
+    for name in join.columns:
+        if name not in table.column_names:
+            raise RequestError(f"join.columns={name}: is not in {uri}, which has {_columns(table)}")
+        columns[name] = _numbers(uri, id_column, ids, name, table[name])
     if join.caption:
-        columns[CAPTION] = texts(join, table)
+        columns[_CAPTION] = _texts(join, table)
     return pa.table(columns)
 
 
-def read_file(uri: str) -> pa.Table:
+def _read_file(uri: str) -> pa.Table:
+    """A Parquet or CSV file as a table.
+
+    Raises:
+        RequestError: the file is neither.
+    """
     from pyarrow import csv
 
     try:
         if uri.endswith(".parquet"):
             return read_table(uri)
-        # A key of digits only is text: left to itself the reader would make it a number.
-        options = csv.ConvertOptions(column_types=dict.fromkeys(NAMES, pa.string()))
+        # Without a type for them the reader would turn keys of digits only into numbers.
+        options = csv.ConvertOptions(column_types=dict.fromkeys(_ID_COLUMNS, pa.string()))
         return csv.read_csv(pa.BufferReader(storage.read_bytes(uri)), convert_options=options)
     except (OSError, pa.ArrowException) as error:
         line = str(error).splitlines()[0]
         raise RequestError(f"join.scores={uri}: cannot be read as Parquet or CSV ({line})") from error
 
 
-def numbers(uri: str, name: str, names: pa.ChunkedArray, column: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as rounded numbers; NaN is none."""
+def _numbers(uri: str, id_column: str, ids: pa.ChunkedArray, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as rounded float64; NaN becomes null.
+
+    Raises:
+        RequestError: a value is not a finite number.
+    """
     kind = values.type
     if pa.types.is_null(kind):
         return values.cast(pa.float64())
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        row, value = odd_one(values)
-        raise RequestError(f"join.scores={uri}: {column} of {name} {names[row].as_py()} is {value!r}, not a number")
-    plain = values.cast(pa.float64())
-    infinite = pc.index(pc.is_inf(plain), True).as_py()
+        row, value = _first_non_number(values)
+        raise RequestError(f"join.scores={uri}: {name} of {id_column} {ids[row].as_py()} is {value!r}, not a number")
+    numbers = values.cast(pa.float64())
+    infinite = pc.index(pc.is_inf(numbers), True).as_py()
     if infinite >= 0:
-        raise RequestError(f"join.scores={uri}: {column} of {name} {names[infinite].as_py()} is not a finite number")
-    return pc.round(pc.if_else(pc.is_nan(plain), None, plain), DECIMALS)
+        raise RequestError(f"join.scores={uri}: {name} of {id_column} {ids[infinite].as_py()} is not a finite number")
+    return pc.round(pc.if_else(pc.is_nan(numbers), None, numbers), _DECIMALS)
 
 
-def texts(join: JoinConfig, table: pa.Table) -> pa.ChunkedArray:
-    """The column of captions."""
-    column, uri = join.caption, join.scores
-    if column not in table.column_names:
-        raise RequestError(f"join.caption={column}: is not in {uri}, which has {listed(table)}")
-    if not (pa.types.is_null(table[column].type) or is_text(table[column].type)):
-        raise RequestError(f"join.caption={column}: holds {table[column].type} in {uri}, not text")
-    return table[column].cast(pa.string())
+def _texts(join: JoinConfig, table: pa.Table) -> pa.ChunkedArray:
+    """The column of captions.
+
+    Raises:
+        RequestError: there is no such column, or its values are not text.
+    """
+    name, uri = join.caption, join.scores
+    if name not in table.column_names:
+        raise RequestError(f"join.caption={name}: is not in {uri}, which has {_columns(table)}")
+    if not (pa.types.is_null(table[name].type) or _is_text(table[name].type)):
+        raise RequestError(f"join.caption={name}: holds {table[name].type} in {uri}, not text")
+    return table[name].cast(pa.string())
 
 
-def is_text(kind: pa.DataType) -> bool:
+def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def odd_one(values: pa.ChunkedArray) -> tuple[int, object]:
-    """The first value that is no number, and its row; the first of all in a column whose kind is another."""
+def _first_non_number(values: pa.ChunkedArray) -> tuple[int, object]:
+    """Row and value of the first text that is not a number; the first row of a column of another type."""
     for row, value in enumerate(values.to_pylist()):
         try:
             float(value if isinstance(value, str) else "x")
@@ -148,5 +166,5 @@ def odd_one(values: pa.ChunkedArray) -> tuple[int, object]:
     return 0, values[0].as_py()
 
 
-def listed(table: pa.Table) -> str:
+def _columns(table: pa.Table) -> str:
     return ", ".join(table.column_names)

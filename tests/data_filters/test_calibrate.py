@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from framemill.data_filters.calibrate import drops_of, plot, score_quantiles, table_lines
+from framemill.data_filters.calibrate import plot, rejections_by_bound, score_quantiles, table_lines
 from framemill.data_filters.pipeline import curate
 from framemill.data_filters.select.checks import all_checks
 from framemill.data_filters.select.states import build_tables
@@ -28,7 +28,7 @@ def test_the_counts_are_those_of_bands_tried_one_by_one(configure: Configure) ->
     stages = config.rules_by_stage([])
     clips = build_tables(measured, 2.0, stages)[1]
     provenances = {part.source.path: part.provenance for part in measured.parts}
-    drops = drops_of(list(all_checks(provenances, clips, 2.0, stages)), clips)
+    drops = rejections_by_bound(list(all_checks(provenances, clips, 2.0, stages)), clips)
     rows = list(clips)
     ways = {
         row["reason"]: {
@@ -77,7 +77,7 @@ def test_it_measures_once_and_packs_nothing(
 def test_an_empty_set_of_clips_has_empty_tables(configure: Configure) -> None:
     measured = drawn(1)
     clips = build_tables(measured.__class__(measured.parts, measured.clips.slice(0, 0)), 2.0, [])[1]
-    assert drops_of([], clips) == [] and score_quantiles(configure("-", "-"), clips) == {}
+    assert rejections_by_bound([], clips) == [] and score_quantiles(["motion"], clips) == {}
     assert len(table_lines([], {})) == 3
 
 

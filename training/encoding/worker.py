@@ -49,7 +49,7 @@ class ShardTask:
 
 
 @dataclass(frozen=True)
-class ClipRow:
+class SourceClip:
     """What encoding reads of a clip's row in `samples.parquet`."""
 
     key: str
@@ -77,14 +77,14 @@ def encode_shard(task: ShardTask) -> None:
         FramemillError: a clip cannot be read.
     """
     source = Dataset.open(task.config.input)
-    samples = [encode_clip(source, row, task.config) for row in clip_rows(source, task.name, task.config.motion)]
+    samples = [encode_clip(source, row, task.config) for row in shard_clips(source, task.name, task.config.motion)]
     task.token.check()
     folder = storage.join(task.config.output, "shards")
     shard = write_shard(folder, "train", task.number, samples, task.digest8)
     storage.write_atomic(task.manifest_uri, shard.to_json())
 
 
-def clip_rows(source: Dataset, shard: str, motion: str) -> Iterator[ClipRow]:
+def shard_clips(source: Dataset, shard: str, motion: str) -> Iterator[SourceClip]:
     """Yields the rows of a shard's clips.
 
     Args:
@@ -97,7 +97,7 @@ def clip_rows(source: Dataset, shard: str, motion: str) -> Iterator[ClipRow]:
     table = source.samples.select([name for name in columns if name in source.samples.column_names])
     for row in table.to_pylist():
         if row["shard"] == shard:
-            yield ClipRow(
+            yield SourceClip(
                 key=row["key"],
                 width=row["width"],
                 height=row["height"],
@@ -109,7 +109,7 @@ def clip_rows(source: Dataset, shard: str, motion: str) -> Iterator[ClipRow]:
             )
 
 
-def encode_clip(source: Dataset, clip: ClipRow, config: EncodeConfig) -> Sample:
+def encode_clip(source: Dataset, clip: SourceClip, config: EncodeConfig) -> Sample:
     """Returns a clip's sample: its latents, the embeddings of its captions, and the members that are copied.
 
     Raises:

@@ -22,7 +22,7 @@ from framemill.platform.writer_lock import WriterLock
 from framemill.training.generation.checks import image_hashes, video_bucket
 from framemill.training.generation.config import GenerateConfig
 from framemill.training.generation.model_card import check_networks, find_export, network_path, read_card
-from framemill.training.generation.prompts import PlannedVideo, plan_videos, read_prompts
+from framemill.training.generation.prompts import PromptVideo, plan_videos, read_prompts
 from framemill.training.generation.worker import VideoRequest, VideoTask, make_video
 
 _LISTING = "videos.jsonl"
@@ -92,14 +92,14 @@ def _make_videos(config: GenerateConfig, tasks: list[VideoTask], total: int) -> 
         finish_all(results, label="generate", total=total, unit="videos", done=total - len(tasks))
 
 
-def _listing_line(video: PlannedVideo) -> dict[str, str | int]:
+def _listing_line(video: PromptVideo) -> dict[str, str | int]:
     """Returns a video's object in the listing."""
     image = {"image": video.prompt.image} if video.prompt.image else {}
     return {"video": video.name, "prompt": video.prompt.text, "index": video.index, "seed": video.seed, **image}
 
 
 def _claim_inputs(
-    config: GenerateConfig, export: str, networks: dict[str, str], videos: list[PlannedVideo], images: dict[str, str]
+    config: GenerateConfig, export: str, networks: dict[str, str], videos: list[PromptVideo], images: dict[str, str]
 ) -> None:
     """Binds the output to its model, networks, prompts and images, so that finished videos are not taken for others.
 

@@ -29,7 +29,7 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class PlannedVideo:
+class PromptVideo:
     """One video to make."""
 
     name: str
@@ -73,7 +73,7 @@ def _resolve(path: str, other: str) -> str:
     return folder + slash + other
 
 
-def plan_videos(prompts: list[Prompt], samples: int, seed: int) -> list[PlannedVideo]:
+def plan_videos(prompts: list[Prompt], samples: int, seed: int) -> list[PromptVideo]:
     """Returns the videos to make, in the order of the prompts.
 
     A video is named after its text, or after the prompt's index where the text repeats or cannot be a file name.
@@ -83,13 +83,13 @@ def plan_videos(prompts: list[Prompt], samples: int, seed: int) -> list[PlannedV
         samples: videos per prompt.
         seed: seed of the job, from which each video's seed follows.
     """
-    videos: list[PlannedVideo] = []
+    videos: list[PromptVideo] = []
     used: set[str] = set()
     for index, prompt in enumerate(prompts):
         stem = prompt.text if _is_file_name(prompt.text) and prompt.text not in used else f"{index:06d}"
         used.add(prompt.text)
         videos.extend(
-            PlannedVideo(f"{stem}-{sample}.mp4", prompt, sample, _noise_seed(seed, index, sample))
+            PromptVideo(f"{stem}-{sample}.mp4", prompt, sample, _noise_seed(seed, index, sample))
             for sample in range(samples)
         )
     return videos

@@ -18,7 +18,7 @@ from framemill.training.curriculum import block_starts
 from framemill.training.data.clip_reader import read_image
 from framemill.training.generation.config import GenerateConfig
 from framemill.training.generation.model_card import CARD_FILE, ModelCard, read_card
-from framemill.training.generation.prompts import PlannedVideo
+from framemill.training.generation.prompts import PromptVideo
 from framemill.training.generation.sampling import SamplingRequest, sample, stream
 from framemill.training.generation.scheduler import Scheduler, load_scheduler
 from framemill.training.model import LinearDiT
@@ -37,7 +37,7 @@ class VideoRequest:
     """Folder of the model."""
     bucket: Bucket
     """Frames and size."""
-    video: PlannedVideo
+    video: PromptVideo
     """Name, prompt and seed."""
 
     @property

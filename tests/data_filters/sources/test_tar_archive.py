@@ -22,7 +22,7 @@ from framemill.data_filters.sources.source import Source, fetch_source, read_sid
 from framemill.data_filters.sources.tar_archive import ByteRange, TarVideo
 from framemill.platform import storage
 from framemill.platform.audit import audit
-from framemill.platform.dataset import read_index, read_ledger, read_table
+from framemill.platform.dataset import read_index, read_ledger
 from tests.support.footage import moving, write
 
 UUID = "0b6f1b3e-5a83-5f5c-8d1e-6d6f0f6f2a11"
@@ -248,8 +248,7 @@ def test_curated_and_grown(
     assert "breaks off inside" in rows["cut.tar"]["reason"]
     assert rows["00000.tar/000000000.mp4"]["provenance"]["licence"] == "CC0"
     assert json.loads(rows[video]["provenance"]["external"])["metas"]["source_video"] == "s3://raw/film.mp4"
-    samples = read_table(str(output / "samples.parquet"), ["path", "caption"]).to_pylist()
-    captions = {sample["path"]: sample["caption"] for sample in samples}
+    captions = {clip["path"]: clip["caption"] for clip in read_ledger(str(output), "clips").to_pylist()}
     assert captions[video] == "A grey disc goes." and captions["00000.tar/000000001.mp4"] == "Clip 000000001."
 
     video2dataset(folder, 1, clips[4:])

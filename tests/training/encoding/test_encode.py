@@ -24,7 +24,7 @@ from framemill.training.data.captions import WeightedCaption
 from framemill.training.data.clip_reader import LatentTarget, covering_size, latent_targets, read_clip
 from framemill.training.encoding.config import EncodeConfig
 from framemill.training.encoding.encode import encode
-from framemill.training.encoding.worker import ClipRow, encode_clip, to_npy
+from framemill.training.encoding.worker import SourceClip, encode_clip, to_npy
 from framemill.training.text import get_text_encoder
 
 SIZES = {"wide": (48, 96), "square": (64, 64), "tall": (96, 48), "short": (48, 96), "fast": (48, 96)}
@@ -279,7 +279,7 @@ def test_a_clip_is_what_lies_between_its_points(dataset: str, tmp_path: Path) ->
     target = LatentTarget(Bucket(9, 48, 96), 16.0)
     clip = read_clip(str(path), target, 96, 48, 5 / 16, 14 / 16)
     assert np.array_equal(clip, read_clip(str(path), LatentTarget(Bucket(30, 48, 96), 16.0), 96, 48)[5:14])
-    row = ClipRow(
+    row = SourceClip(
         key="wide",
         width=96,
         height=48,
