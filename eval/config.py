@@ -39,7 +39,7 @@ class EvaluateConfig:
         1.0, "largest share of unreadable videos, 0 to 1; the job fails when more are unreadable", result=False
     )
     workers: int = key(0, "number of videos measured in parallel; 0: one per CPU core", result=False)
-    tracking: TrackingConfig = key(TrackingConfig, "MLflow", result=False)
+    tracking: TrackingConfig = key(TrackingConfig, "MLflow tracking", result=False)
     cluster: ClusterConfig = key(ClusterConfig, "Ray cluster", result=False)
 
     def validate(self) -> None:

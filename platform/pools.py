@@ -264,7 +264,7 @@ def finish_all(
 
 
 def raise_pending(job: str, pending: Sequence[str]) -> None:
-    """Raises the pending items of a job as one error.
+    """Turns the pending items of a job into one error.
 
     Raises:
         PendingError: there are pending items; the line names the first and counts the others.

@@ -20,29 +20,36 @@ class StageConfig:
     """One stage. Weights and optimiser moments continue from the stage before it."""
 
     resolution: int = key(help="height of a 16:9 frame in pixels; other aspect ratios have about the same area")
-    frames: int = key(help="frames per clip, 4k + 1")
+    frames: int = key(help="frames per clip, 4k + 1 (ltx2: 8k + 1)")
     fps: float = key(16.0, "frame rate to which clips are resampled, frames per second")
     side: int = key(
-        16, "unit of heights and widths in pixels: the codec's stride (32 for ltx2 and dcae, else 8) times the patch"
+        16,
+        "heights and widths are multiples of this many pixels: codec stride times patch size (16 for dct and wan, 32 "
+        "for ltx2 and dcae)",
     )
-    steps: int = key(help="optimiser steps of the stage")
-    batch_size: int = key(help="clips per optimiser step, over all workers")
+    steps: int = key(help="number of optimiser steps of the stage")
+    batch_size: int = key(help="clips per optimiser step, all workers together")
     block_frames: int = key(
         0,
-        "latent frames per block of a block-causal model, where a frame attends to its own and earlier blocks only; 0: "
-        "bidirectional, all frames attend to each other",
+        "latent frames per block of block-causal attention, in which a frame attends to frames of the current and "
+        "earlier blocks; 0: bidirectional attention, all frames attend to each other",
     )
     image_to_video: float = key(
-        0.0, "share of clips whose first latent frame is given clean and excluded from the loss, 0 to 1"
+        0.0,
+        "image to video: share of clips, 0 to 1, whose first latent frame has no noise and is excluded from the loss",
     )
-    images: float = key(0.0, "share of steps on images, which are the first latent frames of clips, 0 to 1")
-    image_batch_size: int = key(0, "images per step on images, over all workers; 0: batch_size")
-    micro_batch: int = key(0, "clips per forward and backward pass of a worker; 0: the worker's share of the batch")
+    images: float = key(0.0, "share of steps, 0 to 1, that train on images: the first latent frames of clips")
+    image_batch_size: int = key(0, "images per image step, all workers together; 0: batch_size")
+    micro_batch: int = key(
+        0, "clips per forward and backward pass of a worker; 0: the worker's whole share of the batch"
+    )
     lr: float = key(5e-5, "learning rate after warm-up")
-    warmup: int = key(0, "steps of linear learning rate warm-up at the beginning of the stage")
-    cooldown: int = key(0, "steps of linear learning rate decay towards 0 at the end of the stage")
+    warmup: int = key(0, "linear learning rate warm-up: number of steps at the beginning of the stage")
+    cooldown: int = key(0, "linear learning rate decay towards 0: number of steps at the end of the stage")
     flow_shift: float = key(
-        3.0, "flow shift s of the noise levels sampled in training: sigma -> s sigma / (1 + (s - 1) sigma)"
+        3.0,
+        "flow shift s of the training timesteps, sigma -> s sigma / (1 + (s - 1) sigma); a higher shift gives more "
+        "noise",
     )
 
     def validate(self) -> None:
@@ -117,7 +124,7 @@ class CurriculumConfig:
     """The stages of a run."""
 
     stages: Dict[str, StageConfig] = key(dict, "stages by name, in training order")
-    sampling_flow_shift: float = key(8.0, "flow shift of the exported scheduler, which generation uses")
+    sampling_flow_shift: float = key(8.0, "flow shift of the exported scheduler, used by generation")
 
     def validate(self) -> None:
         """Checks that there are stages and that their names can be part of a file name.

@@ -102,7 +102,8 @@ class ClipPlan:
         return json.dumps(values, sort_keys=True, ensure_ascii=False).encode()
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the fields as JSON values. (`asdict` would copy every list and dict, for each of a million clips.)"""
+        """Returns the fields as JSON values."""
+        # `asdict` would copy every list and dict, for each of a million clips.
         return {**vars(self), "facts": self.facts.to_dict(), "earlier": self.earlier and vars(self.earlier)}
 
     @staticmethod

@@ -75,7 +75,7 @@ def draw(folder: str, clips: int) -> None:
     provenance = pa.array([{"tags": ["film"], "licence": "CC0", "external": None}] * sources, PROVENANCE)
     facts = {"path": paths, "source_id": ids, "state": ["ok"] * sources, "reason": [None] * sources}
     facts |= {"clips": [A_SOURCE] * sources, "provenance": provenance, "codec": ["h264"] * sources}
-    told = pa.table(
+    sources_ledger = pa.table(
         {
             field.name: pa.array(facts[field.name], field.type)
             if field.name in facts
@@ -85,7 +85,7 @@ def draw(folder: str, clips: int) -> None:
     ).sort_by("path")
     freeze(config, folder)
     samples = pa.table({"key": pa.array([], pa.string())})
-    ledger = {"sources": told, "clips": table}
+    ledger = {"sources": sources_ledger, "clips": table}
     commit_dataset(
         folder, kind="curate", config_digest=digest(config), shards=[], samples=samples, ledger=ledger, totals={}
     )
@@ -136,10 +136,10 @@ def select(folder: str, output: str, words: list[str]) -> dict[str, float]:
     done("deduplicating")
     keep_best(config.select.best, clips)
     done("the best")
-    found = [part.source for part in measured.parts]
-    write_captions(config, found, clips, LockToken("", 0, ""))
+    measured_sources = [part.source for part in measured.parts]
+    write_captions(config, measured_sources, clips, LockToken("", 0, ""))
     done("captions")
-    plans = plan_shards(clips, found, config.pack, config.scores)
+    plans = plan_shards(clips, measured_sources, config.pack, config.scores)
     names = {plan.name for plan in plans}
     done("planning shards")
     sources = finish_sources(sources, clips)
@@ -180,8 +180,8 @@ def main() -> None:
     print(f"{clips} clips of {clips // A_SOURCE} sources, {' '.join(words)}")
     for name, steps in (("Arrow alone", peer), ("selecting anew", ours)):
         peak = steps.pop("peak")
-        told = ", ".join(f"{step} {seconds:.1f}" for step, seconds in steps.items())
-        print(f"{name:15} {sum(steps.values()):6.1f} CPU s ({told}), {peak / 1024:.2f} GiB at most")
+        step_times = ", ".join(f"{step} {seconds:.1f}" for step, seconds in steps.items())
+        print(f"{name:15} {sum(steps.values()):6.1f} CPU s ({step_times}), {peak / 1024:.2f} GiB at most")
     print(f"selecting costs {sum(ours.values()) / sum(peer.values()):.1f} times reading and writing the ledger")
 
 

@@ -58,7 +58,7 @@ def test_it_measures_once_and_packs_nothing(
     assert "motion below 0.25" in shown and "technical" in shown
     assert not (output / "index.json").exists() and not (output / "shards").exists()
     assert (output / "calibrate.png").read_bytes().startswith(b"\x89PNG")
-    told = json.loads((output / "calibrate.json").read_text())
+    report = json.loads((output / "calibrate.json").read_text())
     since = len(read_journal(output))
     assert len(sources_measured(finished_entries(output))) == 13
     curate(configure(footage, output, *PACK, "select=strict"))
@@ -68,10 +68,10 @@ def test_it_measures_once_and_packs_nothing(
     curate(configure(footage, tmp_path / "fresh", *PACK, "select=strict"))
     assert dataset_bytes(output) == dataset_bytes(tmp_path / "fresh")
     scores = [row["motion"] for row in read_ledger(str(output), "clips").to_pylist()]
-    assert told["quantiles"]["motion"]["clips"] == len(scores)
-    assert told["quantiles"]["motion"]["quantiles"]["0.5"] == round(float(np.median(scores)), 6)
+    assert report["quantiles"]["motion"]["clips"] == len(scores)
+    assert report["quantiles"]["motion"]["quantiles"]["0.5"] == round(float(np.median(scores)), 6)
     curate(configure("", tmp_path / "again", f"from={output}", "calibrate=true"))
-    assert json.loads((tmp_path / "again" / "calibrate.json").read_text()) == told, "from= tells the same"
+    assert json.loads((tmp_path / "again" / "calibrate.json").read_text()) == report, "from= tells the same"
 
 
 def test_an_empty_set_of_clips_has_empty_tables(configure: Configure) -> None:

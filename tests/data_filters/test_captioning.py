@@ -52,7 +52,7 @@ def answers_of(output: Path) -> dict[str, list[Answer]]:
 
 def test_wrong_keys_are_refused(scenes: Path, configure: Configure, tmp_path: Path) -> None:
     with caption_server() as server:
-        for word, told in (
+        for word, message in (
             ("caption.url=host:80", r"^caption\.url=host:80"),
             ("caption.served_model=", r"^caption\.served_model"),
             ("caption.weights.nobody=3", r"^caption\.weights\.nobody"),
@@ -60,7 +60,7 @@ def test_wrong_keys_are_refused(scenes: Path, configure: Configure, tmp_path: Pa
             ("captions=[endpoint,endpoint]", "each captioner once"),
             ("captions=[vlm]", r"^caption\.vlm"),
         ):
-            with pytest.raises(RequestError, match=told):
+            with pytest.raises(RequestError, match=message):
                 configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server), word)
     with pytest.raises(RequestError, match=r"^caption\.vlm=/nowhere"):
         curate(configure(scenes, tmp_path / "out", "captions=[vlm]", "caption.vlm=/nowhere"))
@@ -81,16 +81,17 @@ def test_captions_are_kept_with_their_weights(
         assert server.stats()["asked"] == asked, "nothing is asked again"
         assert server.stats()["most"] <= 2
     dataset = Dataset.open(str(tmp_path / "out"))
-    said = answers_of(tmp_path / "out")
+    answers = answers_of(tmp_path / "out")
     rows = dataset.samples.to_pylist()
-    assert len(rows) == len(said) >= 15
+    assert len(rows) == len(answers) >= 15
     for number, row in enumerate(rows):
         facts = json.loads(dataset.read(number, "json"))
         assert facts["captions"] == row["captions"] and row["captions"][0]["text"] == row["caption"]
         assert dataset.read(number, "txt").decode() == row["caption"] == facts["caption"]
-        has = {"endpoint": len(said[row["key"]]) < 3, "sidecar": facts["path"].startswith("shot 0"), "descriptor": True}
+        answered = len(answers[row["key"]]) < 3
+        has = {"endpoint": answered, "sidecar": facts["path"].startswith("shot 0"), "descriptor": True}
         assert [one["source"] for one in row["captions"]] == [name for name in ORDER if has[name]]
-    assert {len(one) for one in said.values()} == {1, 2, 3}, "every kind of clip was there"
+    assert {len(one) for one in answers.values()} == {1, 2, 3}, "every kind of clip was there"
 
 
 def test_clips_that_are_never_answered_wait_by_name(
@@ -99,7 +100,7 @@ def test_clips_that_are_never_answered_wait_by_name(
     with caption_server(key="secret") as server, pytest.raises(RequestError, match=r"^caption\.url=.*401: wrong key"):
         curate(configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server)))
     with caption_server(never=0.3) as server:
-        with pytest.raises(PendingError, match="gave no caption for") as told:
+        with pytest.raises(PendingError, match="gave no caption for") as error:
             curate(configure(scenes, tmp_path / "out", "captions=[endpoint]", *words(server)))
         first = server.stats()
     assert not (tmp_path / "out" / "index.json").exists()
@@ -109,7 +110,7 @@ def test_clips_that_are_never_answered_wait_by_name(
         waited = server.stats()["asked"]
     assert set(waited) == set(first["asked"]) - set(first["answered"]) and set(waited.values()) == {1}
     named = set(answers_of(tmp_path / "out")) - set(answered)
-    assert len(named) == len(waited) > 0 and all(f"{key} of " in str(told.value) for key in sorted(named)[:10])
+    assert len(named) == len(waited) > 0 and all(f"{key} of " in str(error.value) for key in sorted(named)[:10])
     clips = read_ledger(str(tmp_path / "out"), "clips").to_pylist()
     assert {clip["state"] for clip in clips} == {"kept"}
 
@@ -123,11 +124,11 @@ def test_killed_while_captioning_it_asks_for_no_recorded_answer_again(
         clips = len(server.stats()["asked"])
     chance = random.Random(0)
     output = tmp_path / "out"
-    held: dict[str, int] = {}
+    attempts: dict[str, int] = {}
     with caption_server(delay_s=0.5) as server:
         for kill in range(KILLS):
             # Anywhere within the share of the clips that this run may get to.
-            target = max(sum(held.values()) + 1, (kill + chance.random()) / (KILLS + 1) * clips)
+            target = max(sum(attempts.values()) + 1, (kill + chance.random()) / (KILLS + 1) * clips)
             kill_job_when(
                 ["curate", f"input={scenes}", f"output={output}", "captions=[endpoint,descriptor]", *words(server)],
                 lambda target=target: sum(server.stats()["asked"].values()) >= target,
@@ -135,9 +136,10 @@ def test_killed_while_captioning_it_asks_for_no_recorded_answer_again(
             )
             assert not (output / "index.json").exists()
             asked = server.stats()["asked"]
-            recorded = [one.text for said in answers_of(output).values() for one in said]
-            held |= {mark: asked[mark] for mark in asked if any(mark in text for text in recorded) and mark not in held}
+            recorded = [one.text for answers in answers_of(output).values() for one in answers]
+            new = [mark for mark in asked if any(mark in text for text in recorded) and mark not in attempts]
+            attempts |= {mark: asked[mark] for mark in new}
         curate(configure(scenes, output, "captions=[endpoint,descriptor]", *words(server)))
         asked = server.stats()["asked"]
-    assert held and {mark: asked[mark] for mark in held} == held, "no recorded answer was asked for again"
+    assert attempts and {mark: asked[mark] for mark in attempts} == attempts, "no recorded answer was asked for again"
     assert contents(output) == contents(tmp_path / "whole")

@@ -23,28 +23,28 @@ def clips_of(output: Path) -> dict[str, Row]:
 
 def story(output: Path, key: str) -> dict[str, list[str]]:
     """The lines by section."""
-    found: dict[str, list[str]] = {}
+    sections: dict[str, list[str]] = {}
     title = ""
     for line in explain(str(output), key):
         title = line[:13].strip() or title
-        found.setdefault(title, []).append(line[13:])
-    return found
+        sections.setdefault(title, []).append(line[13:])
+    return sections
 
 
 def test_a_kept_clip_is_followed_from_its_source_to_its_bytes(attacked: Path) -> None:
     dataset = Dataset.open(str(attacked))
     for row, key in enumerate(dataset.samples["key"].to_pylist()):
-        clip, told = clips_of(attacked)[key], story(attacked, key)
-        assert told["clip"] == [key, "kept"]
-        assert clip["source_id"] in told["source"][1]
+        clip, sections = clips_of(attacked)[key], story(attacked, key)
+        assert sections["clip"] == [key, "kept"]
+        assert clip["source_id"] in sections["source"][1]
         for name in ("motion", "saturation", "technical"):
-            (line,) = [line for line in told["scores"] if line.split()[0] == name]
+            (line,) = [line for line in sections["scores"] if line.split()[0] == name]
             assert float(line.split()[1]) == pytest.approx(clip[name], rel=1e-5) and line.endswith(": passes")
-        (chosen,) = [line for line in told["captions"] if line.startswith("the caption")]
+        (chosen,) = [line for line in sections["captions"] if line.startswith("the caption")]
         if not clip["sidecar_caption"]:
             assert chosen.endswith(dataset.read(row, "txt").decode())
-        shard = (attacked / told["packed"][0]).read_bytes()
-        (mp4,) = [line.split() for line in told["packed"] if line.startswith(".mp4")]
+        shard = (attacked / sections["packed"][0]).read_bytes()
+        (mp4,) = [line.split() for line in sections["packed"] if line.startswith(".mp4")]
         size, offset = int(mp4[1]), int(mp4[4])
         assert shard[offset : offset + size] == dataset.read(row, "mp4")
 
@@ -53,12 +53,12 @@ def test_a_rejected_clip_is_told_why(attacked: Path) -> None:
     for key, clip in clips_of(attacked).items():
         if clip["state"] != "filtered":
             continue
-        told = story(attacked, key)
-        assert told["clip"] == [key, f"filtered: {clip['reason']}"] and told["packed"] == ["no"]
-        decisive = [line for line in told["cut"] + told["scores"] if "REJECTED" in line]
+        sections = story(attacked, key)
+        assert sections["clip"] == [key, f"filtered: {clip['reason']}"] and sections["packed"] == ["no"]
+        decisive = [line for line in sections["cut"] + sections["scores"] if "REJECTED" in line]
         assert len(decisive) == 1
         assert decisive[0].startswith(clip["reason"].split()[0]) or clip["reason"].startswith("shorter than")
-        assert told["captions"] == ["none: it was dropped before"]
+        assert sections["captions"] == ["none: it was dropped before"]
 
 
 def test_a_duplicate_is_named_by_the_clip_that_stands_for_it(attacked: Path) -> None:

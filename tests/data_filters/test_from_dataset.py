@@ -153,12 +153,12 @@ def test_the_ledger_gives_back_what_the_parts_hold(configure: Configure, whole: 
     """Against the parts themselves: the same sources, reasons and clips, but for the clips of duplicates."""
     from framemill.data_filters.ledger.parts import read_any_part
 
-    held, dropped = read_measured(inherit_config(configure("", tmp_path / "new", f"from={whole}")))
-    assert dropped == [] and len(held.parts) == 13
-    for part in held.parts:
+    measured, dropped = read_measured(inherit_config(configure("", tmp_path / "new", f"from={whole}")))
+    assert dropped == [] and len(measured.parts) == 13
+    for part in measured.parts:
         true, clips = read_any_part(str(whole), part.source.path)
         assert part == Part(part.source, true.source_id, true.reason, true.provenance, true.facts)
-        own = held.clips.filter(pc.equal(held.clips["path"], part.source.path))
+        own = measured.clips.filter(pc.equal(measured.clips["path"], part.source.path))
         assert own.to_pylist() == ([] if part.source.path == "deep/two-scenes.mp4" else clips.to_pylist())
 
 

@@ -50,17 +50,17 @@ def real(
 
 def test_every_source_ends_in_its_true_state(made: Made) -> None:
     output, summary = made
-    found = source_states(output)
-    assert found["shot 0 \u00e9.mp4"] == found["deep/copy.mp4"] == ("ok", None)
-    assert found["deep/two-scenes.mp4"] == ("duplicate", "the same content as deep/copy.mp4")
-    assert found["static.mp4"] == ("filtered", "motion below 0.25")
-    assert found["dark.mp4"] == ("filtered", "technical below 0.25")
-    assert found["vivid.mp4"] == ("filtered", "saturation above 248")
-    assert found["short.mp4"] == ("filtered", "shorter than 2 s")
-    assert found["broken.mp4"][0] == found["empty.mp4"][0] == found["words.mp4"][0] == "failed"
-    assert "breaks off" in found["broken.mp4"][1] or "damaged" in found["broken.mp4"][1]
+    states = source_states(output)
+    assert states["shot 0 \u00e9.mp4"] == states["deep/copy.mp4"] == ("ok", None)
+    assert states["deep/two-scenes.mp4"] == ("duplicate", "the same content as deep/copy.mp4")
+    assert states["static.mp4"] == ("filtered", "motion below 0.25")
+    assert states["dark.mp4"] == ("filtered", "technical below 0.25")
+    assert states["vivid.mp4"] == ("filtered", "saturation above 248")
+    assert states["short.mp4"] == ("filtered", "shorter than 2 s")
+    assert states["broken.mp4"][0] == states["empty.mp4"][0] == states["words.mp4"][0] == "failed"
+    assert "breaks off" in states["broken.mp4"][1] or "damaged" in states["broken.mp4"][1]
     assert ("kept", None) in clip_states(output, "broken.mp4"), "its complete clip stands"
-    assert len(found) == 13 and not any("unseen" in path for path in found)
+    assert len(states) == 13 and not any("unseen" in path for path in states)
     assert summary.clips == {"filtered": 4, "kept": 7}
     assert audit(str(output)).problems == []
 
@@ -164,13 +164,13 @@ def test_too_many_failures_fail_the_job(footage: Path, configure: Configure, tmp
 
 
 def test_every_real_clip_ends_in_its_true_state(real: Path) -> None:
-    found = source_states(real)
-    assert len(found) == 15
-    assert found["corrupted.mp4"] == ("failed", "damaged at 3.00 s (invalid data found when processing input)")
+    states = source_states(real)
+    assert len(states) == 15
+    assert states["corrupted.mp4"] == ("failed", "damaged at 3.00 s (invalid data found when processing input)")
     short = {"h264_10bit.mp4", "h265_128px.mp4", "rotated_90.mov", "short_3_frames.mov"}
-    assert {path for path, state in found.items() if state == ("filtered", "shorter than 2 s")} == short
-    assert Counter(state for state, _ in found.values()) == {"ok": 9, "filtered": 5, "failed": 1}
-    assert found["hiker_tiny.mp4"] == ("filtered", "near duplicate"), "hiker.mp4 at another size"
+    assert {path for path, state in states.items() if state == ("filtered", "shorter than 2 s")} == short
+    assert Counter(state for state, _ in states.values()) == {"ok": 9, "filtered": 5, "failed": 1}
+    assert states["hiker_tiny.mp4"] == ("filtered", "near duplicate"), "hiker.mp4 at another size"
     assert audit(str(real)).problems == []
 
 

@@ -10,12 +10,12 @@ from framemill.platform.doctor import DoctorConfig, doctor, examine
 
 def test_every_lack_comes_with_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = doctor(DoctorConfig(path=str(tmp_path / "not" / "yet")))
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     findings = list(examine(str(tmp_path)))
     assert status == int(any(f.advice and f.required for f in findings))
-    assert said.count("\nnote") + said.count("\nLACKS") == said.count("-> ")
+    assert output.count("\nnote") + output.count("\nLACKS") == output.count("-> ")
     assert {"Python", "torch", "ray", "C++ compiler", "disk", "video encoder"} <= {f.subject for f in findings}
-    assert f"{sys.version.split()[0]}" in said
+    assert f"{sys.version.split()[0]}" in output
 
 
 def test_no_compiler_is_told_and_no_obstacle(

@@ -25,8 +25,8 @@ def test_python_tarfile_reads_back_what_was_written(tmp_path: Path, content: dic
     info = write_shard(str(tmp_path), "train", 0, [Sample(k, m) for k, m in content.items()], "0" * 8)
     data = (tmp_path / info.name).read_bytes()
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        found = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
-    assert found == {f"{k}.{e}": b for k, members in content.items() for e, b in members.items()}
+        members_by_name = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    assert members_by_name == {f"{k}.{e}": b for k, members in content.items() for e, b in members.items()}
     for key, members in info.members.items():
         assert {e: data[o : o + n] for e, o, n in members} == content[key]
 

@@ -16,30 +16,31 @@ from framemill.training.text import TEXT_ENCODERS
 class EncodeConfig:
     """Config of `framemill encode`."""
 
-    input: str = key(help="dataset of video, made by curate", result=False)
-    output: str = key(help="folder for the dataset of latents", result=False)
+    input: str = key(help="path or URI of the dataset of video clips that `framemill curate` wrote", result=False)
+    output: str = key(help="output folder of the dataset of latents", result=False)
     # Out of the digest: learning rates and steps change no latent. `encode` compares the stages' sizes itself.
     curriculum: CurriculumConfig = key(
         CurriculumConfig,
-        "training stages; each clip gets one latent for each distinct resolution, length and rate",
+        "training stages; a clip is encoded once per distinct resolution, number of frames and frame rate",
         result=False,
     )
-    codec: str = key("dct", "video codec that makes the latents", choices=CODECS.names)
+    codec: str = key("dct", "video codec that encodes frames as latents", choices=CODECS.names)
     codec_path: str = key(
         "",
-        "folder of the codec's weights (diffusers), or of a pipeline with vae/ in it; empty for dct, which has none",
+        "folder of the codec's weights in diffusers' format, or of a diffusers pipeline with vae/; empty for dct, "
+        "which has no weights",
         result=False,
     )
-    text: str = key("hashed", "text encoder of the captions", choices=TEXT_ENCODERS.names)
+    text: str = key("hashed", "text encoder that embeds the captions", choices=TEXT_ENCODERS.names)
     text_path: str = key(
         "",
-        "folder of Gemma and its tokenizer, or of a pipeline with text_encoder/ in it; empty for hashed, which has no "
-        "weights",
+        "folder of Gemma-2 and the tokenizer, or of a diffusers pipeline with text_encoder/ and tokenizer/; empty for "
+        "hashed, which has no weights",
         result=False,
     )
-    motion: str = key("motion", "score appended to each caption, as ` motion score: 4.`; empty: none")
-    keep_video: bool = key(False, "copy the mp4s into the new dataset")
-    workers: int = key(0, "shards encoded at a time; 0: one per core", result=False)
+    motion: str = key("motion", "name of the score appended to each caption, e.g. ` motion score: 4.`; empty: none")
+    keep_video: bool = key(False, "copy the mp4 files into the dataset of latents")
+    workers: int = key(0, "number of shards encoded in parallel; 0: one per CPU core", result=False)
     cluster: ClusterConfig = key(ClusterConfig, "Ray cluster", result=False)
 
     def validate(self) -> None:

@@ -18,15 +18,19 @@ class ModelConfig:
     """The Linear DiT to train, under the names of a diffusers config.json; the defaults are SANA-Video 2B's."""
 
     in_channels: int = key(16, "channels of the codec's latents")
-    out_channels: int = key(16, "channels of the predicted velocity; the same as in_channels")
-    num_attention_heads: int = key(20, "heads of the linear self-attention")
-    attention_head_dim: int = key(112, "width of a self-attention head; heads times this is the model's width")
-    num_layers: int = key(20, "transformer blocks")
-    num_cross_attention_heads: int = key(20, "heads of the cross-attention to the text")
-    cross_attention_head_dim: int = key(112, "width of a cross-attention head")
-    caption_channels: int = key(2304, "width of the text embeddings")
-    mlp_ratio: float = key(3.0, "hidden width of the feed-forward, as a multiple of the model's width")
-    patch_size: List[int] = key(lambda: [1, 2, 2], "latent frames, rows and columns per token")
+    out_channels: int = key(16, "channels of the predicted velocity, equal to in_channels")
+    num_attention_heads: int = key(20, "number of linear self-attention heads")
+    attention_head_dim: int = key(
+        112, "channels per self-attention head; the model's width is num_attention_heads times this value"
+    )
+    num_layers: int = key(20, "number of transformer blocks")
+    num_cross_attention_heads: int = key(20, "number of cross-attention heads")
+    cross_attention_head_dim: int = key(112, "channels per cross-attention head")
+    caption_channels: int = key(2304, "channels of the text embeddings")
+    mlp_ratio: float = key(3.0, "hidden channels of the feed-forward, as a multiple of the model's width")
+    patch_size: List[int] = key(
+        lambda: [1, 2, 2], "patch size: latent frames, latent rows and latent columns per token"
+    )
     sample_size: int = key(30, "resolution recorded for diffusers' pipeline: 30 is 480p, 22 is 720p")
     linear_attention_eps: float = key(
         1e-15,
@@ -34,8 +38,8 @@ class ModelConfig:
     )
     null_caption_tokens: int = key(
         0,
-        "tokens of a learned null caption for classifier-free guidance; 0: the text encoder's output for the empty "
-        "text, as in diffusers",
+        "number of tokens of a learned null caption for classifier-free guidance (CFG); 0: the null caption is the "
+        "text encoder's embedding of the empty text, as in diffusers",
     )
 
     def shape(self) -> LinearDiTConfig:
@@ -74,12 +78,17 @@ class OptimizerConfig:
 class EvalConfig:
     """The held-out loss: on clips that training never uses, at the last stage's size, with fixed noise."""
 
-    every: int = key(500, "steps between evaluations; also done before the first step and at the end of each stage")
-    fraction: float = key(0.02, "share of clips held out from training, chosen by a hash of the key, in [0, 1)")
-    minimum: int = key(4, "least number of clips held out")
-    maximum: int = key(64, "largest number of held-out clips that are evaluated")
+    every: int = key(
+        500, "steps between evaluations of the held-out loss, which also run before training and after each stage"
+    )
+    fraction: float = key(
+        0.02, "share of clips held out from training, in [0, 1); clips are chosen by a hash of their keys"
+    )
+    minimum: int = key(4, "minimum number of held-out clips, but at most half of the clips")
+    maximum: int = key(64, "maximum number of held-out clips that are evaluated")
     quantiles: List[float] = key(
-        lambda: [0.1, 0.3, 0.5, 0.7, 0.9], "quantiles of the training timesteps at which the loss is evaluated"
+        lambda: [0.1, 0.3, 0.5, 0.7, 0.9],
+        "quantiles of the training timestep distribution at which the loss is evaluated",
     )
 
     def validate(self) -> None:
@@ -105,21 +114,21 @@ class EvalConfig:
 class TrainConfig:
     """Config of `framemill train`."""
 
-    data: str = key(help="dataset of latents, made by encode", result=False)
+    data: str = key(help="path or URI of the dataset of latents that `framemill encode` wrote", result=False)
     output: str = key(
         help="run directory for metrics, checkpoints and export; a path that every worker can reach", result=False
     )
-    curriculum: CurriculumConfig = key(CurriculumConfig, "training stages of resolution and length")
-    model: ModelConfig = key(ModelConfig, "shape of the Linear DiT")
+    curriculum: CurriculumConfig = key(CurriculumConfig, "training stages, each with a resolution and a clip length")
+    model: ModelConfig = key(ModelConfig, "architecture of the Linear DiT")
     init: str = key(
         "",
-        "initial weights: a run directory, checkpoint, diffusers folder or original .pth, of SANA-Video or of a SANA "
-        "image model; empty: random weights",
+        "initial weights: a run directory, checkpoint, diffusers folder or original .pth file, of SANA-Video or of a "
+        "SANA image model; empty: random initialisation",
         result=bool,
     )
-    optimizer: OptimizerConfig = key(OptimizerConfig, "AdamW")
+    optimizer: OptimizerConfig = key(OptimizerConfig, "AdamW optimiser")
     eval: EvalConfig = key(EvalConfig, "loss on held-out clips")
-    seed: int = key(0, "seed of weights, batch order, noise, timesteps and caption dropout")
+    seed: int = key(0, "random seed of initial weights, batch order, noise, timesteps and caption dropout")
     precision: str = key(
         "bf16",
         "precision of weights and activations; AdamW keeps fp32 master weights",
@@ -127,29 +136,37 @@ class TrainConfig:
     )
     zero_stage: int = key(
         1,
-        "ZeRO stage: what DeepSpeed shards over workers (0 nothing, 1 optimiser state, 2 also gradients, 3 also "
-        "weights)",
+        "ZeRO stage of DeepSpeed; 0: nothing is sharded over the workers, 1: optimiser states, 2: also gradients, 3: "
+        "also weights",
         choices=("0", "1", "2", "3"),
     )
     activation_checkpointing: str = key(
         "selective",
-        "activations recomputed in the backward pass to save memory (none: pointwise operations only, selective: also "
-        "feed-forwards, full: whole blocks)",
+        "activation checkpointing: what the backward pass recomputes to save memory; none: pointwise operations only, "
+        "selective: also the feed-forwards, full: whole transformer blocks",
         choices=("none", "selective", "full"),
     )
-    compile: bool = key(False, "compile the model's blocks; takes minutes at start, and a C++ compiler on a CPU")
+    compile: bool = key(
+        False,
+        "compile the transformer blocks with torch.compile; takes minutes at start, needs a C++ compiler on a CPU",
+    )
     caption_dropout: float = key(
-        0.1, "share of captions replaced by the empty caption, for classifier-free guidance, in [0, 1)"
+        0.1,
+        "caption dropout for classifier-free guidance (CFG): share of captions replaced by the null caption, in [0, 1)",
     )
     checkpoint_every: int = key(
-        500, "steps between checkpoints; one is also written at the end of each stage", result=False
+        500, "steps between checkpoints; a checkpoint is also written at the end of each stage", result=False
     )
     keep_checkpoints: int = key(2, "number of newest checkpoints to keep", result=False)
-    workers: int = key(2, "training processes, each with a replica of the model; 0: one per GPU or core", result=False)
-    cpus_per_worker: float = key(
-        0.5, "CPUs that each worker reserves in Ray; below 1 leaves room for other tasks", result=False
+    workers: int = key(
+        2,
+        "number of data-parallel training processes; 0: one per GPU, or per CPU core if there is no GPU",
+        result=False,
     )
-    max_failures: int = key(2, "number of times that lost workers are replaced before the job fails", result=False)
+    cpus_per_worker: float = key(
+        0.5, "CPUs that each worker reserves in Ray; a value below 1 leaves CPUs for other Ray tasks", result=False
+    )
+    max_failures: int = key(2, "number of restarts after worker failures before the job fails", result=False)
     tracking: TrackingConfig = key(TrackingConfig, "MLflow tracking", result=False)
     cluster: ClusterConfig = key(ClusterConfig, "Ray cluster", result=False)
 

@@ -12,16 +12,18 @@ from framemill.platform.errors import RequestError
 class ConvertConfig:
     """Config of `framemill convert`."""
 
-    input: str = key(help="run directory, checkpoint, diffusers folder, or an original .pth of SANA-Video")
-    output: str = key(help="folder to write, or a file whose name ends in .pth")
+    input: str = key(help="run directory, checkpoint, diffusers folder, or original .pth file of SANA-Video")
+    output: str = key(help="output folder; for the original format, output file with the extension .pth")
     to: str = key(
         "auto",
-        "format to write; auto: original for an output named .pth, checkpoint from a diffusers folder, diffusers from "
-        "anything else",
+        "output format; auto: original if `output` ends in .pth, checkpoint if `input` is a diffusers folder, "
+        "otherwise diffusers",
         choices=("auto", "checkpoint", "diffusers", "original"),
     )
     heads: int = key(
-        0, "attention heads of an original .pth that does not record them; 0: SANA-Video's number at its width"
+        0,
+        "number of attention heads of an original .pth file that does not record the number; 0: SANA-Video's number "
+        "for the width of the model",
     )
 
     def validate(self) -> None:

@@ -66,7 +66,7 @@ def test_every_misfortune_costs_a_retry_and_nothing_else(bench: Bench) -> None:
         stats = server.stats()
     assert result == CaptionResult(2, pending={}, failed={}, gone=False)
     assert set(stats["asked"].values()) == {len(MISFORTUNES) + 1} and set(stats["answered"].values()) == {1}
-    assert [len(said) for said in bench.answers().values()] == [1, 1]
+    assert [len(answers) for answers in bench.answers().values()] == [1, 1]
 
 
 def test_a_clip_that_is_never_answered_waits_and_the_others_are_recorded(footage: Path, tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_answers_that_fail_the_checks_are_recorded_and_asked_again_otherwise(ben
         requests = server.stats()["requests"]
         assert sorted(seed for _, _, seed in requests) == [0, 0, 1, 1, 2, 2]
         assert all((temperature > 0) == (seed > 0) for _, temperature, seed in requests)
-        for said in bench.answers().values():
-            assert [one.text.startswith("I'm sorry") for one in said] == [True, True, False]
+        for answers in bench.answers().values():
+            assert [one.text.startswith("I'm sorry") for one in answers] == [True, True, False]
         bench.ask(settings(server.url))
         assert len(server.stats()["requests"]) == 6, "a worker that is given its batch again asks nothing again"
 

@@ -99,9 +99,9 @@ def test_the_first_answer_is_the_likeliest_token_after_token(folder: str, frames
     prompt = f"<|im_start|>user\n{picture * 3}{PROMPT}<|im_end|>\n<|im_start|>assistant\n"
     images = [Image.open(io.BytesIO(jpeg)) for jpeg in frames]
     inputs = processor(text=[prompt], images=images, return_tensors="pt")
-    said: list[int] = []
-    while len(said) < 12 and SPECIAL.index("<|im_end|>") not in said:
-        grown = torch.cat([inputs["input_ids"], torch.tensor([said], dtype=torch.long)], 1)
+    tokens: list[int] = []
+    while len(tokens) < 12 and SPECIAL.index("<|im_end|>") not in tokens:
+        grown = torch.cat([inputs["input_ids"], torch.tensor([tokens], dtype=torch.long)], 1)
         kinds = torch.zeros_like(grown)
         kinds[grown == SPECIAL.index("<|image_pad|>")] = 1
         with torch.inference_mode():
@@ -112,10 +112,10 @@ def test_the_first_answer_is_the_likeliest_token_after_token(folder: str, frames
                 image_grid_thw=inputs["image_grid_thw"],
                 mm_token_type_ids=kinds,
             ).logits
-        said.append(int(logits[0, -1].argmax()))
+        tokens.append(int(logits[0, -1].argmax()))
     (answer,) = ask(folder, frames, 0)
-    assert answer.text == processor.tokenizer.decode(said, skip_special_tokens=True)
-    assert answer.finish == ("stop" if said[-1] == SPECIAL.index("<|im_end|>") else "length")
+    assert answer.text == processor.tokenizer.decode(tokens, skip_special_tokens=True)
+    assert answer.finish == ("stop" if tokens[-1] == SPECIAL.index("<|im_end|>") else "length")
 
 
 def test_answers_depend_on_the_pictures_in_order_and_on_the_turn(folder: str, frames: list[bytes]) -> None:

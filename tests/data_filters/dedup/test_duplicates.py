@@ -44,9 +44,9 @@ def test_the_kept_one_has_the_most_pixels_then_the_best_score_then_the_first_key
         clip("barred", turned(bits, 3), side=220, technical=0.9, black_bars=0.25),
         clip("other", hashes(2)),
     ]
-    found = find_duplicates(DedupConfig(), rows)
-    assert {key: one.other for key, one in found.items()} == dict.fromkeys(("b", "c", "d", "barred"), "a")
-    assert str(found["d"]) == "near duplicate of a, distance 6"
+    reasons = find_duplicates(DedupConfig(), rows)
+    assert {key: one.other for key, one in reasons.items()} == dict.fromkeys(("b", "c", "d", "barred"), "a")
+    assert str(reasons["d"]) == "near duplicate of a, distance 6"
 
 
 MOST = DedupConfig().near
@@ -64,13 +64,13 @@ def test_any_order_gives_the_same(table: list[tuple[int, int, bool, int, int]], 
     for number, (family, bits, flipped, side, source) in enumerate(table):
         frames = turned(hashes(family), bits, seed=number)
         rows.append(clip(f"k{number:02d}", mirrored(frames) if flipped else frames, side, source=f"s{source}"))
-    found = find_duplicates(DedupConfig(), rows)
+    reasons = find_duplicates(DedupConfig(), rows)
     random.shuffle(rows)
-    assert find_duplicates(DedupConfig(), rows) == found
+    assert find_duplicates(DedupConfig(), rows) == reasons
     by_key = {row["key"]: row for row in rows}
-    for key, reason in found.items():
+    for key, reason in reasons.items():
         kept = reason.other
-        assert kept not in found and by_key[kept]["path"] != by_key[key]["path"]
+        assert kept not in reasons and by_key[kept]["path"] != by_key[key]["path"]
         pair = (np.frombuffer(by_key[k]["phashes"], ">u8").astype(np.uint64).reshape(-1, 2) for k in (kept, key))
         far = distance(*pair)
         assert far <= MOST and str(reason) == f"near duplicate of {kept}, distance {far}"
@@ -97,8 +97,8 @@ def test_clips_of_one_source_and_blank_ones_are_left_alone() -> None:
 
 def test_a_crowd_of_copies_leaves_one() -> None:
     crowd = [clip(f"k{n:04d}", turned(hashes(1), n % 5, seed=n)) for n in range(5 * MAX_BUCKET_COMPARISONS)]
-    found = find_duplicates(DedupConfig(), crowd)
-    assert len(found) == len(crowd) - 1 and {one.other for one in found.values()} == {"k0000"}
+    reasons = find_duplicates(DedupConfig(), crowd)
+    assert len(reasons) == len(crowd) - 1 and {one.other for one in reasons.values()} == {"k0000"}
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +156,9 @@ def test_the_better_of_two_alike_is_kept_after_the_copies_are_gone() -> None:
         clip("e", hashes(5), embedding=like[1].tolist()),
     ]
     for order in itertools.permutations(rows):
-        found = find_duplicates(DedupConfig(semantic=0.9), list(order))
-        assert {key: one.other for key, one in found.items()} == {"b": "c", "e": "a"}
-    assert str(found["e"]) == f"semantic duplicate of a, similarity {np.round(like[0] @ like[1], 6):g}"
+        reasons = find_duplicates(DedupConfig(semantic=0.9), list(order))
+        assert {key: one.other for key, one in reasons.items()} == {"b": "c", "e": "a"}
+    assert str(reasons["e"]) == f"semantic duplicate of a, similarity {np.round(like[0] @ like[1], 6):g}"
     with pytest.raises(RequestError, match=r"^dedup\.semantic=0\.9: no clip has an embedding"):
         find_duplicates(DedupConfig(semantic=0.9), [clip("a", hashes(1))])
 

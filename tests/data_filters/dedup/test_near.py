@@ -32,9 +32,9 @@ def test_buckets_find_what_comparing_all_pairs_does() -> None:
     for number in range(150):
         frames = turned(hashes(number // 3, frames=3 + number % 5), (0, 8, 16)[number % 3], seed=number)
         rows.append(mirrored(frames) if number % 2 else frames)
-    found = near_duplicates([packed(row) for row in rows], [str(n) for n in range(150)], MOST)
-    assert found == brute_force(rows, MOST)
-    assert len(found) == 100
+    duplicates = near_duplicates([packed(row) for row in rows], [str(n) for n in range(150)], MOST)
+    assert duplicates == brute_force(rows, MOST)
+    assert len(duplicates) == 100
 
 
 def test_faster_shorter_and_half_alike_ones() -> None:

@@ -33,9 +33,9 @@ def test_semantic_equals_comparing_all(least: float) -> None:
     expected = greedy(embeddings, least)
     assert 10 < len(expected) < 390
     for batch in (7, 1024):
-        found = semantic_duplicates(embeddings, least, batch=batch)
-        assert {j: kept for j, (kept, _) in found.items()} == expected
-        for j, (kept, cosine) in found.items():
+        duplicates = semantic_duplicates(embeddings, least, batch=batch)
+        assert {j: kept for j, (kept, _) in duplicates.items()} == expected
+        for j, (kept, cosine) in duplicates.items():
             assert cosine == pytest.approx(float(embeddings[j] @ embeddings[kept]), abs=2e-6)
 
 

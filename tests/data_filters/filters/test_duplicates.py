@@ -13,9 +13,9 @@ from tests.support.drawn_clips import FPS, HEIGHT, WIDTH, moving_scene, score, t
 def test_duplicates_are_counted_through_a_codec(tmp_path: Path, crf: int) -> None:
     frames = moving_scene(seconds=3)
     doubled = [frames[i // 2 * 2] for i in range(len(frames))]
-    found = score("duplicates", through_codec(tmp_path, doubled, crf))
-    assert found["duplicates"] == pytest.approx(24 / 47, abs=0.05)
-    assert found["frozen_s"] == pytest.approx(2 / FPS)
+    scores = score("duplicates", through_codec(tmp_path, doubled, crf))
+    assert scores["duplicates"] == pytest.approx(24 / 47, abs=0.05)
+    assert scores["frozen_s"] == pytest.approx(2 / FPS)
     frozen = score("duplicates", through_codec(tmp_path, frames[:12] + [frames[12]] * 20 + frames[13:29], crf))
     assert frozen["duplicates"] == pytest.approx(19 / 47, abs=0.07)
     assert 14 / FPS <= frozen["frozen_s"] <= 20 / FPS, "the codec still refines the first frames of a freeze"

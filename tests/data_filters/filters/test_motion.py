@@ -64,9 +64,9 @@ def test_real_clips_keep_their_motion(shared_videos: Path) -> None:
 
 
 def test_real_frames_held_still_do_not_move(shared_videos: Path, tmp_path: Path) -> None:
-    held = [still for still in held_frames(shared_videos) if (still.kind, still.amount) in STILL][::3]
-    assert {still.kind for still in held} == {kind for kind, _ in STILL}
-    scores = np.array([Motion().score(encoded_still(still, str(tmp_path)))["motion"] for still in held])
+    stills = [still for still in held_frames(shared_videos) if (still.kind, still.amount) in STILL][::3]
+    assert {still.kind for still in stills} == {kind for kind, _ in STILL}
+    scores = np.array([Motion().score(encoded_still(still, str(tmp_path)))["motion"] for still in stills])
     assert (scores < KEPT).mean() >= 0.95 and np.median(scores) < 0.01
 
 

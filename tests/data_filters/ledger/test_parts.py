@@ -19,8 +19,8 @@ from tests.support.footage import moving, write
 
 def facts(path: Path) -> dict[str, Any]:
     items = list(measure_source(str(path), MeasureSettings(0.0, 10.0, ())))
-    found = FileFacts.of(items[0].video, items[-1].fps_varies)
-    return asdict(found) if found else {}
+    properties = FileFacts.of(items[0].video, items[-1].fps_varies)
+    return asdict(properties) if properties else {}
 
 
 def with_sound(path: Path, transfer: int = 2) -> Path:
@@ -58,9 +58,9 @@ def test_a_plain_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("code", "name"), [(16, "PQ"), (18, "HLG"), (1, None)])
 def test_high_dynamic_range_and_sound(tmp_path: Path, code: int, name: str | None) -> None:
-    found = facts(with_sound(tmp_path / "a.mp4", code))
-    assert (found["hdr"], found["audio"], found["pixel_format"]) == (name, "aac", "yuv420p10le")
-    assert found["codec"] == "hevc"
+    properties = facts(with_sound(tmp_path / "a.mp4", code))
+    assert (properties["hdr"], properties["audio"], properties["pixel_format"]) == (name, "aac", "yuv420p10le")
+    assert properties["codec"] == "hevc"
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("webm", "libvpx-vp9")])
@@ -78,8 +78,8 @@ def test_a_rate_that_varies_is_told_from_rounded_times(tmp_path: Path, suffix: s
 
 def test_a_gif_counts_in_hundredths(tmp_path: Path) -> None:
     gif = write(tmp_path / "a.gif", moving(3, fps=12), codec="gif", pixel_format="rgb8", rate=12)
-    found = facts(gif)
-    assert found["codec"] == "gif" and found["fps_varies"] is False
+    properties = facts(gif)
+    assert properties["codec"] == "gif" and properties["fps_varies"] is False
 
 
 def test_turned_and_unreadable(tmp_path: Path) -> None:
@@ -97,9 +97,9 @@ def test_real_files(shared_videos: Path) -> None:
         "tiny_2fps.mp4": ("h264", "yuv420p"),
     }
     for name, (codec, pixel_format) in known.items():
-        found = facts(shared_videos / name)
-        assert (found["codec"], found["pixel_format"]) == (codec, pixel_format)
-        assert set(found) == {field for field, _ in FILE_FIELDS}
+        properties = facts(shared_videos / name)
+        assert (properties["codec"], properties["pixel_format"]) == (codec, pixel_format)
+        assert set(properties) == {field for field, _ in FILE_FIELDS}
     turned = facts(shared_videos / "rotated_90.mov")
     with av.open(str(shared_videos / "rotated_90.mov")) as container:
         stored = (container.streams.video[0].width, container.streams.video[0].height)

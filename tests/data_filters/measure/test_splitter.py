@@ -47,10 +47,10 @@ def test_known_cuts_are_found() -> None:
 )
 def test_long_scenes_are_divided_with_nothing_too_short_left_over(seconds: float, lengths: list[float]) -> None:
     clips = clips_of(Splitter(8, 32, 18, 2.0, 10.0), one_scene(seconds, 8))
-    found = [clip.seconds for clip in clips]
-    assert sum(found) == pytest.approx(seconds)
-    assert max(found) <= 10 and min(found) >= 2
-    assert len(found) == len(lengths)
+    seconds_per_clip = [clip.seconds for clip in clips]
+    assert sum(seconds_per_clip) == pytest.approx(seconds)
+    assert max(seconds_per_clip) <= 10 and min(seconds_per_clip) >= 2
+    assert len(seconds_per_clip) == len(lengths)
 
 
 def test_fixed_lengths_where_the_minimum_allows_no_halves() -> None:

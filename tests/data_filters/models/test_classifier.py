@@ -30,8 +30,9 @@ def test_a_classifier_gives_the_probability_of_its_class(
     keys = ClassifierConfig(str(file), side=16, mean=mean, std=std, index=2, activation=activation)
     for batch in BATCHES:
         scorer = load_scorer(model_spec(name, keys, "cpu", batch))
-        found = scorer.score(sampled_frames(pictures)).numbers
-        assert found == {name: pytest.approx((wanted.mean() if name == "watermark" else wanted.max()).item(), abs=1e-5)}
+        numbers = scorer.score(sampled_frames(pictures)).numbers
+        expected = (wanted.mean() if name == "watermark" else wanted.max()).item()
+        assert numbers == {name: pytest.approx(expected, abs=1e-5)}
 
 
 def test_a_classifier_sees_the_corners(tmp_path: Path) -> None:

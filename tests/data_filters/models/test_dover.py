@@ -89,9 +89,9 @@ def test_dover_sees_and_scores_as_upstream(
     request = scorer.frame_request(ScorableClip("clip", 0.0, frames, size[1], size[0]))
     views = read_views(str(tmp_path / "clip.mp4"), *request.arguments)
     wanted = torch.cat(upstream_views(video, count or 3)).permute(0, 2, 3, 4, 1).reshape(-1, 224, 224, 3).numpy()
-    found = (views.frames - np.float32([123.675, 116.28, 103.53])) / np.float32([58.395, 57.12, 57.375])
+    pixels = (views.frames - np.float32([123.675, 116.28, 103.53])) / np.float32([58.395, 57.12, 57.375])
     # The bilinear sums of two libraries may fall on either side of a half.
-    assert np.abs(found - wanted).max() < 1.01 / 57.12 and np.mean(np.abs(found - wanted) > 1e-4) < 1e-3
+    assert np.abs(pixels - wanted).max() < 1.01 / 57.12 and np.mean(np.abs(pixels - wanted) > 1e-4) < 1e-3
     scores = scorer.score(views).numbers
     assert scores == {
         name: pytest.approx(value, abs=1e-4) for name, value in upstream_scores(video, count or 3).items()

@@ -226,9 +226,9 @@ def test_wrong_requests_are_one_line_and_status_2(
         ),
         (["unsafe.activation=argmax"], r"unsafe\.activation"),
     ]
-    for extra, said in wrong:
+    for extra, pattern in wrong:
         assert main(["curate", f"input={films}", f"output={tmp_path / 'out'}", *extra]) == 2, extra
-        told = capsys.readouterr().err
-        assert len(told.splitlines()) == 1, told
-        assert re.search(said, told), told
+        message = capsys.readouterr().err
+        assert len(message.splitlines()) == 1, message
+        assert re.search(pattern, message), message
     assert not (tmp_path / "out").exists()

@@ -22,9 +22,9 @@ def test_text_is_measured_and_nothing_else_is(text_overlay: Any, height: int, wi
     plain = noise(3, height, width) // 2
     written, share = subtitled(plain)
     assert text_overlay.score(sampled_frames(plain)).numbers == {"text_overlay": 0.0}
-    found = text_overlay.score(sampled_frames(written)).numbers["text_overlay"]
-    assert share / 2 < found < 2 * share
+    overlay = text_overlay.score(sampled_frames(written)).numbers["text_overlay"]
+    assert share / 2 < overlay < 2 * share
     half = text_overlay.score(sampled_frames(np.concatenate([written[:2], plain[:2]]))).numbers["text_overlay"]
     two = text_overlay.score(sampled_frames(written[:2])).numbers["text_overlay"]
     assert half == pytest.approx(two / 2), "the mean over frames"
-    assert text_overlay.score(sampled_frames(written)).numbers["text_overlay"] == found
+    assert text_overlay.score(sampled_frames(written)).numbers["text_overlay"] == overlay

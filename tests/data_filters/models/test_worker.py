@@ -86,8 +86,8 @@ def test_the_columns_are_the_networks(made: Path, footage: Path) -> None:
     scored = [row for row in rows_of(made) if row["motion"] is not None]
     assert len(scored) >= 6
     for row in scored:
-        found = np.array([row["motion"], row["motion_x"], row["motion_y"]])
-        np.testing.assert_allclose(found, true_motion(footage / row["path"], row), atol=2e-4)
+        motion = np.array([row["motion"], row["motion_x"], row["motion_y"]])
+        np.testing.assert_allclose(motion, true_motion(footage / row["path"], row), atol=2e-4)
     assert {row["state"] for row in scored} == {"kept", "filtered"}
     assert all((row["state"] == "kept") == (6.4 <= row["motion"] <= 200) for row in scored)
     assert audit(str(made)).problems == []
@@ -169,11 +169,11 @@ def test_wrong_requests_are_one_line_and_status_2(
         (["models.gpus=1.5"], "models.gpus"),
         (["models.batch=0"], "models.batch"),
     ]
-    for extra, said in wrong:
+    for extra, pattern in wrong:
         assert main(["curate", f"input={footage}", f"output={tmp_path / 'out'}", *extra]) == 2
-        told = capsys.readouterr().err
-        assert len(told.splitlines()) == 1
-        assert re.search(said, told)
+        message = capsys.readouterr().err
+        assert len(message.splitlines()) == 1
+        assert re.search(pattern, message)
     assert not (tmp_path / "out").exists()
 
 
@@ -188,9 +188,6 @@ def test_gpus_that_are_not_there_are_refused(
     with pytest.raises(RequestError, match=r"models\.gpus=0\.25: there are 0 GPUs"):
         curate(configure(footage / "static.mp4", tmp_path / "out", *words))
     assert not (tmp_path / "out").exists()
-
-
-# ---------------------------------------------------------------------------------------------------- one worker
 
 
 def spec_of(file: Path, backend: str = "onnx", batch: int = 8) -> ModelSpec:

@@ -83,8 +83,8 @@ def test_it_grows_shrinks_and_changes_into_what_a_fresh_one_would_be(
     entries = run("changed")
     assert sources_measured(entries) == set() and clips_cut(entries) == 2
 
-    told = [(one["clips"], one["clips_came"], one["clips_went"]) for one in versions(output)]
-    assert told == [(3, 3, 0), (6, 3, 0), (4, 0, 2), (2, 0, 2), (4, 2, 0)]
+    counts = [(one["clips"], one["clips_came"], one["clips_went"]) for one in versions(output)]
+    assert counts == [(3, 3, 0), (6, 3, 0), (4, 0, 2), (2, 0, 2), (4, 2, 0)]
     assert [one["version"] for one in versions(output)] == [1, 2, 3, 4, 5]
     assert versions(output)[-1]["digest"] == json.loads((output / "index.json").read_bytes())["digest"]
     assert any("version 5" in line and "(+2 -0)" in line for line in status(str(output)))

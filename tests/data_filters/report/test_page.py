@@ -38,16 +38,16 @@ Row = dict[str, Any]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     pytest.importorskip("playwright", reason="it comes with the dev extra")
-    found, why = find_browser()
-    if found is None:
+    installed, why = find_browser()
+    if installed is None:
         pytest.skip(why)
     import os
 
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        environment = {**os.environ, **found.environment}
-        chromium = play.chromium.launch(executable_path=found.executable, env=environment)
+        environment = {**os.environ, **installed.environment}
+        chromium = play.chromium.launch(executable_path=installed.executable, env=environment)
         yield chromium
         chromium.close()
 
@@ -55,17 +55,17 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def page(browser: Any, attacked: Path) -> Iterator[Any]:
     """The report opened; nothing may have been said on the console or fetched by the end."""
-    said: list[str] = []
+    messages: list[str] = []
     fetched: list[str] = []
     page = browser.new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("dialog", lambda dialog: messages.append(dialog.message))
     page.on("request", lambda request: fetched.append(request.url))
     page.goto((attacked / "report.html").as_uri())
     yield page
     page.close()
-    assert said == []
+    assert messages == []
     assert [url for url in fetched if not url.startswith("data:")] == [(attacked / "report.html").as_uri()]
 
 
@@ -101,8 +101,8 @@ def test_a_click_on_a_clip_tells_its_scores(page: Any, attacked: Path) -> None:
     clip = next(clip for clip in clips_of(attacked) if (clip["reason"] or "").startswith("motion"))
     page.locator('button.step[data-show="motion"]').click()
     page.locator(f'.card[data-key="{clip["key"]}"]').click()
-    told = page.locator("dialog").inner_text()
-    assert clip["path"] in told and clip["reason"] in told and clip["key"] in told
+    dialog = page.locator("dialog").inner_text()
+    assert clip["path"] in dialog and clip["reason"] in dialog and clip["key"] in dialog
     rows = page.locator("dialog tr").evaluate_all("rows => rows.map(r => [...r.cells].map(c => c.textContent))")
     values = {name: value for name, value, *_ in rows}
     for name in ("motion", "technical", "flicker"):
@@ -131,12 +131,12 @@ def test_names_of_files_and_captions_do_nothing(page: Any, attacked: Path) -> No
 
 def test_pictures_are_those_of_the_decode_pass(page: Any, attacked: Path) -> None:
     images = page.locator(".card").evaluate_all("all => all.map(it => [it.dataset.key, it.querySelector('img').src])")
-    held: dict[str, bytes] = {}
+    thumbnails: dict[str, bytes] = {}
     for path in {clip["path"] for clip in clips_of(attacked)}:
-        held |= read_thumbnails(str(attacked), Source(path, "", ""))
+        thumbnails |= read_thumbnails(str(attacked), Source(path, "", ""))
     assert len(images) == len(clips_of(attacked))
     for key, uri in images:
-        assert base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")) == held[key]
+        assert base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")) == thumbnails[key]
     assert page.locator(".card img").evaluate_all("all => all.every(it => it.complete && it.naturalWidth === 160)")
 
 
@@ -175,9 +175,6 @@ def test_the_record_holds_the_same_figures(attacked: Path, configure: Configure)
     assert (artifacts / "report.html").read_bytes() == (attacked / "report.html").read_bytes()
     histograms = json.loads((artifacts / "figures.json").read_text())["histograms"]
     assert {path.stem for path in (artifacts / "histograms").iterdir()} == {one["name"] for one in histograms}
-
-
-# ---------------------------------------------------------------------------------------------------- without Ray
 
 
 def many(count: int) -> ClipTable:

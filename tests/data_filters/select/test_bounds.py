@@ -36,7 +36,7 @@ def test_a_quantile_drops_as_many_as_it_says_but_none_of_those_alike(values: lis
 
 def test_the_stricter_of_value_and_quantile_holds_and_is_named() -> None:
     values = np.arange(100.0)
-    told = [
+    rules = [
         str(lower_bound(Rule(band, name), values).reason(Cause.BELOW, "motion"))
         for band, name in (
             (Band(min=10, min_quantile=0.2), ""),
@@ -45,7 +45,7 @@ def test_the_stricter_of_value_and_quantile_holds_and_is_named() -> None:
             (Band(min=30), "anime"),
         )
     ]
-    assert told == [
+    assert rules == [
         "motion below 20 (20 % quantile)",
         "motion below 30",
         "motion below 20 (20 % quantile of set anime)",
@@ -107,7 +107,7 @@ def test_a_quantile_is_of_the_clips_of_its_set_that_the_stages_before_left() -> 
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("select.bands.motion={min_quantile: 2}", r"min_quantile=2\.0: must be from 0 to 1"),
         ("select.bands.nothing={min: 1}", r"^select\.bands\.nothing: nothing measures nothing; must be one of motion"),
@@ -117,10 +117,10 @@ def test_a_quantile_is_of_the_clips_of_its_set_that_the_stages_before_left() -> 
         ("select.sets.a={path: ['*']}", "path"),
     ],
 )
-def test_wrong_bounds_are_refused(word: str, told: str) -> None:
+def test_wrong_bounds_are_refused(word: str, message: str) -> None:
     from framemill.data_filters.config import CurateConfig
 
-    with pytest.raises(RequestError, match=told):
+    with pytest.raises(RequestError, match=message):
         compose("curate", CurateConfig, ["input=-", "output=-", *word.split("; ")])
 
 

@@ -20,7 +20,7 @@ def joined(configure: Configure, file: object, *words: str, columns: str = "[lik
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("key,liked\na,1\nb,2\na,3\n", r"key a occurs more than once"),
         ("key,other\na,1\n", r"join\.columns=liked: is not in .*, which has key, other"),
@@ -31,9 +31,9 @@ def joined(configure: Configure, file: object, *words: str, columns: str = "[lik
         ("", r"cannot be read as Parquet or CSV"),
     ],
 )
-def test_a_wrong_file_is_told_in_one_line(configure: Configure, tmp_path: Path, text: str, told: str) -> None:
+def test_a_wrong_file_is_told_in_one_line(configure: Configure, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "s.csv").write_text(text)
-    with pytest.raises(RequestError, match=told) as error:
+    with pytest.raises(RequestError, match=message) as error:
         check_join(joined(configure, tmp_path / "s.csv", *(["join.caption=said"] if "said" in text else [])).join)
     assert "\n" not in str(error.value)
 

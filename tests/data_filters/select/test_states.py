@@ -126,8 +126,8 @@ scores = st.floats(0, 20) | st.none() | st.just(float("nan"))
 @given(st.lists(st.tuples(st.integers(0, 5), st.lists(st.tuples(st.floats(0.1, 9), scores), max_size=4)), max_size=8))
 def test_no_clip_is_lost_in_any_order(drawn: list[tuple[int, list[tuple[float, float | None]]]]) -> None:
     parts = [
-        part(f"p{i}", f"content{content}", [clip(f"p{i}", n, s, m) for n, (s, m) in enumerate(found)])
-        for i, (content, found) in enumerate(drawn)
+        part(f"p{i}", f"content{content}", [clip(f"p{i}", n, s, m) for n, (s, m) in enumerate(lengths)])
+        for i, (content, lengths) in enumerate(drawn)
     ]
     sources, clips = tables(parts)
     sources = finish_sources(sources, clips)

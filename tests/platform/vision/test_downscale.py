@@ -25,9 +25,9 @@ def test_it_is_the_general_scalers_picture(pixels: str, matrix: int, full: bool,
     frame = av.VideoFrame.from_ndarray(smooth(*size), format="rgb24").reformat(format=pixels)
     frame.colorspace, frame.color_range = matrix, 2 if full else 1
     expected = to_rgb(frame, 320, 180).astype(int)
-    found = downscale(frame, 320, 180).astype(int)
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).mean() < 3 and np.abs(found - expected).max() <= 14
+    shrunken = downscale(frame, 320, 180).astype(int)
+    assert shrunken.shape == expected.shape
+    assert np.abs(shrunken - expected).mean() < 3 and np.abs(shrunken - expected).max() <= 14
 
 
 def test_it_is_upright_and_may_be_larger(shared_videos: Path) -> None:

@@ -84,8 +84,8 @@ def test_wrong_files_are_one_line(tmp_path: Path, raft_file: Path) -> None:
         (OnnxFlow, "absent", "", "there is no such file"),
         (OnnxFlow, "words", "", "is no ONNX model"),
     ]
-    for network, name, digest, said in wrong:
-        with pytest.raises(RequestError, match=said) as error:
+    for network, name, digest, message in wrong:
+        with pytest.raises(RequestError, match=message) as error:
             network(str(tmp_path / name), digest)
         assert "\n" not in str(error.value) and str(tmp_path / name) in str(error.value)
     with pytest.raises(FramemillError, match=r"does not take pictures \(1, 3, 32, 32\)"):

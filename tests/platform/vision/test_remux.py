@@ -46,10 +46,10 @@ def check_stretch(path: str, start_s: float, end_s: float, scratch: Path) -> flo
     assert copy_mp4(path, start_s, end_s, len(wanted)) == (mp4, in_s), "the same bytes each time"
     copy = scratch / "copy.mp4"
     copy.write_bytes(mp4)
-    found = list(iter_frames(str(copy), start_s=round(in_s, 6), end_s=round(in_s + end_s - start_s, 6)))
-    assert len(found) == len(wanted)
-    assert all(np.array_equal(ours.rgb, theirs.rgb) for ours, theirs in zip(found, wanted, strict=True))
-    steps = [(ours.time_s - in_s) - (theirs.time_s - start_s) for ours, theirs in zip(found, wanted, strict=True)]
+    frames = list(iter_frames(str(copy), start_s=round(in_s, 6), end_s=round(in_s + end_s - start_s, 6)))
+    assert len(frames) == len(wanted)
+    assert all(np.array_equal(ours.rgb, theirs.rgb) for ours, theirs in zip(frames, wanted, strict=True))
+    steps = [(ours.time_s - in_s) - (theirs.time_s - start_s) for ours, theirs in zip(frames, wanted, strict=True)]
     assert max(map(abs, steps)) < 1e-3
     source, copied = contents(path), contents(str(copy))
     first = source.index(copied[0])
