@@ -28,8 +28,8 @@ _LUMA_SIDE, _CHROMA_SIDE = 8, 4
 _LUMA_DC, _CHROMA_DC = 0.0, 0.2
 """Weights of the DC coefficients, which are the largest: mean brightness is ignored, mean colour counts little."""
 _RISE = 0.5
-"""The weight of the luma coefficient at frequency k is |k| ** RISE, which flattens the 1/f spectrum only partly, because
-crops change high frequencies most."""
+"""The weight of the luma coefficient at frequency k is |k| ** RISE, which flattens the 1/f spectrum only partly,
+because crops change high frequencies most."""
 _FLAT_DEVIATION = 2.0
 """Maximum standard deviation of 8-bit luma of a blank frame, whose hash would depend on noise."""
 
