@@ -45,9 +45,9 @@ CHANNELS = (
 )
 """For each channel: colour plane, frequency over (time, rows, columns), mean and standard deviation of the coefficient.
 
-`tests/bench/codec_statistics.py` measured the statistics on equal shares of real and rendered clips; values for rows and
-columns were then made equal. Only coefficients of frequency (0, 0, 0) have a mean other than 0, since a video and its
-mirror image are equally likely."""
+`tests/bench/codec_statistics.py` measured the statistics on equal shares of real and rendered clips; values for rows
+and columns were then made equal. Only coefficients of frequency (0, 0, 0) have a mean other than 0, since a video and
+its mirror image are equally likely."""
 MEAN = np.array([mean for _, _, mean, _ in CHANNELS])
 """Mean of each channel's coefficient."""
 STD = np.array([std for _, _, _, std in CHANNELS])
