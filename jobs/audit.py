@@ -11,7 +11,11 @@ class AuditConfig:
     """Keys of `audit`."""
 
     path: str = key(help="dataset or run directory, as a path or URI", result=False)
-    key_: str = key("", "key of a clip: explains its state instead of checking the dataset; empty: check", result=False)
+    key_: str = key(
+        "",
+        "key of a clip whose state is explained instead of checking the dataset; empty: check the dataset",
+        result=False,
+    )
 
 
 CONFIG = AuditConfig

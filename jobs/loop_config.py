@@ -1,4 +1,4 @@
-"""The config of `loop` and `demo`: the configs of five jobs, which conf/loop.yaml joins by their paths."""
+"""The config of `loop` and `demo`: the configs of five jobs, whose paths conf/loop.yaml connects."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from framemill.training.run.config import TrainConfig
 
 @dataclass
 class LoopConfig:
-    """Keys of `loop` and `demo`."""
+    """The keys of `loop` and `demo`."""
 
     input: str = key(help="videos: folder, glob, file list or URI", result=False)
     output: str = key(help="output folder of all jobs: dataset, latents, run, videos, scores", result=False)
     prompts: int = key(4, "number of videos to generate, from captions evenly spread over the dataset")
-    workers: int = key(0, "number of workers of every job; 0: one a core", result=False)
+    workers: int = key(0, "number of workers of every job; 0: one per CPU core", result=False)
     curate: CurateConfig = key(CurateConfig)
     encode: EncodeConfig = key(EncodeConfig)
     train: TrainConfig = key(TrainConfig)

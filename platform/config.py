@@ -29,16 +29,16 @@ def key(
 ) -> Any:
     """Returns a dataclass field that is a key of a job.
 
-    A field that is named as a Python keyword with a `_` at its end is written without it by users: `from_` is `from=`.
+    The field of a key that is a Python keyword has a `_` at its end, which users leave out: field `from_` is `from=`.
 
     Args:
         default: the default. A type or function is called for each config; MISSING makes the key required.
-        help: a sentence for `--help` that stands alone: the thing, its unit and its effect.
+        help: one line for `--help` that can be read alone: the thing, its unit and its effect.
         result: whether the key determines the result; False keeps it out of the config's digest. A function returns
             the part of the value that determines the result: `result=bool` if only zero or not zero does.
         choices: the values that the key, or each item of its list, may have.
-        role: what the key decides, if a job tells such keys apart: "sources" which inputs take part, "selection" the
-            states of what was measured.
+        role: group of keys that a job may treat separately: "sources" for keys that decide which inputs are read,
+            "selection" for keys that decide the states of measured clips.
         options: further arguments of `dataclasses.field`.
     """
     metadata = {"help": help, "result": result, "choices": choices, "role": role}
@@ -49,11 +49,11 @@ def key(
 
 @dataclass
 class TrackingConfig:
-    """Where a job records its parameters and metrics."""
+    """The keys `tracking.*`: the MLflow store in which a job records its parameters and metrics."""
 
     uri: str = key(
         "",
-        "MLflow tracking URI; empty: an SQLite file in the output, or here if the output is a URI",
+        "MLflow tracking URI; empty: an SQLite file in the output, or in the current folder if the output is a URI",
         result=False,
     )
     experiment: str = key("framemill", "name of the MLflow experiment", result=False)
@@ -61,22 +61,22 @@ class TrackingConfig:
 
 @dataclass
 class ClusterConfig:
-    """Where a job's Ray workers run."""
+    """The keys `cluster.*`: the Ray cluster that runs a job's workers."""
 
     address: str = key(
         "",
-        "Ray address; empty: Ray starts in this process; auto: the cluster this machine is in",
+        "Ray address; empty: Ray starts in this process; auto: the running cluster that this machine is part of",
         result=False,
     )
 
 
 def user_key(name: str) -> str:
-    """Returns a dotted attribute as a user writes it: `from_` as `from`."""
+    """Returns the key that a user writes for a dotted attribute name: `from` for `from_`."""
     return ".".join(part.removesuffix("_") for part in name.split("."))
 
 
 def walk_schema(schema: type, prefix: str = "") -> list[tuple[str, Any, dataclasses.Field]]:
-    """Returns every key of a config class, depth first: its dotted name, its type, its field."""
+    """Returns (dotted name, type, field) of every key of a config class, depth first."""
     hints = get_type_hints(schema)
     keys: list[tuple[str, Any, dataclasses.Field]] = []
     for entry in dataclasses.fields(schema):
@@ -88,10 +88,10 @@ def walk_schema(schema: type, prefix: str = "") -> list[tuple[str, Any, dataclas
 
 
 def validate(config: Any, prefix: str = "") -> None:
-    """Checks every field's choices and calls each dataclass's own `validate`, innermost first.
+    """Checks the `choices` of every key and calls the `validate` of every nested dataclass, innermost first.
 
     Raises:
-        RequestError: a value that the key cannot have.
+        RequestError: a value is not among the choices of its key, or a `validate` method refuses it.
     """
     for entry in dataclasses.fields(config):
         value = getattr(config, entry.name)
@@ -102,7 +102,7 @@ def validate(config: Any, prefix: str = "") -> None:
                 if dataclasses.is_dataclass(item):
                     try:
                         validate(item)
-                    except RequestError as error:  # an item knows its keys, but not its own name in the mapping
+                    except RequestError as error:  # the item's error lacks its name in the mapping
                         raise RequestError(f"{prefix}{entry.name}.{name}.{error}") from error
         elif entry.metadata.get("choices"):
             for item in value if isinstance(value, list) else [value]:
@@ -112,7 +112,7 @@ def validate(config: Any, prefix: str = "") -> None:
 
 
 def require_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Checks that a key has one of its values.
+    """Checks that the value of a key is one of the key's choices.
 
     Raises:
         RequestError: `value` is none of `choices`.

@@ -36,7 +36,7 @@ REMOTE = {"s3": "s3fs", "gs": "gcsfs"}
 class DoctorConfig:
     """Keys of `doctor`."""
 
-    path: str = key(".", "output folder whose disk is checked", result=False)
+    path: str = key(".", "output folder; the free space of its disk is checked", result=False)
 
 
 @dataclass(frozen=True)

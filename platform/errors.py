@@ -2,9 +2,19 @@
 
 
 class FramemillError(Exception):
-    """The work failed. The message is one line for the user."""
+    """The work failed. The message is one line for the user.
+
+    Args:
+        args: the message.
+        file: path or URI of the weight file at fault, or the name of the network that a library does not have; empty:
+            the error is about neither.
+    """
 
     exit_status = 1
+
+    def __init__(self, *args: object, file: str = "") -> None:
+        super().__init__(*args)
+        self.file = file
 
 
 class PendingError(FramemillError):

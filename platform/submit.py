@@ -64,7 +64,7 @@ PATH_KEYS = (
 class SubmitConfig:
     """Keys of `submit`."""
 
-    job: str = key(help="name of the job to run; its key=value words follow")
+    job: str = key(help="name of the job to submit, followed by its key=value words")
     cluster: ClusterConfig = key(ClusterConfig, "cluster.address: URL of Ray's job API, http://HOST:8265")
 
     def validate(self) -> None:

@@ -23,12 +23,12 @@ def read_weights(uri: str, sha256: str = "") -> bytes:
     try:
         data = storage.read_bytes(uri)
     except FileNotFoundError as error:
-        raise RequestError(f"{uri}: there is no such file") from error
+        raise RequestError(f"{uri}: there is no such file", file=uri) from error
     except OSError as error:
-        raise RequestError(f"{uri}: cannot be read ({error.strerror or error})") from error
+        raise RequestError(f"{uri}: cannot be read ({error.strerror or error})", file=uri) from error
     actual = hashlib.sha256(data).hexdigest()
     if sha256 and actual != sha256:
-        raise RequestError(f"{uri}: its sha256 is {actual}, must be {sha256}")
+        raise RequestError(f"{uri}: its sha256 is {actual}, must be {sha256}", file=uri)
     return data
 
 
@@ -47,7 +47,8 @@ def read_state_dict(uri: str, sha256: str = "") -> dict[str, Any]:
             return load(data)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # the readers raise many classes for a file that is no state dict
-        raise RequestError(f"{uri}: must be a state dict of safetensors or torch ({type(error).__name__})") from error
+        message = f"{uri}: must be a state dict of safetensors or torch ({type(error).__name__})"
+        raise RequestError(message, file=uri) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise RequestError(f"{uri}: must be a state dict, with tensors by name")
+        raise RequestError(f"{uri}: must be a state dict, with tensors by name", file=uri)
     return state

@@ -1,4 +1,4 @@
-"""The keys `caption.*` of `framemill curate`: which model is asked, with what prompt, and which answers count."""
+"""The keys `caption.*` of `framemill curate`: the caption model, its prompt, and the checks on its answers."""
 
 from __future__ import annotations
 
@@ -20,53 +20,64 @@ _PROMPT = (
 """In the style of SANA-Video's captions (arXiv 2509.24695): 80 to 100 words on subject, appearance, action, place and
 camera."""
 _WEIGHTS = {"endpoint": 95.0, "vlm": 95.0, "joined": 95.0, "sidecar": 5.0, "descriptor": 0.0}
-"""SANA-Video trains on the original text 5 times in 100, on a model's answer the other 95 times."""
+"""SANA-Video trains on the original text with probability 0.05, and on a model's answer with probability 0.95."""
 
 
 @dataclass
 class CaptionConfig:
-    """The keys `caption.*`."""
+    """The keys `caption.*`: caption models, requests to them, and checks on their answers."""
 
     url: str = key(
         "", "captioner endpoint: base URL of an OpenAI-compatible server, such as http://host:8000/v1", result=False
     )
     served_model: str = key("", "captioner endpoint: name of the model on the server")
     api_key_env: str = key(
-        "", "captioner endpoint: environment variable of the workers that contains the API key", result=False
+        "",
+        "captioner endpoint: name of the workers' environment variable with the API key; empty: no key",
+        result=False,
     )
     vlm: str = key(
         "", "captioner vlm: folder with a transformers image-text-to-text model and its processor", result=False
     )
-    prompt: str = key(_PROMPT, "prompt that a model gets with the frames of a clip")
-    frames: int = key(8, "number of frames of a clip in a request, evenly spread over the clip")
-    max_side: int = key(448, "maximum longer side of the frames in a request, pixels")
-    max_tokens: int = key(320, "maximum length of an answer, tokens; an answer that reaches it is cut off and rejected")
-    seed: int = key(0, "seed of the first request about a clip; each further request about the clip adds 1")
+    prompt: str = key(_PROMPT, "prompt that is sent to the model with the frames of a clip")
+    frames: int = key(8, "number of frames sampled evenly from a clip for the model")
+    max_side: int = key(
+        448, "maximum longer side of the frames sent to the model, pixels; larger frames are scaled down"
+    )
+    max_tokens: int = key(320, "maximum length of an answer, tokens; an answer cut off at this length is rejected")
+    seed: int = key(0, "random seed of the first answer about a clip; each further answer about the clip adds 1")
     min_words: int = key(30, "minimum number of words in a model's answer; shorter answers are rejected")
     max_words: int = key(160, "maximum number of words in a model's answer; longer answers are rejected")
-    check_sidecars: bool = key(False, "apply the checks on captions to sidecar texts too")
-    answers: int = key(3, "number of answers of a model that may be rejected before a clip goes without one")
+    check_sidecars: bool = key(False, "apply the caption checks, except the minimum length, to sidecar texts too")
+    answers: int = key(
+        3,
+        "maximum number of answers that a model is asked for per clip; the first answer that passes the checks is used",
+    )
     rejected: str = key(
         "next",
-        "what becomes of a clip whose answers were all rejected: next takes the text of the next captioner and filters "
-        "the clip if none is left; filter filters the clip at once",
+        "how to treat a clip if all texts of a captioner were rejected: next uses the text of the next captioner, and "
+        "filters the clip if no captioner is left; filter filters the clip at once",
         choices=("next", "filter"),
     )
     weights: Dict[str, float] = key(
         lambda: dict(_WEIGHTS),
-        "relative frequency with which training picks each captioner's text of a clip; a model of weight 0 is asked "
-        "only if the captioners before it gave no text",
+        "relative probability with which training samples each captioner's text of a clip; a model of weight 0 is "
+        "asked only if the captioners before the model gave no text",
     )
     concurrency: int = key(
-        16, "captioner endpoint: maximum number of concurrent requests of all workers together", result=False
+        16, "captioner endpoint: maximum number of concurrent requests, summed over all workers", result=False
     )
-    attempts: int = key(6, "captioner endpoint: attempts per request before the clip is left pending", result=False)
-    backoff_s: float = key(
-        1.0,
-        "captioner endpoint: delay after the first failed attempt, seconds; doubled after each further one",
+    attempts: int = key(
+        6,
+        "captioner endpoint: maximum attempts per request; after the last failed attempt the clip stays pending",
         result=False,
     )
-    timeout_s: float = key(120.0, "captioner endpoint: timeout of a request, seconds", result=False)
+    backoff_s: float = key(
+        1.0,
+        "captioner endpoint: delay after a request's first failed attempt, seconds; doubled after each further failure",
+        result=False,
+    )
+    timeout_s: float = key(120.0, "captioner endpoint: timeout of one attempt at a request, seconds", result=False)
 
     def validate(self) -> None:
         """Checks the values.
@@ -92,14 +103,15 @@ class CaptionConfig:
             raise RequestError(f"caption.backoff_s={self.backoff_s}: must be 0 or more")
 
     def validate_for(self, captioners: List[str], known: Sequence[str]) -> None:
-        """Checks that each captioner has the keys that it needs.
+        """Checks that the keys that each configured captioner needs are set.
 
         Args:
             captioners: in order of preference.
             known: the names of all captioners.
 
         Raises:
-            RequestError: a key is missing, a captioner is named twice, or a weight is of no captioner.
+            RequestError: a key is missing, a captioner is named twice, or a weight is negative or names an
+                unknown captioner.
         """
         for name, weight in self.weights.items():
             if name not in known or not 0 <= weight < float("inf"):

@@ -1,4 +1,4 @@
-"""The keys `clip.*` and `screen.*` of `framemill curate`: how sources are split into clips, and which are decoded."""
+"""The keys `clip.*` and `screen.*` of `framemill curate`: splitting sources into clips, key-frame pre-filter."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ClipConfig:
     min_seconds: float = key(2.0, "minimum clip length, seconds; shorter clips are filtered")
     max_seconds: float = key(
         5.1,
-        "maximum clip length, seconds; longer scenes are divided; 5.1 s give 81 frames at 16 frames a second for any "
-        "source rate",
+        "maximum clip length, seconds; longer scenes are divided; 5.1 s has 81 frames at 16 frames per second "
+        "for any source frame rate",
     )
     trim_s: float = key(
-        0.1, "seconds cut off before and after each scene change, so that no clip shows a part of the transition"
+        0.1, "time excluded before and after each scene change, seconds, so that no clip shows a part of the transition"
     )
 
     def validate(self) -> None:
@@ -40,7 +40,7 @@ class ClipConfig:
 class PrefilterConfig:
     """The keys `screen.*`: the key-frame pre-filter, which rejects sources before the decode pass."""
 
-    enabled: bool = key(True, "reject tiny, blank and still sources by their key frames alone, without decoding them")
+    enabled: bool = key(True, "reject tiny, blank and still sources from their key frames alone, without a decode pass")
     min_side: int = key(32, "reject tiny sources: minimum length of the shorter side, pixels")
     contrast: float = key(
         1.0,

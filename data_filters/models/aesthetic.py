@@ -30,7 +30,8 @@ class Aesthetic:
         if self.head.width != self.clip.width:
             raise RequestError(
                 f"{keys.head}: must be a head on the embeddings of {keys.network}, {self.clip.width} numbers; "
-                f"it takes {self.head.width}"
+                f"it takes {self.head.width}",
+                file=keys.head,
             )
 
     def frame_request(self, clip: ScorableClip) -> FrameRequest:

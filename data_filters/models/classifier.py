@@ -64,7 +64,8 @@ class Classifier(ABC):
         if outputs.shape[:1] != frames.shape[:1] or outputs.size // len(outputs) <= self.keys.index:
             raise FramemillError(
                 f"{self.keys.weights}: must return (N, classes) with index {self.keys.index}; "
-                f"it returns {outputs.shape} for {len(frames)} frames"
+                f"it returns {outputs.shape} for {len(frames)} frames",
+                file=self.keys.weights,
             )
         return outputs.reshape(len(outputs), -1).astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""The keys of the scores by networks, each of which is off until its section names a weight file."""
+"""The config sections of the network scorers; a scorer is off until its section names a weight file or enables it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ class AestheticConfig:
     """The keys `aesthetic.*`: LAION's aesthetic score and CLIP embeddings."""
 
     network: str = key(
-        "ViT-L-14-quickgelu", "open_clip's name of the CLIP network; the default is OpenAI's, which LAION's heads fit"
+        "ViT-L-14-quickgelu",
+        "open_clip name of the CLIP architecture; the default is OpenAI's ViT-L/14, for which LAION's heads exist",
     )
     weights: str = key(
         "",
         "state dict of the CLIP network (safetensors or torch); empty: no aesthetic score and no embedding",
         result=False,
     )
-    sha256: str = key("", "sha256 of aesthetic.weights, 64 hex digits; a file with another digest is refused")
+    sha256: str = key(
+        "", "expected SHA-256 of aesthetic.weights, 64 hex digits; a file with another hash is refused; empty: any file"
+    )
     head: str = key(
         "",
-        "weights of LAION's head on CLIP embeddings: the linear head, or that of the improved predictor",
+        "state dict of LAION's aesthetic head on CLIP embeddings: the linear head or the improved predictor's MLP",
         result=False,
     )
-    head_sha256: str = key("", "sha256 of aesthetic.head, 64 hex digits; a file with another digest is refused")
+    head_sha256: str = key(
+        "", "expected SHA-256 of aesthetic.head, 64 hex digits; a file with another hash is refused; empty: any file"
+    )
 
     def validate(self) -> None:
         """Checks the values.
@@ -56,7 +61,9 @@ class DoverConfig:
     """The keys `dover.*`: video quality by DOVER."""
 
     weights: str = key("", "ONNX file written by DOVER's convert_to_onnx.py; empty: no DOVER scores", result=False)
-    sha256: str = key("", "sha256 of dover.weights, 64 hex digits; a file with another digest is refused")
+    sha256: str = key(
+        "", "expected SHA-256 of dover.weights, 64 hex digits; a file with another hash is refused; empty: any file"
+    )
 
     def validate(self) -> None:
         """Checks the values.
@@ -69,11 +76,13 @@ class DoverConfig:
 
 @dataclass
 class TextOverlayConfig:
-    """The keys `text_overlay.*`: share of the frame that text covers."""
+    """The keys `text_overlay.*`: share of the frame covered by text."""
 
-    enabled: bool = key(False, "measure the share of the frame that text covers, with rapidocr's networks")
+    enabled: bool = key(False, "measure the share of the frame covered by text, with rapidocr's networks")
     sha256: str = key(
-        "", "sha256 over rapidocr's networks, 64 hex digits; a version of rapidocr with other networks is refused"
+        "",
+        "expected SHA-256 over the networks in the rapidocr package, 64 hex digits; a package with other networks is "
+        "refused; empty: any",
     )
 
     def validate(self) -> None:
@@ -87,25 +96,27 @@ class TextOverlayConfig:
 
 @dataclass
 class ClassifierConfig:
-    """The keys `watermark.*` and `unsafe.*`: the probability of a class by an image classifier."""
+    """The keys `watermark.*` and `unsafe.*`: the probability of one class, estimated by an image classifier."""
 
     weights: str = key(
         "", "ONNX file of an image classifier; empty: the classifier's score is not measured", result=False
     )
-    sha256: str = key("", "sha256 of the ONNX file, 64 hex digits; a file with another digest is refused")
-    side: int = key(224, "size of the network's input, pixels: the whole frame is scaled to a square of this side")
+    sha256: str = key(
+        "", "expected SHA-256 of the ONNX file, 64 hex digits; a file with another hash is refused; empty: any file"
+    )
+    side: int = key(224, "side of the network's square input, pixels; whole frames are scaled to the square, uncropped")
     mean: List[float] = key(
-        lambda: list(_IMAGENET_MEAN), "input normalisation: mean of the channels R, G, B, on a scale of 0..1"
+        lambda: list(_IMAGENET_MEAN), "input normalisation: mean of the channels R, G, B, for pixel values 0..1"
     )
     std: List[float] = key(
         lambda: list(_IMAGENET_STD),
-        "input normalisation: standard deviation of the channels R, G, B, which divides them",
+        "input normalisation: standard deviation of the channels R, G, B, for pixel values 0..1",
     )
-    index: int = key(1, "index of the network's output that is the class in question, from 0")
+    index: int = key(1, "index of the scored class among the network's outputs, from 0")
     activation: str = key(
         "softmax",
-        "function from the network's outputs to a probability: softmax over all outputs, sigmoid of the chosen output, "
-        "none if the outputs are probabilities already",
+        "function that turns the network's outputs into a probability: softmax over all outputs, sigmoid of the scored "
+        "class's output, none if the outputs are already probabilities",
         choices=("softmax", "sigmoid", "none"),
     )
 
@@ -113,7 +124,7 @@ class ClassifierConfig:
         """Checks the values.
 
         Args:
-            name: of the section, for the error.
+            name: name of the section, "watermark" or "unsafe"; errors name it.
 
         Raises:
             RequestError: a value is out of range.
@@ -145,13 +156,15 @@ class MotionConfig:
         "weight file of motion.backend: raft: a state dict of raft_large or raft_small; onnx: an ONNX file",
         result=False,
     )
-    sha256: str = key("", "sha256 of motion.weights, 64 hex digits; a file with another digest is refused")
+    sha256: str = key(
+        "", "expected SHA-256 of motion.weights, 64 hex digits; a file with another hash is refused; empty: any file"
+    )
 
     def validate(self) -> None:
         """Checks the values.
 
         Raises:
-            RequestError: weights are missing or superfluous, or the digest is malformed.
+            RequestError: a weight file is missing, or given to a backend without weights, or the digest is malformed.
         """
         if self.backend == "dis" and (self.weights or self.sha256):
             raise RequestError(
@@ -165,15 +178,17 @@ class MotionConfig:
 
 @dataclass
 class ModelsConfig:
-    """The keys `models.*`: where and in what batches networks run."""
+    """The keys `models.*`: devices, processes and batch size of the network scorers."""
 
     gpus: float = key(
-        0.0, "GPUs per scoring process, 0 to 1 or a whole number; 0: networks run on the CPU", result=bool
+        0.0, "GPUs per scoring process, a fraction up to 1 or a whole number; 0: networks run on the CPU", result=bool
     )
     actors: int = key(
-        0, "number of scoring processes; 0: as many as the GPUs hold, or workers= on the CPU", result=False
+        0,
+        "number of scoring processes of each network; 0: as many as fit on the GPUs, or workers= on the CPU",
+        result=False,
     )
-    batch: int = key(8, "batch size of networks: frames or frame pairs of one clip")
+    batch: int = key(8, "batch size of networks, frames or frame pairs; a batch has frames of one clip only")
 
     def validate(self) -> None:
         """Checks the values.

@@ -55,7 +55,8 @@ class Dover:
         if self.network.names != ["aes_view", "tech_view"]:
             raise RequestError(
                 f"{spec.section.weights}: must take aes_view and tech_view, as DOVER's export does; "
-                f"it takes {self.network.names}"
+                f"it takes {self.network.names}",
+                file=spec.section.weights,
             )
         self.technical_views = self.network.shapes[1][0] or _TECHNICAL_VIEWS
 
@@ -73,7 +74,8 @@ class Dover:
         outputs = self.network(np.ascontiguousarray(batch[:1]), np.ascontiguousarray(batch[1:]))
         if len(outputs) != 2:
             raise FramemillError(
-                f"{self.network.weights}: must return two outputs, as DOVER's export does; it returns {len(outputs)}"
+                f"{self.network.weights}: must return two outputs, as DOVER's export does; it returns {len(outputs)}",
+                file=self.network.weights,
             )
         raw_aesthetic, raw_technical = (float(np.mean(output, dtype=np.float64)) for output in outputs)
         technical = _standardised(raw_technical, _TECHNICAL_SCALE)

@@ -29,7 +29,7 @@ def try_networks(specs: Sequence[ModelSpec]) -> None:
             scorer = load_scorer(replace(spec, device="cpu"))
             scorer.score(black_frames(scorer))
         except FramemillError as error:
-            raise RequestError(f"{spec.scorer}.{_key_at_fault(spec.section, str(error))}={error}") from error
+            raise RequestError(f"{spec.scorer}.{_key_at_fault(spec.section, error.file)}={error}") from error
 
 
 def check_gpus(gpus: float) -> None:
@@ -73,7 +73,15 @@ def actor_count(spec: ModelSpec, models: ModelsConfig, workers: int) -> int:
     return max(1, int(ray.cluster_resources().get("GPU", 0.0) / models.gpus))
 
 
-def _key_at_fault(section: Any, message: str) -> str:
-    """Returns the key whose value begins an error message; else "weights"."""
-    values = {entry.name: getattr(section, entry.name) for entry in fields(section)}
-    return next((name for name, value in values.items() if value and message.startswith(f"{value}:")), "weights")
+def _key_at_fault(section: Any, file: str) -> str:
+    """Returns the key whose value is `file`; if no key has that value, the key of the section's weights.
+
+    Args:
+        section: a scorer's section of the config.
+        file: `FramemillError.file`.
+    """
+    for entry in fields(section):
+        if file and getattr(section, entry.name) == file:
+            return entry.name
+    # The weights of text_overlay are those of the rapidocr package, of which the config names only the sha256.
+    return "weights" if hasattr(section, "weights") else "sha256"

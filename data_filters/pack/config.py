@@ -1,4 +1,4 @@
-"""The keys `pack.*` of `framemill curate`: how clips are cut and shards are written."""
+"""The keys `pack.*` of `framemill curate`: cutting clips and writing shards."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from framemill.platform.errors import RequestError
 
 @dataclass
 class PackConfig:
-    """The keys `pack.*`."""
+    """The keys `pack.*`: how clips are cut and how many a shard has."""
 
     mode: str = key(
         "auto",
-        "how clips are cut: exact re-encodes just the clip; copy keeps the packets, from the key frame before the "
-        "clip; auto copies where that key frame is at most 0.5 s before the clip and the file plays everywhere",
+        "how clips are cut: exact re-encodes exactly the frames of the clip; copy copies packets without re-encoding, "
+        "from the last key frame at or before the clip's start; auto is copy if that key frame is at most 0.5 s before "
+        "the start and common players support the video's format, else exact",
         choices=("auto", "copy", "exact"),
     )
-    fps: float = key(0.0, "frame rate of packed clips, frames a second; 0: the source's own rate")
+    fps: float = key(0.0, "frame rate of packed clips, frames per second; 0: the frame rate of the source")
     max_height: int = key(
-        720, "maximum height of packed clips, pixels; taller frames are scaled down, except by pack.mode=copy"
+        720, "maximum height of packed clips, pixels; taller frames are scaled down, except with pack.mode=copy"
     )
     crf: int = key(18, "quality of re-encoded clips: H.264 CRF, 0 (lossless) to 51")
     samples_per_shard: int = key(32, "number of clips per shard")

@@ -35,14 +35,15 @@ class ClipEmbedder:
         import torch
 
         if network not in open_clip.list_models():
-            raise RequestError(f"{network}: open_clip has no such network")
+            raise RequestError(f"{network}: open_clip has no such network", file=network)
         state = read_state_dict(weights, sha256)
         model: Any = open_clip.create_model(network, load_weights=False, pretrained_text=False)
         visual = {name.removeprefix("visual."): value for name, value in state.items() if name.startswith("visual.")}
         try:
             model.visual.load_state_dict(visual)
         except RuntimeError as error:
-            raise RequestError(f"{weights}: does not hold the weights of open_clip's {network}") from error
+            message = f"{weights}: does not hold the weights of open_clip's {network}"
+            raise RequestError(message, file=weights) from error
         torch.set_num_threads(threads)
         self.model, self.device = model.eval(), device
         self.model.visual.to(device)
@@ -90,7 +91,7 @@ class AestheticHead:
         layers = [f"layers.{number}." for number in numbers] or [""]
         wanted = {layer + part for layer in layers for part in ("weight", "bias")}
         if numbers not in ([], _LINEAR_LAYERS, _RELU_LAYERS) or set(state) != wanted:
-            raise RequestError(f"{weights}: is no aesthetic head of LAION's, of one layer or of five")
+            raise RequestError(f"{weights}: is no aesthetic head of LAION's, of one layer or of five", file=weights)
         self.layers = [(state[f"{layer}weight"], state[f"{layer}bias"]) for layer in layers]
         self.relu = numbers == _RELU_LAYERS
         self.width = self.layers[0][0].shape[1]

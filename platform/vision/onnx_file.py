@@ -35,14 +35,16 @@ class OnnxNetwork:
         options.log_severity_level = 3  # errors only: the warnings are for the authors of graphs
         provider = _CUDA_PROVIDER if device == "cuda" else _CPU_PROVIDER
         if provider not in onnxruntime.get_available_providers():
-            raise RequestError(f"{weights}: this onnxruntime runs on the CPU only; onnxruntime-gpu runs on GPUs")
+            message = f"{weights}: this onnxruntime runs on the CPU only; onnxruntime-gpu runs on GPUs"
+            raise RequestError(message, file=weights)
         options_by_provider = (provider, _DETERMINISTIC) if provider == _CUDA_PROVIDER else provider
         try:
             self.session = onnxruntime.InferenceSession(content, options, providers=[options_by_provider])
         except Exception as error:  # onnxruntime raises many classes for a file that is no model
-            raise RequestError(f"{weights}: is no ONNX model that runs here ({type(error).__name__})") from error
+            message = f"{weights}: is no ONNX model that runs here ({type(error).__name__})"
+            raise RequestError(message, file=weights) from error
         if provider not in self.session.get_providers():
-            raise FramemillError(f"{weights}: onnxruntime did not start on the GPU")
+            raise FramemillError(f"{weights}: onnxruntime did not start on the GPU", file=weights)
         self.weights = weights
         self.inputs = self.session.get_inputs()
         self.names = [entry.name for entry in self.inputs]
@@ -62,7 +64,7 @@ class OnnxNetwork:
         fits = all(entry.type == "tensor(float)" and len(entry.shape) == sides for entry in self.inputs)
         if len(self.inputs) != inputs or not fits:
             actual = ", ".join(f"{entry.name} {entry.type} {entry.shape}" for entry in self.inputs)
-            raise RequestError(f"{self.weights}: takes {actual}; {wanted}")
+            raise RequestError(f"{self.weights}: takes {actual}; {wanted}", file=self.weights)
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """Returns all outputs for float32 arrays, given in the order of the inputs.
@@ -74,4 +76,5 @@ class OnnxNetwork:
             return [np.asarray(output) for output in self.session.run(None, dict(zip(self.names, arrays, strict=True)))]
         except Exception as error:  # onnxruntime's errors have no base class of their own
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise FramemillError(f"{self.weights}: does not take pictures {arrays[0].shape}: {reason}") from error
+            message = f"{self.weights}: does not take pictures {arrays[0].shape}: {reason}"
+            raise FramemillError(message, file=self.weights) from error

@@ -47,7 +47,8 @@ class RaftFlow:
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
-            raise RequestError(f"{weights}: does not hold the weights of torchvision's raft_large or _small") from error
+            message = f"{weights}: does not hold the weights of torchvision's raft_large or _small"
+            raise RequestError(message, file=weights) from error
         torch.set_num_threads(threads)
         self.network, self.device = network.eval().to(device), device
 
@@ -97,7 +98,8 @@ class OnnxFlow:
         flow = np.concatenate(flows)
         wanted = (len(earlier), 2, *earlier.shape[1:3])
         if flow.shape != wanted:
-            raise FramemillError(f"{self.network.weights}: must give a flow {wanted}, gives {flow.shape}")
+            message = f"{self.network.weights}: must give a flow {wanted}, gives {flow.shape}"
+            raise FramemillError(message, file=self.network.weights)
         return np.ascontiguousarray(flow.transpose(0, 2, 3, 1), dtype=np.float32)
 
 

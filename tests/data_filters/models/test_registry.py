@@ -206,17 +206,24 @@ def test_wrong_requests_are_one_line_and_status_2(
         (["select.bands.nonsense.max=1"], r"nothing measures nonsense; must be one of motion"),
         (["select.bands.embedding.max=1"], r"nothing measures embedding; must be one of motion"),
         ([clip[1]], r"aesthetic\.head=: "),
+        ([*clip, f"aesthetic.head={tmp_path / 'none.pth'}"], r"aesthetic\.head=.*there is no such file"),
         ([*clip, f"aesthetic.head={wide}"], r"aesthetic\.head=.*framemill-tiny, 24 numbers; it takes 32"),
         ([*clip, f"aesthetic.head={tmp_path / 'half.pth'}"], r"aesthetic\.head=.*no aesthetic head"),
         ([clip[1], "aesthetic.network=ViT-X", f"aesthetic.head={narrow}"], r"aesthetic\.network=ViT-X: "),
         ([clip[0], f"aesthetic.weights={wide}", f"aesthetic.head={narrow}"], r"does not hold the weights"),
-        ([f"watermark.weights={net}", "watermark.side=16", "watermark.index=3"], r"watermark\.weights=.*its index 3"),
+        (
+            [f"watermark.weights={net}", "watermark.side=16", "watermark.index=3"],
+            r"watermark\.weights=.*with index 3; it returns",
+        ),
         ([f"watermark.weights={net}"], r"watermark\.weights=.*does not take pictures \(2, 3, 224, 224\)"),
         ([f"unsafe.weights={net}", f"unsafe.sha256={digest[::-1]}"], r"unsafe\.weights=.*its sha256 is"),
         ([f"unsafe.weights={net}", "unsafe.std=[1,1,0]"], r"unsafe\.std=.*above 0"),
         ([f"unsafe.weights={film}"], r"unsafe\.weights=.*a classifier takes"),
         ([f"dover.weights={net}"], r"dover\.weights=.*DOVER takes two"),
-        (["text_overlay.enabled=true", f"text_overlay.sha256={digest}"], r"text_overlay\.sha256=.*networks here is"),
+        (
+            ["text_overlay.enabled=true", f"text_overlay.sha256={digest}"],
+            r"text_overlay\.sha256=.*rapidocr.s networks, here ",
+        ),
         (["unsafe.activation=argmax"], r"unsafe\.activation"),
     ]
     for extra, pattern in wrong:
