@@ -105,8 +105,8 @@ class LinearDiT(nn.Module):
             timestep: (B,), or (B, T) with one timestep per latent frame; float, from 0 (clean) to 1000 (noise).
             text: (B, L, caption_channels), or a Caption from `read_caption`.
             text_mask: (B, L), true or 1 at tokens, false or 0 at padding; None if `text` is a Caption.
-            blocks: first frame of each block, rising from 0: a frame attends to frames of the same and earlier blocks. None:
-                all frames attend to each other.
+            blocks: first frame of each block, rising from 0: a frame attends to frames of the same and earlier blocks.
+                None: all frames attend to each other.
             drop_caption: (B,), true where the learned null caption replaces the text.
 
         Raises:
