@@ -1,8 +1,8 @@
 """Ledger of an evaluation: one record for every video and dimension, written while the job runs.
 
-Records are committed in part files that are never changed, so that a kill loses a few seconds of work at most, and
-object stores, which cannot append, serve as well as disks. When everything is measured, the parts are merged into one
-file in the suite's order, which is the same for any number of workers and restarts.
+Records are committed in part files that are never changed, so that a killed job loses at most a few seconds of work,
+and the ledger can be stored in an object store, which cannot append. When everything is measured, the parts are merged
+into one file in the suite's order, which does not depend on the number of workers and restarts.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from framemill.platform import storage
 from framemill.platform.writer_lock import LockToken
 
 _RECORDS = "records.jsonl"
-"""File that holds all records once everything is measured."""
+"""File with all records, written when everything is measured."""
 _FLUSH_RECORDS = 64
-"""Number of unwritten records at which a part is committed."""
+"""Number of unwritten records at which `add` commits a part."""
 _FLUSH_SECONDS = 5.0
 """Seconds after which `add` commits a part, however few records it has."""
 
 
 class EvaluationLedger:
-    """Records of one output.
+    """Reads and writes the ledger of one evaluation.
 
     Args:
         output: the job's output folder, as a path or URI; an earlier run's records are read from it.
@@ -47,7 +47,7 @@ class EvaluationLedger:
                     self._insert(record)
 
     def drop_stale(self, videos: str, plan: EvaluationPlan) -> None:
-        """Drops the records of videos that are no longer in the plan, have other bytes or another prompt.
+        """Drops the records of videos that are not in the plan, or whose content or prompt has changed.
 
         Args:
             videos: folder of the videos, as a path or URI.
@@ -66,7 +66,7 @@ class EvaluationLedger:
         }
 
     def add(self, records: Iterable[DimensionRecord]) -> None:
-        """Adds records; commits a part if many are unwritten or the last part is some seconds old."""
+        """Adds records; commits a part if 64 records are unwritten or the last commit was 5 seconds ago."""
         for record in records:
             self._insert(record)
             self._unwritten.append(record)

@@ -1,4 +1,4 @@
-"""Measurement of one video: it is decoded once, in a child process, and measured by every dimension that needs it."""
+"""Measurement of one video: a child process decodes the video once, and measures it in all planned dimensions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def measure_item(item: VideoItem) -> list[DimensionRecord]:
 
 
 def measure_file(uri: str, video: PlannedVideo) -> list[DimensionRecord]:
-    """Returns the records of a video in the order of its dimensions; failed ones if it cannot be read."""
+    """Returns one record per planned dimension of a video, in order; failed records if the video cannot be read."""
     from framemill.platform.vision.video import VideoError
 
     with storage.local_copy(uri) as path:

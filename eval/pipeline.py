@@ -61,7 +61,7 @@ def evaluate(config: EvaluateConfig | None = None, **keys: Any) -> EvaluateResul
 
     Raises:
         RequestError: a key is wrong, or the output contains the result of another config.
-        PendingError: some videos could not be measured but may be later; the same call tries them again.
+        PendingError: some videos could not be measured yet, e.g. after a timeout; the same call tries them again.
         FramemillError: all videos failed, or a larger share of them than `max_failed`.
     """
     config = resolve("evaluate", EvaluateConfig, config, keys)
@@ -90,7 +90,7 @@ def evaluate(config: EvaluateConfig | None = None, **keys: Any) -> EvaluateResul
 
 
 def choose_dimensions(suite: str, requested: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Returns the dimensions of a suite to measure, and the others with the reason why not.
+    """Returns the dimensions of a suite to measure, and the reason for each dimension that is not measured.
 
     Args:
         suite: name of the suite.

@@ -1,4 +1,4 @@
-"""Record of one dimension on one video: a line of the ledger, and what a worker returns."""
+"""Record of one dimension on one video: a line of the ledger, returned by a worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from framemill.eval.suites import EvaluationPlan
 
 @dataclass(frozen=True)
 class DimensionRecord:
-    """Final state of one dimension on one video: a result, or the reason why there is none."""
+    """Final state of one dimension on one video: a result, or the reason for the failure."""
 
     video: str
     """File name, relative to the folder of videos."""
@@ -23,13 +23,13 @@ class DimensionRecord:
     """Hash of the video file that was measured."""
     dimension: str
     version: int
-    """`Dimension.version` of the code that measured."""
+    """`Dimension.version` of the code that measured the video."""
     state: str
     """"ok" or "failed"."""
     reason: str = ""
-    """Why the measurement failed; empty if it did not."""
+    """Reason for the failure; empty if the state is "ok"."""
     result: DimensionResult | None = None
-    """What the dimension returned; None if the measurement failed."""
+    """Result that the dimension returned; None if the measurement failed."""
 
     def to_line(self) -> str:
         """Returns the record as one line of JSON with sorted keys, without a newline."""
@@ -37,7 +37,7 @@ class DimensionRecord:
 
 
 def parse_record(line: str) -> DimensionRecord | None:
-    """Returns the record of a ledger line; None if the dimension's code has changed since, or is not registered."""
+    """Returns the record of a ledger line; None if the dimension has another version now, or no implementation."""
     fields: dict[str, Any] = json.loads(line)
     name, result = fields["dimension"], fields.pop("result")
     if name not in DIMENSIONS or not DIMENSIONS[name].measurable:

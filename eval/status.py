@@ -7,7 +7,7 @@ from framemill.platform import storage
 
 
 def evaluation_status(path: str, names: list[str]) -> list[str]:
-    """Returns how far an evaluation is, one line per fact; none if the folder is not the output of one.
+    """Returns lines about the progress of an evaluation; an empty list if the folder is not an evaluation's output.
 
     Args:
         path: the folder, as a path or URI.

@@ -20,7 +20,7 @@ from framemill.platform.errors import RequestError
 _PROMPT_LIST = "videos.jsonl"
 """File in which `framemill generate` lists its videos with their prompts."""
 _VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
-"""File name extensions of videos; upper case counts too."""
+"""File name extensions of videos, compared in lower case."""
 _SAMPLE_NUMBER = re.compile(r"-\d+$")
 """Number of the sample at the end of a file's stem, as in "a cat-3"."""
 
@@ -62,7 +62,7 @@ def plan_evaluation(suite: str, videos: str, prompts_json: str, samples: int) ->
 
     Args:
         suite: "custom" or "vbench".
-        videos: the folder, as a path or URI.
+        videos: folder of the videos, as a path or URI.
         prompts_json: path of VBench_full_info.json; read if the suite is vbench.
         samples: number of videos that the suite vbench expects for each prompt.
 
@@ -105,7 +105,7 @@ def plan_video_list(names: Sequence[str], text: str) -> EvaluationPlan:
         text: content of videos.jsonl, one object {"video", "prompt", ...} per line.
 
     Raises:
-        RequestError: a line is not such an object, or repeats a video.
+        RequestError: a line is not an object with "video" and "prompt", or a video is listed twice.
     """
     present, videos, missing = set(names), {}, {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -169,7 +169,7 @@ def read_vbench_prompts(path: str) -> list[VBenchPrompt]:
     """Returns the entries of the official VBench_full_info.json at a path or URI.
 
     Raises:
-        RequestError: the file is absent or is not such a list.
+        RequestError: the file is absent, is not JSON, or has an entry without a prompt and dimensions of VBench.
     """
     try:
         entries = json.loads(storage.read_bytes(path))

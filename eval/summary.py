@@ -1,6 +1,6 @@
 """Summary of an evaluation: the scores of all dimensions, computed from the records of single videos.
 
-Everything here is pure: the same records give the same bytes, in whatever order the videos were measured.
+All functions are pure: the same records give the same bytes, whatever the order in which the videos were measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNFILTERED_NOTE = "measured without the static filter, so moving videos score l
 
 @dataclass(frozen=True)
 class DimensionScore:
-    """Score of one dimension, with the number of videos behind it."""
+    """Score of one dimension, with the numbers of videos measured, failed and missing."""
 
     score: float
     """Score in 0..1, as in VBench's result file."""
@@ -50,7 +50,7 @@ class EvaluationSummary:
     notes: dict[str, str]
     """Remarks on scores, by dimension."""
     totals: dict[str, float] | None
-    """Totals in 0..1; None unless the suite is vbench and all its dimensions were measured on all its videos."""
+    """Totals in 0..1; None unless the suite is vbench and all 16 dimensions were measured on all expected videos."""
     videos: int
     """Number of videos in the plan."""
     failed: dict[str, str]
@@ -87,7 +87,8 @@ def summarise_records(
         plan: videos of the suite; their order is the order of summation.
         records: records by (video, dimension).
         measured: names of the dimensions to score.
-        not_measured: the other dimensions, each with the reason; a dimension without a single result joins them.
+        not_measured: the other dimensions of the suite, each with the reason. Dimensions of `measured` without a result
+            are added to these in the summary.
     """
     scores: dict[str, DimensionScore] = {}
     reasons = dict(not_measured)

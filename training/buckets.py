@@ -52,7 +52,7 @@ _TIME_STRIDE = 4
 
 @dataclass(frozen=True, order=True)
 class Bucket:
-    """Shape of a clip."""
+    """Number of frames, height and width of a clip in pixels."""
 
     frames: int
     """Number of frames."""
@@ -73,7 +73,7 @@ class Bucket:
 
     @staticmethod
     def parse(name: str) -> Bucket:
-        """Returns the bucket of a name.
+        """Returns the bucket that a name describes, e.g. `17x64x112`.
 
         Raises:
             RequestError: the name is not `<frames>x<height>x<width>`.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CannotMeasure(FramemillError):
-    """A readable video on which a dimension is undefined, e.g. a single frame where frames are compared."""
+    """A dimension is undefined on a readable video, e.g. on a single frame if the dimension compares frames."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Dimension(ABC, Generic[R]):
     """
 
     version: ClassVar[int] = 1
-    """Raised whenever `measure` would return something else: results of an older version are measured again."""
+    """Version of the code. Increase it when `measure` returns other results: older results are then measured again."""
     result_type: ClassVar[type[DimensionResult]] = DimensionResult
-    """Class of the results, by which they are read back from the ledger."""
+    """Class of the results, used to read results from the ledger."""
 
     @abstractmethod
     def measure(self, video: DecodedVideo) -> R:
-        """Measures one video.
+        """Returns the result of one video.
 
         Raises:
             CannotMeasure: the dimension is undefined on this video.
@@ -66,6 +66,6 @@ class Dimension(ABC, Generic[R]):
     def aggregate(self, results: Sequence[R]) -> float:
         """Returns the dimension's score in 0..1 from the results of all videos, in the suite's order.
 
-        This is upstream's single-process formula; the default is the mean over videos.
+        An implementation follows upstream's single-process formula. The default is the mean over videos.
         """
         return sum(result.video_results for result in results) / len(results)

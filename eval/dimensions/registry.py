@@ -26,7 +26,7 @@ class Network:
 
 @dataclass(frozen=True)
 class DimensionEntry(Entry):
-    """One dimension, known without importing its class."""
+    """Registry entry of a dimension, available without importing its class."""
 
     target: str = ""
     """"module:name" of the class; empty while the dimension has no implementation."""
@@ -42,7 +42,7 @@ class DimensionEntry(Entry):
 
     @property
     def obstacle(self) -> str:
-        """Why the dimension cannot be measured here; empty if it can."""
+        """Reason why the dimension cannot be measured; empty if it can be measured."""
         if self.measurable:
             return ""
         needs = f"needs {self.network.name} with the weights {self.network.weights}, for which " if self.network else ""

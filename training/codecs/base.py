@@ -23,14 +23,14 @@ class Codec(ABC):
     stride: tuple[int, int, int]
     """Frames, rows and columns of pixels per latent frame, row and column."""
     folders: tuple[Path, ...] = ()
-    """Folders of the codec's weights; empty for a codec without."""
+    """Folders of the codec's weights; empty for a codec without weights."""
 
     @abstractmethod
     def __init__(self, path: str) -> None:
         """Makes the codec.
 
         Args:
-            path: folder of the codec's weights; "" for a codec without.
+            path: folder of the codec's weights; "" for a codec without weights.
         """
 
     def latent_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
@@ -42,7 +42,7 @@ class Codec(ABC):
             width: W.
 
         Raises:
-            ValueError: T is not one more than a multiple of the stride, or a side is not a multiple of it.
+            ValueError: T is not 1 plus a multiple of the temporal stride, or H or W is no multiple of the spatial one.
         """
         time, rows, columns = self.stride
         if frames < 1 or (frames - 1) % time or height % rows or width % columns:
@@ -53,7 +53,7 @@ class Codec(ABC):
         return self.channels, 1 + (frames - 1) // time, height // rows, width // columns
 
     def video_frames(self, latent_frames: int) -> int:
-        """Returns the number of video frames that some latent frames decode to."""
+        """Returns the number of video frames that `latent_frames` latent frames decode to."""
         return 1 + (latent_frames - 1) * self.stride[0]
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """DC-AE (32 channels, stride 32x32), SANA's image codec: every frame of a video is coded as an image, stride 1 in time.
 
-SANA-Video's own DC-AE-V, which folds four frames into one, has neither published weights nor a class in diffusers.
+SANA-Video's own DC-AE-V, of temporal stride 4, has neither published weights nor a class in diffusers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class DcaeCodec(VaeCodec):
         return torch.stack([self.vae.decode(z, return_dict=False)[0] for z in _images(latents)], dim=2)
 
     def decode_blocks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yields the frames of each block, which depend on no other block."""
+        """Yields the frames of each block, decoded independently of all other blocks."""
         yield from map(self.decode, blocks)
 
     def normalise(self, latents: Tensor) -> Tensor:
@@ -44,13 +44,13 @@ class DcaeCodec(VaeCodec):
         return latents * self.scale
 
     def denormalise(self, latents: Tensor) -> Tensor:
-        """Returns normalised latents over the scaling factor."""
+        """Returns the network's latents: normalised latents divided by the scaling factor."""
         return latents / self.scale
 
 
 def _images(video: Tensor) -> list[Tensor]:
     """Returns the frames (B, C, H, W) of (B, C, T, H, W).
 
-    They are contiguous, so that a frame's result is bit-identical whichever video it is part of.
+    The frames are contiguous, so that a frame's result is bit-identical whichever video contains the frame.
     """
     return [frame.contiguous() for frame in video.unbind(2)]

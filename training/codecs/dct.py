@@ -1,8 +1,8 @@
 """A video codec that needs no weights: 16 coefficients of a 4x8x8 block DCT, in the shape of the Wan-VAE's latents.
 
 A block is 4 frames of 8x8 pixels in YCbCr (BT.601, full range). Of its 768 orthonormal DCT coefficients 16 are kept:
-those with most energy in real video, chosen symmetrically in rows and columns. The first frame is coded as a still
-block of four. Encoding is a projection: decoded frames encode to the same latents, up to rounding to bytes.
+those with most energy in real video, chosen symmetrically in rows and columns. The first frame is encoded as a block of
+four equal frames. Encoding is a projection: decoded frames encode to the same latents, up to rounding to bytes.
 
 Mean PSNR of a round trip (`tests/bench/codec_statistics.py`): 26.6 dB on real clips at 64x112 pixels, 28.2 dB at
 128x224, 32.7 dB on rendered clips. No linear map of a block to 16 numbers is more than 0.9 dB better
@@ -45,8 +45,9 @@ CHANNELS = (
 )
 """For each channel: colour plane, frequency over (time, rows, columns), mean and standard deviation of the coefficient.
 
-`tests/bench/codec_statistics.py` measured the statistics on equal shares of real and rendered clips; rows and columns
-were then made equal. Only the constant coefficients have a mean, since mirrored video is as likely."""
+`tests/bench/codec_statistics.py` measured the statistics on equal shares of real and rendered clips; values for rows
+and columns were then made equal. Only coefficients of frequency (0, 0, 0) have a mean other than 0, since a video and
+its mirror image are equally likely."""
 MEAN = np.array([mean for _, _, mean, _ in CHANNELS])
 """Mean of each channel's coefficient."""
 STD = np.array([std for _, _, _, std in CHANNELS])
@@ -64,7 +65,7 @@ def _cosine(size: int, frequency: int) -> np.ndarray:
 
 
 def _block_matrix(colours: np.ndarray) -> np.ndarray:
-    """Returns (16, 4*8*8*3): for each channel its cosine block in the colour of its plane.
+    """Returns (16, 4*8*8*3): for each channel, the DCT basis block times the RGB weights of the colour plane.
 
     Args:
         colours: (3, 3): RGB weights of the planes Y, Cb and Cr. A row of the result is in the order frame, row, column,
@@ -124,6 +125,6 @@ class DctCodec(Codec):
     def decode_blocks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yields the frames of each block of latents."""
         for number, block in enumerate(blocks):
-            # Latent frames are independent, but `decode` makes one frame of the first: a later block is decoded behind
-            # a copy of its first latent frame, whose frame is cut off.
+            # Latent frames are independent, but `decode` makes one frame of the first: a later block is decoded after
+            # a copy of its first latent frame, whose decoded frame is removed.
             yield self.decode(np.concatenate((block[:, :1], block), axis=1))[1:] if number else self.decode(block)

@@ -44,7 +44,7 @@ class Ltx2Codec(VaeCodec):
         return (latents - mean) * self.scale / std
 
     def denormalise(self, latents: Tensor) -> Tensor:
-        """Returns normalised latents at the network's own mean and variance."""
+        """Returns the network's latents of normalised latents: the inverse of `normalise`."""
         mean, std = self._moments()
         return latents * std / self.scale + mean
 

@@ -1,4 +1,4 @@
-"""Video codecs by their config name, known without importing torch or diffusers."""
+"""Registry of video codecs by config name, which imports neither torch nor diffusers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CODECS: Registry[Entry] = Registry(
 
 @functools.lru_cache(maxsize=1)
 def get_codec(name: str, path: str = "") -> Codec:
-    """Returns a codec, built once per process.
+    """Returns a codec; the codec of the last call is cached.
 
     Args:
         name: name in CODECS.
-        path: folder of the codec's weights; "" for a codec without.
+        path: folder of the codec's weights; "" for a codec without weights.
 
     Raises:
-        RequestError: there is no codec of that name, or the folder does not hold its network.
+        RequestError: there is no codec of that name, or the folder does not contain the codec's network.
     """
     codec: type[Codec] = CODECS.load(name)
     return codec(path)

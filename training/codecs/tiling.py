@@ -1,6 +1,6 @@
 """Tiled coding of large frames: overlapping tiles are coded one by one and blended, in the memory of one tile.
 
-Tiles are evenly spaced and of one size, so that none is a strip too narrow for its network. In an overlap the weight of
+Tiles are evenly spaced and of one size, so that no tile is too narrow for the network. In an overlap the weight of
 a tile falls linearly towards its edge; the weights are divided by their sum.
 
 Shapes: any leading axes, then H rows and W columns of the input; the output is larger or smaller by a fixed factor.
@@ -21,8 +21,8 @@ def tile_starts(length: int, tile: int, overlap: int, unit: int) -> list[int]:
     Args:
         length: length of the axis; an axis no longer than a tile has one tile, at 0.
         tile: length of a tile.
-        overlap: least overlap of neighbours.
-        unit: starts are multiples of this.
+        overlap: minimum overlap of neighbours.
+        unit: starts are multiples of this number.
     """
     if length <= tile:
         return [0]
@@ -32,13 +32,13 @@ def tile_starts(length: int, tile: int, overlap: int, unit: int) -> list[int]:
 
 
 def tiled(code: Callable[[Tensor], Tensor], x: Tensor, tile: int, overlap: int, scale: tuple[int, int]) -> Tensor:
-    """Returns `code(x)`, computed tile by tile, on the CPU.
+    """Returns `code(x)` as a CPU tensor, computed tile by tile.
 
     Args:
         code: maps (..., H, W) to (..., H * up / down, W * up / down).
         x: input, whose H and W are multiples of `down`.
         tile: rows and columns of x in a tile, a multiple of `down`.
-        overlap: least overlap of neighbouring tiles in rows and columns of x, a multiple of `down`.
+        overlap: minimum overlap of neighbouring tiles in rows and columns of x, a multiple of `down`.
         scale: (up, down).
     """
     up, down = scale

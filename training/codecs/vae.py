@@ -53,7 +53,7 @@ class VaeCodec(Codec):
             tile: rows and columns of a tile, in pixels.
 
         Raises:
-            RequestError: the folder holds no autoencoder of this class.
+            RequestError: the folder does not contain an autoencoder of this class.
         """
         import diffusers
 
@@ -77,7 +77,7 @@ class VaeCodec(Codec):
         """Sets channels and stride from the network's config.
 
         Raises:
-            RequestError: a variant of the network that the codec cannot run.
+            RequestError: the config is of a variant of the network that the codec cannot run.
         """
 
     @functools.cached_property
@@ -85,7 +85,7 @@ class VaeCodec(Codec):
         """The network with its weights.
 
         Raises:
-            RequestError: weights are missing, extra or misshapen.
+            RequestError: a tensor is missing, extra or of the wrong shape.
         """
         (folder,) = self.folders
         tensors = read_tensors(folder)
@@ -101,7 +101,7 @@ class VaeCodec(Codec):
 
     @abstractmethod
     def denormalise(self, latents: Tensor) -> Tensor:
-        """Returns the network's latents for normalised ones: the inverse of `normalise`."""
+        """Returns the network's latents of normalised latents: the inverse of `normalise`."""
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         """Returns the network's latents (1, C, T', H', W') of pixels (1, 3, T, H, W)."""

@@ -33,14 +33,14 @@ class WanCodec(VaeCodec):
         return (latents - self.mean.to(latents.device)) / self.std.to(latents.device)
 
     def denormalise(self, latents: Tensor) -> Tensor:
-        """Returns normalised latents at the network's own mean and variance."""
+        """Returns the network's latents of normalised latents: the inverse of `normalise`."""
         return latents * self.std.to(latents.device) + self.mean.to(latents.device)
 
     @torch.inference_mode()
     def decode_blocks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yields the frames of one video block by block, the same frames as `decode` in less memory.
 
-        The decoder reads one latent frame at a time, with a cache of its convolutions' inputs from earlier ones. If
+        The decoder reads one latent frame at a time, with a cache of convolution inputs from earlier frames. If
         frames are large enough for tiles, the whole video is decoded at the end: each tile would need its own cache.
         """
         from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify

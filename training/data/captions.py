@@ -1,4 +1,4 @@
-"""The captions of a clip, their weights, and which of them a training step uses.
+"""The captions of a clip, the weights of the captions, and the choice of a caption for a training step.
 
 SANA-Video trains on each clip's original text in 5 % of the steps and on a model's caption in 95 %: here each caption
 of a dataset has its own weight.
@@ -36,7 +36,7 @@ def weighted_captions(caption: str | None, captions: Sequence[Mapping[str, Any]]
 
 
 def text_extension(number: int) -> str:
-    """Returns the extension of the member with the embedding of a clip's caption `number`; 0 is the main caption."""
+    """Returns the extension of the shard member with the embedding of caption `number`; 0 is the main caption."""
     return f"text{number or ''}.npy"
 
 

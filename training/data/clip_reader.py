@@ -1,4 +1,4 @@
-"""Clips as training stages need them: in the right bucket, frame rate and length; and images to begin a video with."""
+"""Reads clips in the bucket, frame rate and length of a training stage, and images as first frames of videos."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from framemill.training.curriculum import CurriculumConfig, stage_buckets
 
 @dataclass(frozen=True)
 class LatentTarget:
-    """One latent that the curriculum needs of a clip."""
+    """Bucket and frame rate of one latent of a clip."""
 
     bucket: Bucket
-    """Frames and size."""
+    """Number of frames, height and width."""
     fps: float
     """Frame rate, frames per second."""
 
 
 def latent_targets(curriculum: CurriculumConfig, width: int, height: int, duration: float) -> list[LatentTarget]:
-    """Returns the distinct latents that the curriculum's stages need of a clip.
+    """Returns the distinct buckets and frame rates in which the curriculum's stages use a clip.
 
     A clip that is too short for a stage has no latent for it: frames are never repeated to fill a length.
 
@@ -45,7 +45,7 @@ def latent_targets(curriculum: CurriculumConfig, width: int, height: int, durati
 def stage_shapes(curriculum: CurriculumConfig) -> list[list[float]]:
     """Returns the distinct [resolution, frames, fps, side] of the stages, sorted.
 
-    They are all that the latents depend on of a curriculum.
+    Latents depend on no other values of a curriculum.
     """
     shapes = {(s.resolution, s.frames, s.fps, s.side) for s in curriculum.stages.values()}
     return [list(shape) for shape in sorted(shapes)]
@@ -90,7 +90,9 @@ def read_clip(
 
 
 def read_image(data: bytes, bucket: Bucket) -> np.ndarray:
-    """Returns an image as the first frame of a bucket, uint8 RGB (1, H, W, 3), scaled and cropped as clips are.
+    """Returns an image as the first frame of a bucket, uint8 RGB (1, H, W, 3), scaled and cropped.
+
+    The image is scaled to cover the bucket and cropped to its centre, as frames of clips are.
 
     Args:
         data: content of an image file.

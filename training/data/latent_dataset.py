@@ -1,4 +1,4 @@
-"""A dataset of latents as training reads it: buckets of clips, held-out clips, batch plans, and tensors.
+"""Reads a dataset of latents for training: buckets of clips, held-out clips, batch plans, and arrays.
 
 Shapes: C channels, T latent frames, H and W latent rows and columns, L text tokens, D text width.
 """
@@ -36,7 +36,7 @@ class LatentDataset:
         """Opens a dataset that `encode` wrote.
 
         Raises:
-            RequestError: there is no dataset, or it holds no latents.
+            RequestError: there is no dataset, or the dataset has no latents.
         """
         dataset = Dataset.open(path)
         index = LatentIndex.parse(dataset.index)
@@ -46,7 +46,7 @@ class LatentDataset:
 
     @property
     def digest(self) -> str:
-        """Identity of the dataset: 16 hex digits."""
+        """Digest of the dataset, 16 hex digits."""
         return self.dataset.digest
 
     def bucket_name(self, row: int, stage: StageConfig) -> str | None:
@@ -83,15 +83,15 @@ class LatentDataset:
     def held_out(self, curriculum: CurriculumConfig, seed: int, fraction: float, minimum: int) -> list[int]:
         """Returns the rows that training never uses, chosen by a hash of their keys and in the order of the hashes.
 
-        A clip that is held out stays so when clips are added. Only clips with a latent of the last stage are chosen:
-        those whose hash falls into `fraction`, and the lowest hashes up to `minimum` clips, or up to half of the clips
-        if there are fewer than twice the minimum.
+        Only clips with a latent of the last stage are chosen. Clips whose hash is in the lowest `fraction` of the hash
+        range are held out, also when clips are added to the dataset. If these are fewer than `minimum`, the clips with
+        the lowest hashes are held out, up to `minimum` clips or half of the clips, whichever is less.
 
         Args:
             curriculum: the stages.
             seed: seed of the hash.
             fraction: share of the clips to hold out.
-            minimum: least number of clips to hold out.
+            minimum: minimum number of clips to hold out.
 
         Raises:
             RequestError: fewer than two clips have a latent of the last stage.
@@ -116,7 +116,7 @@ class LatentDataset:
         """Returns the batch plan of each stage over the rows that are not held out.
 
         Raises:
-            RequestError: no clip has a latent of some stage.
+            RequestError: a stage has no clip with a latent.
         """
         plans = {}
         excluded = set(held_out)

@@ -1,4 +1,4 @@
-"""What the `index.json` of an encoded dataset records about its latents and text embeddings."""
+"""Entries of an encoded dataset's `index.json` about latents and text embeddings."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class LatentIndex:
     text_width: int
     """Width of a text embedding, D."""
     text_max_tokens: int
-    """Most tokens of a text."""
+    """Maximum number of tokens of a text."""
     null_text: list[list[float]]
     """(L, D): embedding of the empty caption."""
     codec_weights: str = ""
-    """Digest of the codec's weights; "" for a codec without."""
+    """Digest of the codec's weights; "" for a codec without weights."""
     text_weights: str = ""
-    """Digest of the text encoder's weights; "" for an encoder without."""
+    """Digest of the text encoder's weights; "" for an encoder without weights."""
     source: str = ""
     """Digest of the dataset of video that was encoded."""
     stages: list[list[float]] = field(default_factory=list)
-    """[resolution, frames, fps, side] of each distinct stage that the latents are for."""
+    """Distinct [resolution, frames, fps, side] of the stages that the latents were encoded for."""
 
     @classmethod
     def parse(cls, index: Mapping[str, Any]) -> LatentIndex | None:
-        """Returns these values from a dataset's whole index; None for a dataset that holds no latents."""
+        """Returns the latent index in a dataset's `index.json`; None if the dataset has no latents."""
         values = {entry.name: index[entry.name] for entry in fields(cls) if entry.name in index}
         try:
             return cls(**values)

@@ -1,4 +1,4 @@
-"""Batches as tensors: what a rank trains on in a step, a pure function of (seed, stage, step).
+"""Loads a rank's training batch of a step as tensors, a pure function of (seed, stage, step).
 
 All randomness (noise, timesteps, caption dropout, choice of caption, conditioning frames) is drawn for each sample from
 a generator that is keyed by seed, stage, step and the sample's position in the global batch: threads, workers and
@@ -40,20 +40,20 @@ class TrainBatch:
     text_mask: Tensor
     """(B, L), bool: true at tokens."""
     drop_caption: Tensor
-    """(B,), bool: true where the text is the empty caption in place of the clip's own."""
+    """(B,), bool: true where the empty caption replaces the clip's caption."""
 
     def to(self, device: torch.device) -> TrainBatch:
         """Returns the batch on another device."""
         return replace(self, **{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
 
     def split(self, parts: int) -> list[TrainBatch]:
-        """Returns equal slices along B."""
+        """Returns the batch as `parts` equal batches, split along B."""
         chunks = {name: value.chunk(parts) for name, value in vars(self).items()}
         return [TrainBatch(**{name: values[part] for name, values in chunks.items()}) for part in range(parts)]
 
 
 def keyed_generator(*key: object) -> torch.Generator:
-    """Returns a random generator that is seeded by plain values."""
+    """Returns a random generator whose seed is a hash of plain values."""
     return torch.Generator().manual_seed(key64(*key) >> 1)
 
 
@@ -64,7 +64,7 @@ def text_tensors(texts: list[np.ndarray]) -> tuple[Tensor, Tensor]:
 
 
 class Loader:
-    """One rank's batches of one stage."""
+    """Loads the batches of one rank in one stage."""
 
     def __init__(
         self,
@@ -84,8 +84,8 @@ class Loader:
             plan: batch plan of the stage.
             stage: config of the stage.
             seed: seed of the run.
-            caption_dropout: share of captions replaced by the empty one.
-            rank: this rank.
+            caption_dropout: share of captions replaced by the empty caption.
+            rank: index of this rank.
             workers: number of ranks.
         """
         self.dataset, self.plan, self.stage = dataset, plan, stage

@@ -1,11 +1,11 @@
-"""The batch planner: which clips make which batch, a pure function of (seed, stage, step) for any number of workers.
+"""The batch planner: assigns clips to batches as a pure function of (seed, stage, step), for any number of workers.
 
 A stage uses its clips epoch by epoch. In an epoch each bucket gives ceil(clips / batch size) batches, the last of them
 filled up with the bucket's first clips of that epoch; the batches of all buckets are shuffled together. Both orders are
 keyed permutations, so that the batch of any step is found in O(1): a resume costs nothing and needs no state but the
 step. A rank takes its slice of the global batch, which does not depend on the number of ranks.
 
-Steps on images are spread evenly among those on video, and go through the clips in an order of their own.
+Image steps are spread evenly among video steps, and use the clips in a separate order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROUNDS = 6
 
 
 def key64(*parts: Any) -> int:
-    """Returns a 64-bit key of plain values: equal values give equal keys on every machine and in every process."""
+    """Returns a 64-bit hash of JSON values: equal values give equal hashes on every machine and in every process."""
     text = json.dumps(parts, separators=(",", ":"))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
@@ -88,7 +88,7 @@ class BatchOrder:
         """Makes the sequence.
 
         Args:
-            name: selects the permutations, with the seed.
+            name: name of the sequence; with the seed it selects the permutations.
             rows: row numbers by bucket.
             batch_size: rows in a batch.
             seed: seed of the permutations.
@@ -99,11 +99,11 @@ class BatchOrder:
 
     @property
     def epoch_batches(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return self._ends[-1]
 
     def batch(self, index: int) -> GlobalBatch:
-        """Returns the batch of a number, counted from 0."""
+        """Returns the batch with an index, counted from 0."""
         epoch, position = divmod(index, self.epoch_batches)
         slot = permute(position, self.epoch_batches, key64(self.seed, self.name, epoch))
         number = bisect_right(self._ends, slot)
@@ -115,7 +115,7 @@ class BatchOrder:
 
     @property
     def key(self) -> int:
-        """64-bit key of everything that determines the order."""
+        """64-bit hash of everything that determines the order."""
         return key64(self.name, self.batch_size, self.seed, self.rows)
 
 
@@ -136,10 +136,10 @@ class StagePlan:
         Args:
             stage: name of the stage.
             rows: row numbers by bucket name; buckets without rows are ignored.
-            batch_size: clips in a step on video.
+            batch_size: clips in a video step.
             seed: seed of the orders.
-            images: share of steps on images.
-            image_batch_size: images in a step on images; 0: `batch_size`.
+            images: share of image steps.
+            image_batch_size: images in an image step; 0: `batch_size`.
 
         Raises:
             ValueError: there are no rows.
@@ -153,7 +153,7 @@ class StagePlan:
 
     @property
     def epoch_batches(self) -> int:
-        """Batches of video in an epoch."""
+        """Number of video batches in an epoch."""
         return self._video_order.epoch_batches
 
     def batch(self, step: int) -> GlobalBatch:
@@ -165,7 +165,7 @@ class StagePlan:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over everything that determines the order: plans with the same fingerprint are the same."""
+        """Hash of everything that determines the batches, 16 hex digits: plans of one fingerprint are equal."""
         order = self._video_order.key
         key = key64(order, self._image_order.key, self.images) if self.images else order
         return f"{key:016x}"

@@ -1,4 +1,4 @@
-"""Committing encoded shards as a dataset, with the rows and the ledger of the dataset that was encoded."""
+"""Commits encoded shards as a dataset, with the rows and the ledger of the dataset that was encoded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def commit_latents(
         config: config of the job.
         source: dataset of video that was encoded.
         shards: the encoded shards, in order.
-        latent_index: what the index records of codec and text encoder.
+        latent_index: entries of the index about latents and text embeddings.
     """
     buckets_by_key = {key: _latent_buckets(members) for shard in shards for key, members in shard.members.items()}
     buckets = [buckets_by_key[key] for key in source.samples["key"].to_pylist()]

@@ -47,7 +47,7 @@ class EncodeConfig:
         """Checks that two stages of the same size and length have the same frame rate.
 
         Raises:
-            RequestError: they differ.
+            RequestError: two stages with the same bucket have different frame rates.
         """
         rates: dict[Bucket, tuple[str, float]] = {}
         for name, stage in self.curriculum.stages.items():

@@ -1,9 +1,9 @@
-"""`framemill encode`: a dataset of video in, a dataset of latents and text embeddings out.
+"""`framemill encode`: encodes a dataset of video as a dataset of latents and text embeddings.
 
 Each shard of the input becomes the shard of the same number: for every clip one latent per distinct stage of the
 curriculum, `<key>.<bucket>.latent.npy` (C, T', H', W'), and `<key>.text.npy` (L, D), both float16; further captions
-with a weight are `text1.npy`, `text2.npy`. A finished shard leaves a manifest in `work/`; a job that was stopped
-resumes with the shards that have none.
+with a weight are `text1.npy`, `text2.npy`. A manifest in `work/` is written for each finished shard; a job that was
+stopped resumes with the shards that have no manifest.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class EncodeResult:
     output: str
     """Folder or URI of the dataset."""
     digest: str
-    """Identity of the dataset: 16 hex digits."""
+    """Digest of the dataset, 16 hex digits."""
     samples: int
-    """Clips of the dataset."""
+    """Number of clips."""
     latents: int
-    """Latents of all clips."""
+    """Number of latents."""
     without_latent: int
-    """Clips that are too short for every stage."""
+    """Number of clips that are too short for every stage."""
     buckets: dict[str, int]
-    """Latents by bucket."""
+    """Number of latents by bucket."""
 
     def line(self) -> str:
-        """Returns the result as one line for people."""
+        """Returns a one-line summary of the result, which the job prints."""
         return (
             f"encode: {self.samples} samples, {self.latents} latents in {len(self.buckets)} buckets, "
             f"{self.without_latent} clips too short for any stage -> {self.output}"
@@ -60,21 +60,22 @@ class EncodeResult:
 
 @dataclass(frozen=True)
 class _NetworkDigests:
-    """Digests of the networks' weights; "" for a network without."""
+    """Digests of the networks' weights; "" for a network without weights."""
 
     codec: str
     text: str
 
 
 def encode(config: EncodeConfig | None = None, **keys: Any) -> EncodeResult:
-    """Encodes a dataset of video as latents and text embeddings; does nothing where the output is complete.
+    """Encodes a dataset of video as latents and text embeddings; encodes nothing if the output is complete.
 
     Args:
-        config: the whole config; or None, with its keys as keyword arguments.
+        config: the whole config, or None.
+        **keys: the command's keys, e.g. `input`, `output`, `curriculum`.
 
     Raises:
-        RequestError: there is no dataset at `input`, it has no video or no such score, or the output holds the result
-            of another config.
+        RequestError: there is no dataset at `input`, the dataset has no video or no score named `motion`, or the
+            output contains the result of another config.
         PendingError: some shards are not encoded yet; the same command tries them again.
         FramemillError: a clip cannot be read.
     """
@@ -112,7 +113,7 @@ def _encode_shards(config: EncodeConfig, source: Dataset, weights: _NetworkDiges
 
 
 def _shards_digest(config: EncodeConfig, source: Dataset, weights: _NetworkDigests) -> str:
-    """Returns 8 hex digits over everything that determines the shards; they are part of the shards' names."""
+    """Returns a hash of everything that determines the shards, 8 hex digits, which is part of the shards' names."""
     parts = f"{digest(config)} {stage_shapes(config.curriculum)} {source.digest} {weights.codec} {weights.text}"
     return hashlib.sha256(parts.strip().encode()).hexdigest()[:8]
 
@@ -120,7 +121,7 @@ def _shards_digest(config: EncodeConfig, source: Dataset, weights: _NetworkDiges
 def _latent_index(
     config: EncodeConfig, source: Dataset, weights: _NetworkDigests, null_text: list[list[float]]
 ) -> LatentIndex:
-    """Returns what the dataset's index records of codec, text encoder and source."""
+    """Returns the entries of the dataset's index about codec, text encoder and source."""
     codec, text = get_codec(config.codec, config.codec_path), get_text_encoder(config.text, config.text_path)
     return LatentIndex(
         codec=codec.name,
@@ -153,7 +154,7 @@ def _check_source(config: EncodeConfig, source: Dataset) -> None:
     """Checks that the input holds video and the motion score.
 
     Raises:
-        RequestError: it does not.
+        RequestError: the samples have no mp4, or the dataset has no score named `motion`.
     """
     if len(source) and "mp4" not in source.extensions(0):
         raise RequestError(f"input={config.input}: must hold video, its samples have no mp4; give curate's dataset")
@@ -167,7 +168,7 @@ def _check_sizes(curriculum: CurriculumConfig, codec: Codec) -> None:
     """Checks that the codec can encode every stage's lengths and sizes.
 
     Raises:
-        RequestError: it cannot.
+        RequestError: the number of frames or the size of a stage does not fit the codec's stride.
     """
     for name, stage in curriculum.stages.items():
         for bucket in stage_buckets(stage):
@@ -178,7 +179,7 @@ def _check_sizes(curriculum: CurriculumConfig, codec: Codec) -> None:
 
 
 def _committed_index(config: EncodeConfig, source: Dataset, weights: _NetworkDigests) -> dict[str, Any] | None:
-    """Returns the output's index if it is complete for this source; None if it has to be encoded.
+    """Returns the output's index if it is complete for this source; None if the source has to be encoded.
 
     Raises:
         RequestError: the output holds latents of other stages or networks.

@@ -38,19 +38,19 @@ class ShardTask:
     name: str
     """File name of the shard in the input."""
     digest8: str
-    """8 hex digits over everything that determines the output's shards."""
+    """Hash of everything that determines the output's shards, 8 hex digits."""
     token: LockToken
     """Token of the driver's lock on the output."""
 
     @property
     def manifest_uri(self) -> str:
-        """File that is written once the shard is committed."""
+        """URI of the manifest, which is written after the shard is committed."""
         return storage.join(self.config.output, "work", "encoded", f"{self.number:06d}-{self.digest8}.json")
 
 
 @dataclass(frozen=True)
 class SourceClip:
-    """What encoding reads of a clip's row in `samples.parquet`."""
+    """Values that encoding reads from a clip's row in `samples.parquet`."""
 
     key: str
     """Key of the sample."""
@@ -65,7 +65,7 @@ class SourceClip:
     out_s: float | None
     """End of the clip in its file, seconds; None: the end of the file."""
     captions: list[WeightedCaption]
-    """The main caption, then further ones with a weight."""
+    """The main caption, then further captions with a weight above 0."""
     motion: float | None
     """Score that is appended to the captions; None: no score."""
 
@@ -110,7 +110,7 @@ def shard_clips(source: Dataset, shard: str, motion: str) -> Iterator[SourceClip
 
 
 def encode_clip(source: Dataset, clip: SourceClip, config: EncodeConfig) -> Sample:
-    """Returns a clip's sample: its latents, the embeddings of its captions, and the members that are copied.
+    """Returns the sample of a clip: latents, caption embeddings, and the members copied from the input.
 
     Raises:
         FramemillError: the clip cannot be read.
@@ -143,7 +143,7 @@ def encode_null_text(config: EncodeConfig) -> list[list[float]]:
 
 
 def to_npy(array: np.ndarray) -> bytes:
-    """Returns the array as the content of a float16 .npy file."""
+    """Returns the bytes of an array as a float16 .npy file."""
     buffer = io.BytesIO()
     np.save(buffer, array.astype(np.float16), allow_pickle=False)
     return buffer.getvalue()

@@ -15,7 +15,7 @@ from framemill.training.model.diffusers_format import read_transformer_config
 
 
 def video_bucket(config: GenerateConfig, card: ModelCard, export: str) -> Bucket:
-    """Returns the size of the videos: that of the config, with the model's default for what it leaves at 0.
+    """Returns frames, height and width of the videos: the config's values, or the model's default for values of 0.
 
     Args:
         config: config of the job.
@@ -23,7 +23,7 @@ def video_bucket(config: GenerateConfig, card: ModelCard, export: str) -> Bucket
         export: folder of the model.
 
     Raises:
-        RequestError: the codec or the model cannot make the size, or not in the blocks of the config.
+        RequestError: the codec or the model does not support the size, or `block_frames` does not fit the model.
     """
     default, codec = Bucket.parse(card.bucket), get_codec(card.codec, config.codec_path)
     shape = read_transformer_config(storage.join(export, "transformer"))
@@ -62,7 +62,7 @@ def image_hashes(config: GenerateConfig, bucket: Bucket, images: list[str]) -> d
         images: paths or URIs.
 
     Raises:
-        RequestError: an image cannot be read, or the videos have no frame after it.
+        RequestError: an image cannot be read, or the videos have a single frame.
     """
     if images and bucket.frames == 1:
         raise RequestError(f"frames=1: must be more for prompts={config.prompts}, whose videos begin with an image")

@@ -1,8 +1,8 @@
-"""`framemill generate`: a model and a file of prompts in, one mp4 per prompt and sample out.
+"""`framemill generate`: generates one mp4 file per prompt and sample.
 
 A video's noise depends only on the seed, the prompt's index in the file and the sample's number: neither the number of
-workers nor a stop can change the video. A bidirectional model makes all frames at once; a block-causal model makes them
-block by block, each decoded and written before the next begins.
+workers nor a restart can change the video. A bidirectional model generates all frames at once. A
+block-causal model generates a video block by block, and each block is decoded before the next block is generated.
 """
 
 from __future__ import annotations
@@ -31,31 +31,32 @@ _LISTING = "videos.jsonl"
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """The videos that `generate` made."""
+    """Result of the job `generate`."""
 
     output: str
     """Folder or URI of the videos."""
     videos: int
     """Number of videos."""
     bucket: str
-    """Frames and size, as 17x64x112."""
+    """Frames, height and width of the videos, e.g. 17x64x112."""
     fps: float
     """Frame rate, frames per second."""
 
     def line(self) -> str:
-        """Returns the result as one line for people."""
+        """Returns a one-line summary of the result, which the job prints."""
         return f"generate: {self.videos} videos of {self.bucket} at {self.fps:g} fps -> {self.output}"
 
 
 def generate(config: GenerateConfig | None = None, **keys: Any) -> GenerateResult:
-    """Makes the videos of the prompts that do not exist yet, and lists all of them in `videos.jsonl`.
+    """Generates the videos that the output does not have yet, and lists all videos in `videos.jsonl`.
 
     Args:
-        config: the whole config; or None, with its keys as keyword arguments.
+        config: the whole config, or None.
+        **keys: the command's keys, e.g. `model`, `prompts`, `output`.
 
     Raises:
-        RequestError: there is no model or no prompt, an image cannot be read, the model cannot make the size or the
-            blocks, or the output holds other videos.
+        RequestError: there is no model or no prompt, an image cannot be read, the model does not support the size or
+            the blocks, or the output contains other videos.
         PendingError: some videos are not made yet; the same command tries them again.
     """
     config = resolve("generate", GenerateConfig, config, keys)
@@ -84,7 +85,7 @@ def generate(config: GenerateConfig | None = None, **keys: Any) -> GenerateResul
 
 
 def _make_videos(config: GenerateConfig, tasks: list[VideoTask], total: int) -> None:
-    """Makes videos on Ray, each on one CPU, and on one GPU if the cluster has any."""
+    """Generates videos on Ray; each video uses one CPU, and one GPU if the cluster has GPUs."""
     with session(config.cluster, config.workers):
         gpus = 1.0 if has_gpus() else 0.0
         workers = worker_count(config.workers)
@@ -101,7 +102,7 @@ def _listing_line(video: PromptVideo) -> dict[str, str | int]:
 def _claim_inputs(
     config: GenerateConfig, export: str, networks: dict[str, str], videos: list[PromptVideo], images: dict[str, str]
 ) -> None:
-    """Binds the output to its model, networks, prompts and images, so that finished videos are not taken for others.
+    """Binds the output to its model, networks, prompts and images, so that a video of another input is never reused.
 
     Raises:
         RequestError: the output holds videos of another model or of other prompts.
@@ -116,7 +117,10 @@ def _claim_inputs(
     uri = storage.join(config.output, "work", "inputs.json")
     if storage.exists(uri):
         claimed = json.loads(storage.read_bytes(uri))
-        for key, setting in (("model", f"model={config.model}"), ("videos", f"prompts={config.prompts}")):
+        for key, setting, other in (
+            ("model", f"model={config.model}", "another model"),
+            ("videos", f"prompts={config.prompts}", "other prompts"),
+        ):
             if claimed[key] != inputs[key]:
-                raise RequestError(f"{setting}: output={config.output} holds videos of another; choose another output")
+                raise RequestError(f"{setting}: output={config.output} holds videos of {other}; choose another output")
     storage.write_atomic(uri, json.dumps(inputs, sort_keys=True).encode())

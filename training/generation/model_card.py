@@ -1,4 +1,4 @@
-"""What generation needs to know of a model: from the `framemill.json` of an export, or from a published pipeline."""
+"""The model card that generation needs, read from an export's `framemill.json` or derived from a published pipeline."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class ModelCard:
     fps: float
     """Frame rate of the videos, frames per second."""
     bucket: str
-    """Default size of a video, as 17x64x112."""
+    """Default frames, height and width of a video, e.g. 17x64x112."""
     codec_weights: str | None = ""
-    """Digest of the codec's weights; "" for a codec without, None if it is not known."""
+    """Digest of the codec's weights; "" for a codec without weights, None if unknown."""
     text_weights: str | None = ""
-    """Digest of the text encoder's weights; "" for an encoder without, None if it is not known."""
+    """Digest of the text encoder's weights; "" for an encoder without weights, None if unknown."""
     block_frames: int = 0
     """Latent frames per block of a block-causal model; 0: the model is bidirectional."""
 
@@ -52,13 +52,13 @@ class ModelCard:
 
 
 def find_export(model: str) -> str:
-    """Returns the folder of a model.
+    """Returns the folder that contains a model's `transformer/`.
 
     Args:
         model: an export folder, a run directory with an export, or a diffusers pipeline.
 
     Raises:
-        RequestError: it is none of these.
+        RequestError: `model` is none of these.
     """
     for folder in (model, storage.join(model, "export")):
         if storage.exists(storage.join(folder, CARD_FILE)):
@@ -72,7 +72,7 @@ def find_export(model: str) -> str:
 
 
 def network_path(given: str, export: str, name: str) -> str:
-    """Returns the path of a network: the path given, else the model's folder if it has the network, else "".
+    """Returns the path of a network: the given path, else the model's folder if the network is in it, else "".
 
     Args:
         given: value of `codec_path` or `text_path`.
@@ -97,14 +97,14 @@ def read_card(export: str, codec_path: str = "") -> ModelCard:
         return _pipeline_card(export, codec_path)
     try:
         values = json.loads(storage.read_bytes(path))
-        # A field that an older card lacks has the default's meaning.
+        # Older cards lack some fields; the defaults of the fields apply to them.
         return ModelCard(**{field.name: values[field.name] for field in fields(ModelCard) if field.name in values})
     except (ValueError, TypeError, KeyError) as error:
         raise RequestError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
 
 
 def _pipeline_card(pipeline: str, codec_path: str) -> ModelCard:
-    """Returns the card of a published pipeline, which has none of its own."""
+    """Returns a card for a published pipeline, which has no `framemill.json`."""
     from framemill.training.model.diffusers_format import read_transformer_config
 
     network = read_json_object(component_folder(codec_path, "vae", "codec_path") / CONFIG).get("_class_name")
@@ -129,7 +129,7 @@ def check_networks(card: ModelCard, codec_path: str, text_path: str) -> dict[str
         Digests of the networks that the card does not identify, by config key.
 
     Raises:
-        RequestError: a network is missing, or has other weights than the card says.
+        RequestError: a network is missing, or the weights differ from those of the card.
     """
     unidentified = {}
     codec, encoder = get_codec(card.codec, codec_path), get_text_encoder(card.text, text_path)

@@ -1,7 +1,7 @@
-"""The lines of a prompt file, and the videos to make of them.
+"""Reads prompt files and plans the videos to generate.
 
-A line is a prompt, or `text<image>path` for a video that begins with an image; a relative path starts at the folder of
-the prompt file. Videos are named as VBench names them, `<prompt>-<sample>.mp4`.
+A line is a prompt, or `text<image>path` for a video that begins with an image; a relative path is relative to the
+folder of the prompt file. Videos are named as VBench names them, `<prompt>-<sample>.mp4`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ class Prompt:
     """One line of a prompt file."""
 
     text: str
-    """What the video shows."""
+    """Description of the video."""
     image: str = ""
     """Path or URI of the image that the video begins with; "" for none."""
 
 
 @dataclass(frozen=True)
 class PromptVideo:
-    """One video to make."""
+    """One video to generate."""
 
     name: str
     """File name in the output."""
     prompt: Prompt
     """Text and image."""
     index: int
-    """Number of the sample among those of the prompt."""
+    """Index of the sample among the samples of the prompt, from 0."""
     seed: int
     """Seed of the noise."""
 
@@ -66,7 +66,7 @@ def read_prompts(path: str) -> list[Prompt]:
 
 
 def _resolve(path: str, other: str) -> str:
-    """Returns `other`; if it is a relative path, as a path from the folder of the file `path`."""
+    """Returns `other`, with the folder of the file `path` prepended if `other` is a relative path."""
     if os.path.isabs(other) or not storage.is_local(other):
         return other
     folder, slash, _ = path.rpartition("/")
@@ -74,14 +74,14 @@ def _resolve(path: str, other: str) -> str:
 
 
 def plan_videos(prompts: list[Prompt], samples: int, seed: int) -> list[PromptVideo]:
-    """Returns the videos to make, in the order of the prompts.
+    """Returns the videos to generate, in the order of the prompts.
 
-    A video is named after its text, or after the prompt's index where the text repeats or cannot be a file name.
+    The file name begins with the prompt, or with the prompt's index if the prompt repeats or is no valid file name.
 
     Args:
         prompts: the prompts.
         samples: videos per prompt.
-        seed: seed of the job, from which each video's seed follows.
+        seed: seed of the job, from which the seed of each video is computed.
     """
     videos: list[PromptVideo] = []
     used: set[str] = set()
@@ -96,12 +96,15 @@ def plan_videos(prompts: list[Prompt], samples: int, seed: int) -> list[PromptVi
 
 
 def _is_file_name(text: str) -> bool:
-    """Returns whether a text can name a file on every common file system, and is not a hidden file."""
+    """Returns whether a prompt is a valid file name on common file systems.
+
+    The prompt must be printable and at most _MAX_NAME_BYTES long, without reserved characters and leading dot.
+    """
     printable = text.isprintable() and not set(text) & set('/\\<>:"|?*')
     return printable and text[:1] not in ("", ".") and len(text.encode()) <= _MAX_NAME_BYTES
 
 
 def _noise_seed(seed: int, prompt: int, sample: int) -> int:
-    """Returns 63 bits of the job's seed, the prompt's index and the sample's number."""
+    """Returns a 63-bit hash of the job's seed, the prompt's index and the sample's number."""
     text = f"{seed} {prompt} {sample}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1

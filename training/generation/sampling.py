@@ -1,7 +1,7 @@
 """Sampling: from noise to latents, with classifier-free guidance (CFG) around a flow solver of diffusers.
 
 A bidirectional model makes a whole video at once (`sample`). A block-causal model makes it block by block (`stream`),
-with a state of constant size over earlier blocks, so that a minute of video takes the memory of a second. Either may
+with a state of constant size over earlier blocks, so that a minute of video takes the memory of a second. Both can
 begin with an image: the image's latent frame stays clean, at timestep 0, while the other frames are denoised.
 
 Shapes: B batch, C latent channels, T latent frames, H and W latent rows and columns, L text tokens, D text width.
@@ -30,7 +30,7 @@ _Velocities = Callable[[Tensor, Tensor], list[Tensor]]
 
 @dataclass(frozen=True)
 class SamplingRequest:
-    """What to sample and how."""
+    """Conditions and parameters of sampling."""
 
     text: Tensor
     """(B, L, D): embeddings of the captions."""
@@ -47,7 +47,7 @@ class SamplingRequest:
     cfg: float = 6.0
     """Guidance scale: v = v_null + cfg (v_text - v_null). At 1 or less only v_text is computed."""
     scheduler: Scheduler | None = None
-    """Flow solver; None: SANA-Video's."""
+    """Flow solver; None: DPM-Solver++ with SANA-Video's flow shift."""
     generator: torch.Generator | None = None
     """Source of the noise; None: torch's default generator."""
     first: Tensor | None = None
@@ -56,7 +56,7 @@ class SamplingRequest:
 
 @torch.inference_mode()
 def sample(model: LinearDiT, request: SamplingRequest) -> Tensor:
-    """Returns latents (B, C, T, H, W), float32, all frames denoised together."""
+    """Returns latents (B, C, T, H, W), float32, of videos whose frames are denoised together."""
     captions = _read_captions(model, request)
 
     def velocities(x: Tensor, timestep: Tensor) -> list[Tensor]:
@@ -67,14 +67,14 @@ def sample(model: LinearDiT, request: SamplingRequest) -> Tensor:
 
 @torch.inference_mode()
 def stream(model: LinearDiT, request: SamplingRequest, blocks: Sequence[int]) -> Iterator[Tensor]:
-    """Yields the latents of one block of a video after the other, from a block-causal model.
+    """Yields the latents of a video block by block, sampled from a block-causal model.
 
-    Each block is denoised given the state over earlier blocks; one more call at timestep 0 then folds the clean block
-    into the state.
+    Each block is denoised given the state over earlier blocks; one more call at timestep 0 then adds the clean block
+    to the state.
 
     Args:
         model: block-causal model.
-        request: what to sample.
+        request: conditions and parameters of sampling.
         blocks: first frame of each block, rising from 0.
     """
     captions = _read_captions(model, request)
@@ -99,7 +99,7 @@ def stream(model: LinearDiT, request: SamplingRequest, blocks: Sequence[int]) ->
 
 
 def _denoise(velocities: _Velocities, x: Tensor, first: Tensor | None, request: SamplingRequest) -> Tensor:
-    """Returns noise x (B, C, T, H, W) as clean latents; `first` replaces the first frame of the noise."""
+    """Returns the latents denoised from noise x (B, C, T, H, W); `first` replaces the first frame of the noise."""
     # A scheduler counts its steps, so each video and each block needs its own.
     scheduler = copy.deepcopy(request.scheduler) if request.scheduler is not None else flow_scheduler(FLOW_SHIFT)
     scheduler.set_timesteps(request.steps, device="cpu")
@@ -122,7 +122,7 @@ def _denoise(velocities: _Velocities, x: Tensor, first: Tensor | None, request: 
 
 
 def _read_captions(model: LinearDiT, request: SamplingRequest) -> list[Caption]:
-    """Returns text and, with guidance, null text as the model's blocks read them, for all steps and blocks."""
+    """Returns the cross-attention keys and values of the text and, with guidance, of the null text."""
     device = next(model.parameters()).device
     texts = [(request.text, request.mask)]
     if request.cfg > 1:
@@ -131,6 +131,6 @@ def _read_captions(model: LinearDiT, request: SamplingRequest) -> list[Caption]:
 
 
 def _noise(model: LinearDiT, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    """Returns noise on the model's device, drawn on the generator's: the same on every kind of model device."""
+    """Returns noise on the model's device, sampled on the generator's device: equal on all model devices."""
     noise = torch.randn(shape, generator=generator, device=generator.device if generator else "cpu")
     return noise.to(next(model.parameters()).device)

@@ -44,7 +44,8 @@ def load_scheduler(folder: str | PathLike[str]) -> Scheduler:
     """Returns the solver of a scheduler folder.
 
     Raises:
-        RequestError: there is none, or it is neither a DPM-Solver over flow sigmas nor a flow-matching Euler solver.
+        RequestError: the folder has no scheduler, or a scheduler that is neither a DPM-Solver over flow sigmas nor a
+            flow-matching Euler solver.
     """
     import diffusers
 

@@ -7,7 +7,7 @@ from framemill.platform.dataset_status import GOES_ON
 
 
 def generation_status(path: str, names: list[str]) -> list[str]:
-    """Returns how many videos a `generate` job has made, as one line; no line if there are none.
+    """Returns one line with the number of videos that a `generate` job has made; an empty list if there are no videos.
 
     Args:
         path: the folder, as a path or URI.

@@ -29,20 +29,20 @@ from framemill.training.text.motion import with_motion
 
 @dataclass(frozen=True)
 class VideoRequest:
-    """One video to make, and the model to make it with."""
+    """One video to generate, and the model that generates the video."""
 
     config: GenerateConfig
     """Config of the job, with the paths of codec and text encoder filled in."""
     export: str
-    """Folder of the model."""
+    """Folder that contains the model's `transformer/`."""
     bucket: Bucket
-    """Frames and size."""
+    """Frames, height and width of the video."""
     video: PromptVideo
     """Name, prompt and seed."""
 
     @property
     def uri(self) -> str:
-        """File of the video."""
+        """URI of the video file."""
         return storage.join(self.config.output, self.video.name)
 
     def card(self) -> ModelCard:
@@ -52,7 +52,7 @@ class VideoRequest:
 
 @dataclass(frozen=True)
 class VideoTask:
-    """A video that a Ray task makes."""
+    """Argument of the Ray task `make_video`."""
 
     request: VideoRequest
     """The video."""
@@ -61,7 +61,7 @@ class VideoTask:
 
 
 def make_video(task: VideoTask) -> None:
-    """Makes one video and writes it to the output."""
+    """Generates one video and writes the mp4 file to the output."""
     request = task.request
     frames = (frame for part in video_parts(request) for frame in part)
     data = encode_mp4(frames, request.card().fps)
@@ -70,7 +70,7 @@ def make_video(task: VideoTask) -> None:
 
 
 def video_parts(request: VideoRequest) -> Iterator[np.ndarray]:
-    """Yields the frames of a video, uint8 RGB (T, H, W, 3): all at once, or those of one block after the other."""
+    """Yields the frames of a video, uint8 RGB (T, H, W, 3): all frames at once, or block by block."""
     model, card = _load_model(request.export), request.card()
     codec = get_codec(card.codec, request.config.codec_path)
     sampling = sampling_request(request, card, model)
@@ -82,7 +82,7 @@ def video_parts(request: VideoRequest) -> Iterator[np.ndarray]:
 
 
 def sampling_request(request: VideoRequest, card: ModelCard, model: LinearDiT) -> SamplingRequest:
-    """Returns what to sample for a video: embeddings, shape, noise and, for image to video, the first latent frame."""
+    """Returns the sampling request of a video: embeddings, shape, noise and, for image to video, the first latent."""
     config, video = request.config, request.video
     codec, encoder = get_codec(card.codec, config.codec_path), get_text_encoder(card.text, config.text_path)
     caption = with_motion(video.prompt.text, config.motion_score if config.motion_score >= 0 else None)
@@ -110,10 +110,10 @@ def sampling_request(request: VideoRequest, card: ModelCard, model: LinearDiT) -
 
 
 def export_scheduler(export: str) -> Scheduler | None:
-    """Returns the model's own scheduler; None for a published model without one, which uses SANA-Video's.
+    """Returns the scheduler in a model's folder; None for a published model without a scheduler folder.
 
     Raises:
-        RequestError: an export of ours has lost its scheduler, or the scheduler is not a flow solver.
+        RequestError: the scheduler of an export is missing, or the scheduler is not a flow solver.
     """
     folder = storage.join(export, "scheduler")
     is_export = storage.exists(storage.join(export, CARD_FILE))
@@ -122,7 +122,7 @@ def export_scheduler(export: str) -> Scheduler | None:
 
 @functools.lru_cache(maxsize=1)
 def _load_model(export: str) -> LinearDiT:
-    """Returns the model of a folder, read once per process: as stored on a GPU, in float32 on a CPU."""
+    """Returns a folder's model, in the stored precision on a GPU, in float32 on a CPU; the last model is cached."""
     torch.set_num_threads(1)
     model = LinearDiT.from_diffusers(storage.join(export, "transformer"))
     return model.to("cuda") if torch.cuda.is_available() else model.float()

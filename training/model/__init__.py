@@ -11,7 +11,7 @@ __all__ = ["LinearDiT", "LinearDiTConfig"]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the model, and torch with it, when it is first asked for: the config alone is light."""
+    """Imports the model, and torch, when `LinearDiT` is first used; the config needs neither."""
     if name == "LinearDiT":
         from framemill.training.model.linear_dit import LinearDiT
 

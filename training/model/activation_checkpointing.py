@@ -1,4 +1,4 @@
-"""Activation checkpointing: which activations a training step keeps, and which its backward pass recomputes."""
+"""Activation checkpointing: which activations the forward pass keeps, and which the backward pass recomputes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ full: every transformer block, from its input."""
 
 
 def recompute_in_backward(function: Callable[..., Any], *inputs: Any) -> Any:
-    """Returns `function(*inputs)`, of which autograd keeps the inputs only: the backward pass calls it again.
+    """Returns `function(*inputs)`; autograd keeps only the inputs, and the backward pass calls the function again.
 
     The random state is not restored for the second call, since nothing in the model draws random numbers.
     """
@@ -26,7 +26,7 @@ def recompute_in_backward(function: Callable[..., Any], *inputs: Any) -> Any:
 def recompute_pointwise(function: Callable[..., Any], *inputs: Any) -> Any:
     """Returns `function(*inputs)` for pointwise operations, which are recomputed under every policy.
 
-    They take 1 % of a training step's time, and their activations would take 40 % of its memory. torch.compile fuses
-    and recomputes pointwise operations itself, so compiled code calls the function as it is.
+    Pointwise operations take 1 % of a training step's time, and their activations would take 40 % of the memory.
+    torch.compile fuses and recomputes pointwise operations itself, so compiled code calls the function directly.
     """
     return function(*inputs) if torch.compiler.is_compiling() else recompute_in_backward(function, *inputs)

@@ -1,4 +1,4 @@
-"""The two attentions of a block: linear self-attention over the video's tokens, softmax cross-attention to the text.
+"""The two attention layers of a block: linear self-attention over video tokens, softmax cross-attention to the text.
 
 Shapes: B batch, N video tokens, L text tokens, D width, h heads, d width of a head, G groups of tokens that attend to
 the same past (the frames of a block-causal call, or all tokens as one group).
@@ -21,7 +21,7 @@ _QK_NORM_EPS = 1e-5
 
 
 class AttentionSums(NamedTuple):
-    """State of linear attention after the tokens seen so far, float32. Its size does not depend on their number."""
+    """State of linear attention after all tokens so far, float32. The size does not depend on the number of tokens."""
 
     kv: Tensor
     """(B, h, d, d): sum of R(k) v^T."""
@@ -32,7 +32,7 @@ class AttentionSums(NamedTuple):
 def linear_attention(
     q: Tensor, k: Tensor, v: Tensor, grid: TokenGrid, eps: float, past: AttentionSums | None = None
 ) -> tuple[Tensor, AttentionSums]:
-    """Returns attention with a ReLU kernel, linear in N, and the sums over all tokens and the past.
+    """Returns the output of attention with a ReLU kernel, linear in N, and the sums over all tokens and the past.
 
     o_n = R(q_n) . sum_m R(k_m) v_m^T / (q_n . sum_m k_m + eps), where R is the rotary embedding, q and k are not
     negative, and m runs over `past`, all earlier blocks and the token's own block (SANA-Video, equations 2 and 3). R
@@ -64,7 +64,7 @@ def linear_attention(
 
 
 class Attention(nn.Module):
-    """Projections that both attentions share. Queries and keys are normalised across all heads, before the split."""
+    """Base class of both attention layers: the projections, and RMSNorm of queries and keys over all heads."""
 
     def __init__(self, width: int, inner: int, heads: int, bias: bool) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Attention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(inner, width))  # "to_out.0" in the checkpoint format
 
     def split_heads(self, x: Tensor) -> Tensor:
-        """Returns x (B, tokens, D) as (B, tokens, h, d)."""
+        """Returns x (B, tokens, h d) as (B, tokens, h, d)."""
         return x.unflatten(-1, (self.heads, -1))
 
 
@@ -115,8 +115,8 @@ class TextCrossAttention(Attention):
 
         Args:
             x: video tokens.
-            keys: (B, L, h, d), as `values`: what `keys_and_values` returned for the caption.
-            values: (B, L, h, d).
+            keys: (B, L, h, d): keys of the caption from `keys_and_values`.
+            values: (B, L, h, d): values of the caption from `keys_and_values`.
             mask: (B, 1, 1, L): bool, or a bias that is added to the scores; None: attend to all text tokens.
         """
         q = self.split_heads(recompute_pointwise(self.norm_q, self.to_q(x)))

@@ -43,7 +43,10 @@ def modulate(norm: nn.Module, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention, feed-forward; the first and the last modulated and gated by the timestep."""
+    """A transformer block: self-attention, cross-attention and feed-forward.
+
+    The timestep modulates and gates the self-attention and the feed-forward.
+    """
 
     def __init__(self, config: LinearDiTConfig) -> None:
         super().__init__()
@@ -67,14 +70,14 @@ class Block(nn.Module):
         grid: TokenGrid,
         past: BlockState | None = None,
     ) -> tuple[Tensor, BlockState]:
-        """Returns the new x (B, T, S, D), and the state after its frames.
+        """Returns the block's output (B, T, S, D), and the state after the frames of x.
 
         Args:
-            x: (B, T, S, D).
+            x: (B, T, S, D): input tokens.
             modulation: (B, F, 6, D): shift, scale and gate of the self-attention, then of the feed-forward.
-            keys: (B, L, h, d), as `values`: the caption, from `TextCrossAttention.keys_and_values`.
-            values: (B, L, h, d).
-            mask: (B, 1, 1, L) of the caption, or None.
+            keys: (B, L, h, d): keys of the caption from `TextCrossAttention.keys_and_values`.
+            values: (B, L, h, d): values of the caption from `TextCrossAttention.keys_and_values`.
+            mask: (B, 1, 1, L): mask of the caption as in `TextCrossAttention`; None: attend to all text tokens.
             grid: rotary embedding and blocks of the tokens.
             past: state before x; None at the beginning of a video.
         """

@@ -1,4 +1,4 @@
-"""A caption as the blocks read it: computed once, used in every step of a sampler and every block of a video.
+"""A caption's keys and values in all transformer blocks, computed once for all solver steps and blocks of a video.
 
 Shapes: B batch, L text tokens, h heads, d width of a head, D width of the text embeddings.
 """
@@ -16,7 +16,7 @@ _MASKED_SCORE = -10000.0
 
 @dataclass(frozen=True)
 class Caption:
-    """Keys and values of each transformer block's cross-attention."""
+    """Keys and values of a caption for the cross-attention of each transformer block."""
 
     keys: tuple[Tensor, ...]
     """(B, L, h, d) for each block."""
@@ -29,8 +29,8 @@ class Caption:
 def trim_padding(text: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor | None]:
     """Returns text (B, L, D) without the columns that are padding in every row, and the mask for attention.
 
-    If a row is all padding, a bool mask would leave its softmax nothing to choose from. As in diffusers, the text then
-    stays whole, and the mask is a large negative bias on all padding of the batch.
+    If a row is all padding, the softmax under a bool mask would be undefined. As in diffusers, no column is then
+    removed, and the mask is a large negative bias on all padding of the batch.
     """
     is_token = text_mask.to("cpu").bool()  # one device-to-host sync instead of one per check
     if not is_token.any(dim=1).all():

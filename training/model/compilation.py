@@ -1,4 +1,4 @@
-"""Regional compilation: torch.compile compiles one transformer block, and every layer runs the same code."""
+"""Regional compilation: torch.compile compiles one transformer block, and all transformer blocks run the same code."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ COMPILERS = ("g++", "clang++")
 
 
 def compile_blocks(blocks: nn.ModuleList, device: torch.device) -> bool:
-    """Marks the blocks for compilation at their first call, which takes about a minute; returns whether it did.
+    """Marks the blocks for compilation at the first call, which takes about a minute; returns whether it is possible.
 
-    Without a C++ compiler on a CPU the blocks stay as they are, and a line on standard output says so.
+    Without a C++ compiler on a CPU the blocks run uncompiled, and a line on standard output reports this.
 
-    All layers are alike, so torch compiles one block and not the whole depth as one graph. It compiles once more when
-    the number of frames or blocks changes, then for any size.
+    All layers are alike, so torch compiles one block and not the whole depth as one graph. torch compiles once more
+    when the number of frames or blocks changes, and that code is for any size.
     """
     if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", ""), *COMPILERS))):
         say(f"compile: needs {' or '.join(COMPILERS)} on a CPU and found neither; the model runs uncompiled")

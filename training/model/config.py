@@ -52,7 +52,7 @@ class LinearDiTConfig:
     cross_attention_head_dim: int = 112
     """Width of a cross-attention head."""
     cross_attention_dim: int | None = None
-    """Width of the cross-attention's text input: always the model's width, which None stands for."""
+    """Width of the cross-attention's text input; must be None or the model's width, which are equivalent."""
     caption_channels: int = 2304
     """Width of the text embeddings."""
     mlp_ratio: float = 2.5
@@ -64,7 +64,7 @@ class LinearDiTConfig:
     sample_size: int = 30
     """Selects the table of sizes in diffusers' pipeline: 30 is 480p, 22 is 720p."""
     patch_size: tuple[int, int, int] = (1, 2, 2)
-    """Latent frames, rows and columns of a token."""
+    """Latent frames, rows and columns per token."""
     norm_elementwise_affine: bool = False
     """Whether the norm before the feed-forward has weights."""
     norm_eps: float = 1e-6
@@ -78,7 +78,7 @@ class LinearDiTConfig:
     qk_norm: str = "rms_norm_across_heads"
     """Norm of queries and keys; no other is implemented."""
     rope_max_seq_len: int = 1024
-    """Longest axis of the token grid."""
+    """Maximum number of tokens along an axis of the token grid."""
     linear_attention_eps: float = 1e-15
     """Added to the linear attention's denominator: 1e-15 in diffusers, 1e-8 in the code that trained SANA."""
     null_caption_tokens: int = 0
@@ -126,12 +126,12 @@ class LinearDiTConfig:
 
     @classmethod
     def sana_video_4800m(cls) -> LinearDiTConfig:
-        """Returns the width of the 2B with three times its depth, as SANA-1.5's 4.8B image model."""
+        """Returns SANA-Video 2B with three times the depth, as SANA-1.5's 4.8B image model."""
         return cls(num_layers=60, mlp_ratio=3.0)
 
     @classmethod
     def sana_video_600m(cls) -> LinearDiTConfig:
-        """Returns the width and depth of SANA's 600M image model (1152 x 28, 16 heads) with the video blocks."""
+        """Returns SANA-Video at the width and depth of SANA's 600M image model: width 1152, 28 blocks, 16 heads."""
         return cls(
             num_attention_heads=16,
             attention_head_dim=72,
@@ -170,7 +170,7 @@ class LinearDiTConfig:
         """Returns the config that the content of a diffusers config.json describes.
 
         Raises:
-            RequestError: another model's config, a key this model does not know, or a value it does not implement.
+            RequestError: the config is of another model, or has an unknown key or a value that is not implemented.
         """
         name = values.get("_class_name", DIFFUSERS_CLASS)
         if name != DIFFUSERS_CLASS:

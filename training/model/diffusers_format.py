@@ -61,7 +61,8 @@ def parse_config(values: dict[str, Any], source: str | PathLike[str]) -> LinearD
     """Returns the config that the content of a config.json describes.
 
     Raises:
-        RequestError: as `LinearDiTConfig.from_diffusers`, with `source` before the message.
+        RequestError: the config is of another model, or has an unknown key or a value that is not implemented. The
+            message begins with `source`.
     """
     try:
         return LinearDiTConfig.from_diffusers(values)

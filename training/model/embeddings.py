@@ -26,7 +26,7 @@ def sinusoids(timestep: Tensor) -> Tensor:
 
 
 class TwoLinears(nn.Module):
-    """Linear, activation, linear."""
+    """A linear layer, an activation and a second linear layer."""
 
     def __init__(self, channels: int, width: int, activation: nn.Module) -> None:
         super().__init__()

@@ -71,9 +71,9 @@ class LinearDiT(nn.Module):
     def init_weights(self) -> None:
         """Initialises all parameters: Xavier projections, N(0, 0.02) conditioning (SANA), and zeros for some branches.
 
-        Zero are the temporal convolutions (SANA-Video: each frame begins as an image), the cross-attentions' output
-        (PixArt: the text gains influence during training) and the last projection: the first velocity is 0 for any
-        input, so that the first loss is the target's mean square and not that of a random network.
+        These branches begin as zero: the temporal convolutions (SANA-Video: each frame is first processed as an image),
+        the cross-attentions' output (PixArt: the text gains influence during training) and the last projection. So the
+        first velocity is 0 for any input, and the first loss is the target's mean square.
         """
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
@@ -102,22 +102,22 @@ class LinearDiT(nn.Module):
 
         Args:
             latents: (B, C, T, H, W); H and W are multiples of the patch.
-            timestep: (B,), or (B, T) with one for each latent frame; float, from 0 (clean) to 1000 (noise).
-            text: (B, L, caption_channels), or the Caption that `read_caption` returned for it.
-            text_mask: (B, L), true or 1 at tokens, false or 0 at padding; None with a Caption.
-            blocks: first frame of each block, rising from 0: a frame attends to its own block and earlier ones. None:
-                all frames attend to each other.
-            drop_caption: (B,), true where the learned null caption replaces the text; only where the config has one.
+            timestep: (B,), or (B, T) with one timestep per latent frame; float, from 0 (clean) to 1000 (noise).
+            text: (B, L, caption_channels), or a Caption from `read_caption`.
+            text_mask: (B, L), true or 1 at tokens, false or 0 at padding; None if `text` is a Caption.
+            blocks: first frame of each block, rising from 0: a frame attends to frames of the same and earlier blocks.
+                None: all frames attend to each other.
+            drop_caption: (B,), true where the learned null caption replaces the text.
 
         Raises:
-            ValueError: shapes that do not fit, or an axis of more than rope_max_seq_len tokens.
+            ValueError: a shape is not as described, or an axis has more than rope_max_seq_len tokens.
         """
         if drop_caption is not None:
             text, text_mask = self.null_caption(text, text_mask, drop_caption)
         return self._run(latents, timestep, self._read_once(text, text_mask), blocks)[0]
 
     def new_state(self, batch: int, height: int, width: int) -> StreamState:
-        """Returns the state before the first block of videos with latents (batch, C, any, height, width)."""
+        """Returns the state before the first block of `batch` videos, for latents of `height` x `width`."""
         _, rows, columns = self.token_grid((1, height, width))
         return StreamState.empty(self.config, batch, (rows, columns), self.proj_out.weight)
 
@@ -144,7 +144,8 @@ class LinearDiT(nn.Module):
             commit: true: the returned state includes the block, without gradient; false: it is `state` unchanged.
 
         Raises:
-            ValueError: as `forward`, or a state of another model, batch, size or precision.
+            ValueError: a shape is not as described, an axis has more than rope_max_seq_len tokens, or the state is of
+                another model, batch size, frame size or precision.
         """
         _, rows, columns = self.token_grid(block.shape[2:])
         state.check(StreamState.empty(self.config, len(block), (rows, columns), self.proj_out.weight.to("meta")))
@@ -152,7 +153,7 @@ class LinearDiT(nn.Module):
         return velocity, StreamState(state.frame + block.shape[2], state.grid, tuple(states)) if commit else state
 
     def read_caption(self, text: Tensor, text_mask: Tensor) -> Caption:
-        """Returns a caption (B, L, caption_channels) as the blocks read it: `forward` and `step` take it as `text`."""
+        """Returns the keys and values of a caption (B, L, caption_channels), for `forward` and `step` as `text`."""
         text, mask = trim_padding(text.to(self.proj_out.weight.dtype), text_mask)
         text = self.caption_norm(self.caption_projection(text))
         pairs = [cast(Block, block).attn2.keys_and_values(text) for block in self.transformer_blocks]
@@ -228,7 +229,8 @@ class LinearDiT(nn.Module):
         """Returns the model in a transformer folder, sharded or not, in the precision in which it was stored.
 
         Raises:
-            RequestError: no such folder, another model's config, or tensors that are missing, extra or misshapen.
+            RequestError: the folder is missing, the config is of another model, or a tensor is missing, extra or of the
+                wrong shape.
         """
         config = read_transformer_config(folder)
         with torch.device("meta"):

@@ -22,11 +22,11 @@ larger on a GPU for occupancy."""
 
 
 class MixFFN(nn.Module):
-    """SANA's gated convolution with SANA-Video's temporal convolution as a shortcut around it.
+    """SANA's gated convolution, followed by SANA-Video's temporal convolution with a residual connection.
 
     u = W_point(a * silu(g)), where (a, g) are the halves of depthwise3x3(silu(W_inverted x)); the result is
-    u + temporal(u), with a dense 3-tap convolution over frames. A frame sees both neighbours, but no frame of a later
-    block: in place of those, and before the video's first frame, the convolution sees zeros.
+    u + temporal(u), with a dense 3-tap convolution over frames. A frame is mixed with both neighbours, except
+    those of a later block: zeros replace the frames of later blocks and the frame before the video.
     """
 
     recompute = False
@@ -40,10 +40,10 @@ class MixFFN(nn.Module):
         self.conv_temp = nn.Conv2d(width, width, (3, 1), padding=(1, 0), bias=False)
 
     def forward(self, x: Tensor, block_starts: Sequence[int], previous: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Returns the output (B, T, H, W, D) for x (B, T, H, W, D), and the last frame of u (B, 1, S, D).
+        """Returns the output (B, T, H, W, D), and the last frame of u (see the class), (B, 1, S, D).
 
         Args:
-            x: input tokens.
+            x: (B, T, H, W, D): input tokens.
             block_starts: first frame of each block.
             previous: last frame of u from the call before; None at the beginning of a video.
         """

@@ -21,19 +21,19 @@ _LEVELS = 1000
 
 
 def logit_normal_timesteps(generator: torch.Generator, n: int, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Returns n sigmas in (0, 1), the logistic function of normal samples: most are where data and noise balance."""
+    """Returns n sigmas in (0, 1), the logistic function of normal samples: with mean 0 most are near 0.5."""
     normal = torch.randn(n, generator=generator, device=generator.device)
     return torch.sigmoid(mean + std * normal)
 
 
 def monotone_levels(generator: torch.Generator, anchor: int, level: int, blocks: int, levels: int) -> Tensor:
-    """Returns levels (blocks,) that never fall, uniform over all such sequences in range(levels) with a fixed `level`.
+    """Returns a uniformly random non-decreasing sequence (blocks,) in range(levels), with `level` at `anchor`.
 
-    The m blocks before the anchor are a never-falling sequence in range(level + 1), the blocks after it a never-falling
-    sequence in range(level, levels). Adding 0, 1, 2, ... to the members of such a sequence in range(n) makes a subset
-    of range(n + m - 1), and each subset comes from one sequence ("stars and bars"); so a uniform subset gives a uniform
-    sequence. AR-Diffusion (Sun et al., 2025) samples from the same distribution with tables of how many sequences
-    continue from each level.
+    The m blocks before the anchor are a non-decreasing sequence in range(level + 1), the blocks after the anchor a
+    non-decreasing sequence in range(level, levels). Adding 0, 1, 2, ... to the members of a
+    non-decreasing sequence in range(n) makes a subset of range(n + m - 1), and each subset comes from one sequence
+    ("stars and bars"); so a uniform subset gives a uniform sequence. AR-Diffusion (Sun et al., 2025) samples from this
+    distribution with tables of how many sequences continue from each level.
 
     Args:
         generator: source of randomness.
@@ -48,16 +48,16 @@ def monotone_levels(generator: torch.Generator, anchor: int, level: int, blocks:
 
 
 def _never_falling(generator: torch.Generator, m: int, n: int) -> Tensor:
-    """Returns a uniformly sampled never-falling sequence of m members of range(n)."""
+    """Returns a uniformly random non-decreasing sequence of m members of range(n)."""
     subset = torch.randperm(n + m - 1, generator=generator)[:m]
     return subset.sort().values - torch.arange(m)
 
 
 def block_sigmas(generator: torch.Generator, blocks: int, levels: int = _LEVELS) -> Tensor:
-    """Returns sigmas (blocks,) in (0, 1) for a block-causal video: no block has less noise than the one before it.
+    """Returns sigmas (blocks,) in (0, 1) for a block-causal video: no block has less noise than the previous block.
 
     SANA-Video's monotonically increasing SNR sampler: a random block takes a logit-normal sigma; the sigmas of the
-    others are uniform over all that the order allows.
+    other blocks are uniform over all non-decreasing sequences with this sigma.
     """
     anchor = int(torch.randint(blocks, (), generator=generator))
     level = min(int(levels * logit_normal_timesteps(generator, 1)), levels - 1)
@@ -67,7 +67,7 @@ def block_sigmas(generator: torch.Generator, blocks: int, levels: int = _LEVELS)
 def shift_sigma(sigma: Tensor, shift: float) -> Tensor:
     """Returns sigmas after the flow shift: shift sigma / (1 + (shift - 1) sigma).
 
-    A shift above 1 moves them towards noise, which large videos need; 1 leaves them as they are.
+    A shift above 1 moves sigmas towards noise, which large videos need; a shift of 1 leaves sigmas unchanged.
     """
     return shift * sigma / (1 + (shift - 1) * sigma)
 

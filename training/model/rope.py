@@ -19,7 +19,7 @@ def rotary_embedding(
 ) -> Tensor:
     """Returns cosine and sine of every token's angles, (N, 1, d/2, 2) float32.
 
-    Only the tables of the axes are cached: those of whole grids would pile up, one for each block of a long video.
+    Only the tables of the axes are cached: tables of whole grids would accumulate, one for each block of a long video.
 
     Args:
         grid: frames, rows and columns of tokens.
@@ -61,8 +61,8 @@ def _axis_table(length: int, dim: int, device: torch.device) -> Tensor:
     """Returns cosine and sine of `length` positions along one axis, (length, dim/2, 2) float32.
 
     Pair i of an axis of `dim` channels is rotated by position * 10000^(-2i/dim). Angles are computed in float64: in
-    float32 those of late frames lose their last digits. The tables are not buffers of the model, so that casting a
-    model to bfloat16 leaves them in float32.
+    float32 the angles of late frames would lose the last digits. The tables are not buffers of the model, so that
+    casting a model to bfloat16 leaves the tables in float32.
     """
     # A tensor made under inference_mode can never take part in training, and this cache outlives such a block.
     with torch.inference_mode(False):

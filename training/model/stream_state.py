@@ -1,4 +1,4 @@
-"""The state of a block-causal model over the video so far. Its size is constant, whatever the length of the video."""
+"""The state of a block-causal model after the frames so far, of constant size for any length of the video."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from framemill.training.model.config import LinearDiTConfig
 
 @dataclass(frozen=True)
 class StreamState:
-    """State between two calls of `LinearDiT.step`; a step returns a new state and leaves this one unchanged."""
+    """State between two calls of `LinearDiT.step`; a step returns a new state and leaves the old state unchanged."""
 
     frame: int
-    """Latent frames folded into the state: the position of the next block."""
+    """Number of latent frames that the state includes, which is the position of the next block."""
     grid: tuple[int, int]
     """Rows and columns of tokens in a frame."""
     blocks: tuple[BlockState, ...]
@@ -56,7 +56,7 @@ class StreamState:
         """Checks that a model whose empty state is `expected` can continue from this state.
 
         Raises:
-            ValueError: the grid, or the shape or dtype of a tensor, is another.
+            ValueError: the grid, or the shape or dtype of a tensor, differs.
         """
         mine, wanted = self._shapes(), expected._shapes()
         for name in wanted | mine:

@@ -1,4 +1,4 @@
-"""The tokens of one call: their rotary embedding, and the blocks that say which tokens attend to which.
+"""The tokens of one call of the model: rotary embedding, and blocks, which determine the tokens attended to.
 
 Shapes: T frames, N tokens in the order time, row, column; d width of a head.
 """
@@ -18,8 +18,7 @@ from framemill.training.model.rope import rotary_embedding
 class TokenGrid:
     """Positions and blocks of a grid of tokens.
 
-    Frames are grouped into blocks. A token attends to all tokens of its own block and of earlier ones, never to those
-    of a later block.
+    Frames are grouped into blocks. A token attends to all tokens of the same block and of earlier blocks.
     """
 
     rows: int
@@ -41,7 +40,7 @@ class TokenGrid:
         device: torch.device,
         first_frame: int = 0,
     ) -> TokenGrid:
-        """Returns the token grid of some frames of a video.
+        """Returns the token grid of consecutive frames of a video.
 
         Args:
             grid: frames, rows and columns of tokens.

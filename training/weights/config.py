@@ -30,7 +30,7 @@ class ConvertConfig:
         """Checks the number of heads.
 
         Raises:
-            RequestError: it is negative.
+            RequestError: the number is negative.
         """
         if self.heads < 0:
             raise RequestError(f"heads={self.heads}: must be at least 0")

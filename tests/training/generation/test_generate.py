@@ -247,7 +247,7 @@ def test_a_video_begins_from_its_picture(run: Path, picture: Path, ray_session: 
     # finished videos are not taken for those of another picture of that name
     cv2.imwrite(str(picture.parent / "other.png"), 255 - framed[0])
     listing.write_text("hills<image>other.png\nhills\n")
-    with pytest.raises(RequestError, match=r"prompts=.*holds videos of another"):
+    with pytest.raises(RequestError, match=r"prompts=.*holds videos of other prompts"):
         generate(settings(run, listing, tmp_path / "out", workers=1))
 
 
@@ -328,7 +328,7 @@ def test_wrong_requests(run: Path, prompts: Path, made: Path, tmp_path: Path, ra
         generate(settings(run, prompts, tmp_path / "out", frames=8))
     with pytest.raises(RequestError, match="steps was 2, is 3"):
         generate(settings(run, prompts, made, steps=3))
-    with pytest.raises(RequestError, match=r"prompts=.*holds videos of another"):
+    with pytest.raises(RequestError, match=r"prompts=.*holds videos of other prompts"):
         other = tmp_path / "other.txt"
         other.write_text("another\n")
         generate(settings(run, other, made))
