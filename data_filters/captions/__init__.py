@@ -1,1 +1,1 @@
-"""Captions: captioners, checks on what they say, and which captions a clip gets."""
+"""Captions: captioners, checks on caption texts, and the choice of a clip's captions."""

@@ -1,8 +1,8 @@
-"""Recorded answers of caption models: each is on disk before it counts, and is never asked for again.
+"""Recorded answers of caption models. An answer is used only once it is on disk, and is never requested again.
 
-`work/captions/<captioner>-<digest8>/<attempt>-<batch>.jsonl`, one line an answer; the digest is over all that an answer
-depends on. The file of a batch has one writer, so that neither a torn line nor an object store without appending can
-lose more than the answer that was being written.
+Answers are in `work/captions/<captioner>-<digest8>/<attempt>-<batch>.jsonl`, one JSON object per line. The digest
+covers the model, the prompt and every setting that an answer depends on. Each file has one writer, so an interrupted
+write loses only the answer that was being written, also on object stores, which cannot append to a file.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from framemill.platform.errors import RequestError
 ANSWERS = "work/captions"
 """Folder of the answers in an output."""
 _SMALL_FILE = 1 << 20
-"""Files of a model up to this many bytes are hashed; of larger ones only the size is compared."""
+"""The digest of a model covers the content of files up to this many bytes, and only the size of larger files."""
 
 
 def answers_folder(output: str, captioner: str, settings: CaptionConfig) -> str:
-    """Returns the folder of the answers of a captioner with these settings.
+    """Returns the folder in which the answers of a captioner with these settings are recorded.
 
     Raises:
-        RequestError: captioner `vlm` has no model.
+        RequestError: `settings.vlm` is not the folder of a model, for captioner `vlm`.
     """
     request = [settings.prompt, settings.frames, settings.max_side, settings.max_tokens, settings.seed]
     model = settings.served_model if captioner == "endpoint" else _model_identity(settings.vlm)
@@ -36,7 +36,7 @@ def answers_folder(output: str, captioner: str, settings: CaptionConfig) -> str:
 
 
 def read_answers(folder: str) -> dict[str, list[Answer]]:
-    """Returns all answers in a folder by clip, in the order of the files and of the lines in them."""
+    """Returns all answers in a folder by the clip's key, ordered by file name and line."""
     answers: dict[str, list[Answer]] = {}
     for name in storage.list_dir(folder):
         if name.endswith(".jsonl"):
@@ -46,15 +46,15 @@ def read_answers(folder: str) -> dict[str, list[Answer]]:
 
 
 class AnswerFile:
-    """The answers of one batch."""
+    """The file with the recorded answers of one batch."""
 
     def __init__(self, uri: str) -> None:
-        """Opens the file, or begins a new one."""
+        """Reads the answers of an existing file; a new file is created by the first `add`."""
         self.uri = uri
         self.answers = _parse(storage.read_bytes(uri)) if storage.exists(uri) else []
 
     def add(self, answer: Answer) -> None:
-        """Appends an answer, which is on disk or in the object store when this returns."""
+        """Appends an answer; returns once it is on disk or in the object store."""
         self.answers.append(answer)
         if not storage.is_local(self.uri):
             storage.write_atomic(self.uri, b"".join(map(_line, self.answers)))
@@ -62,7 +62,7 @@ class AnswerFile:
         path = storage.local_path(self.uri)
         fresh = not os.path.exists(path)
         with open(path, "ab") as file:
-            # A torn line of an earlier worker ends here.
+            # An earlier worker may have left an incomplete last line, which this newline ends.
             file.write(_line(answer) if fresh or _ends_with_newline(path) else b"\n" + _line(answer))
             file.flush()
             os.fsync(file.fileno())
@@ -71,7 +71,7 @@ class AnswerFile:
 
 
 def _model_identity(folder: str) -> str:
-    """Returns a digest of a model's folder, the same wherever the folder is: names and sizes, and small files' content.
+    """Returns a digest of a model folder's file names, file sizes and small files' contents, but not of its path.
 
     Raises:
         RequestError: the folder has no model.
@@ -87,7 +87,7 @@ def _model_identity(folder: str) -> str:
 
 
 def _parse(data: bytes) -> list[Answer]:
-    """Returns the answers of whole lines; a line that a kill tore is none."""
+    """Returns the answers of all complete lines; a line cut off by a killed writer is skipped."""
     answers = []
     for line in data.split(b"\n")[:-1]:
         try:

@@ -1,4 +1,4 @@
-"""What a captioner that looks at frames is, and what it may answer. To add one, copy `endpoint.py`."""
+"""The interface of model captioners, and the answer that they return. To add a captioner, copy `endpoint.py`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered about a clip, as it is recorded: accepted or not, since the checks run when it is read."""
+    """A model's answer about a clip, recorded before the caption checks, which run each time it is read."""
 
     key: str
-    """Of the clip."""
+    """Key of the clip."""
     text: str
     finish: str
-    """Why the answer ended, in OpenAI's words: "stop", "length" (cut off), "content_filter"."""
+    """OpenAI's `finish_reason`: "stop", "length" (cut off) or "content_filter"."""
 
 
 class CaptionModel(Protocol):
-    """A model captioner. It is open (`async with`) while it is asked; a worker asks it about several clips at once."""
+    """A captioner that runs a model on frames.
+
+    A worker enters the captioner with `async with`, then calls `ask` for several clips concurrently.
+    """
 
     async def __aenter__(self) -> object: ...
 
@@ -28,13 +31,13 @@ class CaptionModel(Protocol):
         """Returns an answer about a clip.
 
         Args:
-            key: of the clip.
-            frames: some of its frames in order, JPEG.
-            nth: number of earlier answers, all of which failed the checks. 0 asks for the likeliest answer; from 1 on
-                the answer is sampled, so that it differs.
+            key: key of the clip.
+            frames: frames sampled from the clip, in order, as JPEGs.
+            nth: number of earlier answers about the clip, all of which failed the checks. 0 decodes greedily; 1 and
+                more sample with another seed, so that the answers differ.
 
         Raises:
-            RetryLater: the model gave no answer, and may give one later.
-            RequestError: the model would answer about no clip: the model, its address or its key is wrong.
+            RetryLater: the model did not answer now; a later request may succeed.
+            RequestError: no request can succeed, since the model, its URL, its API key or a setting is wrong.
         """
         ...

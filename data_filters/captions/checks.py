@@ -1,4 +1,4 @@
-"""Checks on captions: what a language model says when it does not describe the clip. Pure functions of the text."""
+"""Checks that reject captions which do not describe the clip: refusals, repetitions, cut-off or non-English texts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import unicodedata
 from collections import Counter
 
 FILTERED_BY_SERVER = "content_filter"
-"""`finish` of an answer that the server refused to give."""
+"""`finish` of an answer that the server's content filter withheld."""
 _CUT_OFF = "length"
 """`finish` of an answer that reached the maximum number of tokens."""
 
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
-"""A word; parts joined by hyphens or apostrophes are one word."""
+"""A word: letters and digits, including parts joined by hyphens or apostrophes."""
 _MIN_ASCII_LETTERS = 0.9
-"""Least share of letters in ASCII: nearly all in English prose, hardly any in text of another script."""
+"""Minimum share of ASCII letters: nearly 1 in English prose, near 0 in other scripts."""
 _FUNCTION_WORDS = frozenset(
     _WORD.findall(
         "the of and is are with to that its it from by at while which has have this these into over their his her an "
@@ -23,13 +23,13 @@ _FUNCTION_WORDS = frozenset(
     )
 )
 _MIN_FUNCTION_WORDS = 0.15
-"""Least share of function words: a third or more in English descriptions, hardly any in German, French, Spanish,
-Italian, Dutch and Portuguese ones."""
+"""Minimum share of English function words: a third or more in English descriptions, near 0 in German, French, Spanish,
+Italian, Dutch and Portuguese descriptions."""
 _MIN_WORDS_FOR_STATISTICS = 8
-"""A text of fewer words has too few to tell its language by its function words, or to find repetition in it."""
+"""Texts with fewer words are too short for the checks on function words and repetition."""
 _NGRAM = 4
 _MAX_REPEATED_NGRAMS = 0.2
-"""Greatest share of 4-grams of words that occurred before in the text: hardly any in prose, nearly all in a loop."""
+"""Maximum share of word 4-grams that repeat an earlier 4-gram: near 0 in prose, near 1 in a repetition loop."""
 
 _REFUSAL = re.compile(
     r"""\b(?:
@@ -49,21 +49,21 @@ _REFUSAL = re.compile(
     )""",
     re.VERBOSE,
 )
-"""Refusals are in the first person or about the task: a clip may well show a sign that says sorry, or a man who cannot
-reach something."""
+"""Matches refusals only in the first person or about the task: a caption may describe a sign that says "sorry", or a
+man who cannot reach something."""
 
 
 def caption_problem(text: str, finish: str, min_words: int, max_words: int) -> str | None:
-    """Returns what is wrong with a caption, or None.
+    """Returns the first check that a caption fails, or None if it passes all.
 
-    One of "empty", "cut off", "refusal", "repetition", "not English", "too short", "too long". A refusal is often too
-    short as well, and a repetition cut off: the cause is returned rather than the effect.
+    The checks are "empty", "cut off", "refusal", "repetition", "not English", "too short" and "too long". Causes are
+    checked before effects: a refusal is often also too short, and a repetition is often also cut off.
 
     Args:
         text: the caption.
         finish: why the answer ended, as an OpenAI-compatible server reports it: "stop", "length", "content_filter".
-        min_words: fewer words are too short.
-        max_words: more words are too long.
+        min_words: captions with fewer words are "too short".
+        max_words: captions with more words are "too long".
     """
     words = words_of(text)
     if finish == FILTERED_BY_SERVER:
@@ -94,7 +94,7 @@ def function_word_share(words: list[str]) -> float:
 
 
 def repeated_share(words: list[str]) -> float:
-    """Returns the share of the 4-grams of words that repeat an earlier 4-gram, 0..1."""
+    """Returns the share of word 4-grams that repeat an earlier 4-gram, 0..1."""
     ngrams = Counter(tuple(words[i : i + _NGRAM]) for i in range(len(words) - _NGRAM + 1))
     return 1 - len(ngrams) / ngrams.total() if ngrams else 0.0
 
@@ -104,7 +104,10 @@ def _is_refusal(text: str) -> bool:
 
 
 def _is_english(text: str) -> bool:
-    """Returns whether the letters are ASCII and, in a text long enough, function words have their usual share."""
+    """Returns whether a text is English, by its shares of ASCII letters and of English function words.
+
+    Function words are counted only in texts of at least _MIN_WORDS_FOR_STATISTICS words.
+    """
     letters = [character for character in _normalised(text) if character.isalpha()]
     if not letters or sum(letter.isascii() for letter in letters) < _MIN_ASCII_LETTERS * len(letters):
         return False

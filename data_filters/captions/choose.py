@@ -1,4 +1,4 @@
-"""Which captions a clip has, and which is its main caption: a pure function of texts, scores and recorded answers."""
+"""The choice of a clip's captions and main caption, from its texts and the recorded answers of caption models."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Answers = Mapping[str, Mapping[str, Sequence[Answer]]]
 
 
 class CaptionChoice(NamedTuple):
-    """What a captioner has for a clip: a text, the reason why its text was rejected, or neither."""
+    """A captioner's text for a clip, or the check that the text failed; both are None if there is no text."""
 
     text: str | None
     problem: str | None = None
-    """As `caption_problem` names it."""
+    """The failed check, as `caption_problem` returns it."""
 
 
 def first_accepted(answers: Sequence[Answer], settings: CaptionConfig) -> CaptionChoice:
-    """Returns the first answer that passes the checks; else the problem of the first answer, the model's likeliest."""
+    """Returns the text of the first answer that passes the checks, or the check that the very first answer failed."""
     problems: list[str] = []
     for answer in answers:
         problem = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
@@ -36,7 +36,9 @@ def first_accepted(answers: Sequence[Answer], settings: CaptionConfig) -> Captio
 
 
 def caption_choice(clip: ClipRow, captioner: str, answers: Answers, settings: CaptionConfig) -> CaptionChoice:
-    """Returns what a captioner has for a clip.
+    """Returns a captioner's text for a clip, or the check that the text failed.
+
+    The texts of `sidecar` are checked only with `check_sidecars`, and without a minimum length.
 
     Args:
         clip: a row of the clips table.
@@ -48,7 +50,7 @@ def caption_choice(clip: ClipRow, captioner: str, answers: Answers, settings: Ca
         return first_accepted(answers.get(captioner, {}).get(clip.key, []), settings)
     text = _one_line(CAPTIONERS.load(captioner)(clip) or "")
     if text and captioner == "sidecar" and settings.check_sidecars:
-        # Somebody's own words may be as few as they like.
+        # A caption that a person wrote may be short.
         problem = caption_problem(text, "stop", 0, settings.max_words)
         return CaptionChoice(None, problem) if problem else CaptionChoice(text)
     return CaptionChoice(text or None)
@@ -57,12 +59,15 @@ def caption_choice(clip: ClipRow, captioner: str, answers: Answers, settings: Ca
 def needs_answer(
     clip: ClipRow, captioners: Sequence[str], model: str, answers: Answers, settings: CaptionConfig
 ) -> bool:
-    """Returns whether a model captioner is to be asked about a clip, once the captioners before it have answered.
+    """Returns whether a model captioner must still be asked about a clip.
+
+    A model is asked until an answer passes the checks or `caption.answers` answers have failed them. A model of weight
+    0 is asked only if no captioner before it has a text.
 
     Args:
         clip: a row of the clips table.
-        captioners: in order of preference.
-        model: the model captioner.
+        captioners: names of captioners in order of preference.
+        model: name of the model captioner.
         answers: all recorded answers of model captioners.
         settings: the keys `caption.*`.
     """
@@ -76,18 +81,19 @@ def needs_answer(
 
 
 def assign_captions(clip: ClipRow, captioners: Sequence[str], answers: Answers, settings: CaptionConfig) -> list[str]:
-    """Sets a clip's `captions`, in order of preference, and the first as its `caption`; or filters the clip.
+    """Sets `captions` of a clip in order of preference, and the first of them as `caption`; or filters the clip.
 
-    A clip for which no captioner has a text gets the empty caption; a clip whose texts were all rejected is filtered.
+    If no captioner has a text, the caption is empty. A clip is filtered if all its texts were rejected, or with
+    `caption.rejected=filter` if any text was rejected before one was accepted.
 
     Args:
         clip: a row of the clips table.
-        captioners: in order of preference.
+        captioners: names of captioners in order of preference.
         answers: all recorded answers of model captioners.
         settings: the keys `caption.*`.
 
     Returns:
-        The problems of the captions that were rejected before one was accepted.
+        The failed checks of the texts that were rejected before a text was accepted.
     """
     captions: list[dict[str, Any]] = []
     problems: list[str] = []

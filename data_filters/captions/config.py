@@ -106,7 +106,7 @@ class CaptionConfig:
         """Checks that the keys that each configured captioner needs are set.
 
         Args:
-            captioners: in order of preference.
+            captioners: names of captioners in order of preference.
             known: the names of all captioners.
 
         Raises:

@@ -1,8 +1,7 @@
 """The captioner `endpoint`: any server with OpenAI's chat completions API, such as vLLM with Qwen2.5-VL.
 
-What a busy or broken server does (429, 5xx, a dropped connection, silence, an endless reply, a reply that is not JSON)
-is retried after a growing delay. An error about the request itself (400, 401, 403, 404) ends the job: asking again
-would not change it.
+Failures of the server (status 429 or 5xx, a dropped connection, a timeout, an endless reply, invalid JSON) are retried
+with exponential backoff. Errors of the request itself (400, 401, 403, 404) end the job, since a retry cannot succeed.
 """
 
 from __future__ import annotations
@@ -25,30 +24,30 @@ from framemill.platform.errors import RequestError
 from framemill.platform.retry import RetryLater
 
 MAX_RETRY_AFTER_S = 300.0
-"""A server's Retry-After is honoured up to this many seconds."""
+"""Maximum delay in seconds that is taken from a Retry-After header."""
 _MAX_BACKOFF_S = 60.0
 _MAX_REPLY_BYTES = 1 << 20
-"""A caption is a few hundred bytes: a longer reply is an error of the server, and is not read to its end."""
+"""Maximum bytes read of a reply. A caption has a few hundred bytes, so a longer reply is an error of the server."""
 _RETRY_TEMPERATURE = 0.7
-"""Sampling temperature of a further answer: the first one, at 0, is the likeliest, and was rejected."""
+"""Sampling temperature of all answers after the first, whose temperature is 0."""
 _RETRY_STATUS = (408, 409, 425, 429)
 """HTTP statuses below 500 after which a request is retried."""
 
 
 class _NoReply(Exception):
-    """An attempt failed and may be repeated."""
+    """An attempt at a request failed and may be retried."""
 
     def __init__(self, message: str, wait_s: float = 0.0) -> None:
         super().__init__(message)
         self.wait_s = wait_s
-        """Delay that the server asks for."""
+        """Minimum delay in seconds before the next attempt, from the server's Retry-After header."""
 
 
 class Endpoint:
-    """Asks a server over HTTP. The requests of one worker share a session."""
+    """Requests captions from a server over HTTP; all requests of a worker share one session."""
 
     def __init__(self, settings: CaptionConfig) -> None:
-        """Creates the captioner; the session is opened by `async with`."""
+        """Creates the captioner; `async with` opens the session."""
         self.settings = settings
         self._url = settings.url.rstrip("/") + "/chat/completions"
         self._secret = os.environ.get(settings.api_key_env, "") if settings.api_key_env else ""
@@ -70,7 +69,12 @@ class Endpoint:
             await self._session.close()
 
     async def ask(self, key: str, frames: list[bytes], nth: int) -> Answer:
-        """Returns an answer about a clip: see `CaptionModel.ask`."""
+        """Returns the server's answer about a clip. The arguments are those of `CaptionModel.ask`.
+
+        Raises:
+            RetryLater: all attempts at the request failed.
+            RequestError: the server refuses the request itself, for example for a wrong model name or API key.
+        """
         body = self._request(frames, nth)
         for attempt in range(1, self.settings.attempts + 1):
             try:
@@ -97,15 +101,15 @@ class Endpoint:
         }
 
     async def _post(self, body: dict[str, Any]) -> tuple[str, str]:
-        """Returns the text of one reply, and why it ended.
+        """Returns the text and the `finish_reason` of the reply to one request.
 
         Raises:
-            _NoReply: the server gave no reply, or none that can be used.
-            RequestError: the server refuses such requests.
+            _NoReply: the server gave no reply, or an unusable reply.
+            RequestError: the server refuses the request itself.
         """
         assert self._session is not None
         try:
-            # Redirects are not followed: the key is for the host of caption.url.
+            # Redirects are not followed, since they could send the API key to a host other than that of caption.url.
             async with self._session.post(self._url, json=body, allow_redirects=False) as response:
                 data = await _read_limited(response)
         except TimeoutError as error:
@@ -126,7 +130,7 @@ class Endpoint:
 
 
 def retry_after_s(header: str) -> float:
-    """Returns the delay that a Retry-After header asks for, a number of seconds or a date; 0 where it has neither."""
+    """Returns the delay in seconds of a Retry-After header with a number of seconds or a date; 0 for any other text."""
     try:
         wait = float(header)
     except ValueError:
@@ -138,9 +142,10 @@ def retry_after_s(header: str) -> float:
 
 
 def backoff_s(first: float, key: str, attempt: int) -> float:
-    """Returns the delay after a failed attempt: 1, 2, 4, ... times the first, at most 60 s, times a factor.
+    """Returns the delay in seconds after a failed attempt, by exponential backoff with jitter.
 
-    The factor is 0.5 to 1 and differs from clip to clip, so that clips that failed together are not retried together.
+    The delay is first * 2 ** (attempt - 1), at most 60 s, times a jitter of 0.5 to 1. The jitter is a hash of the key
+    and the attempt, so that clips whose requests failed together are not retried together.
     """
     digest = hashlib.blake2b(f"{key} {attempt}".encode(), digest_size=2).digest()
     factor = 0.5 + int.from_bytes(digest, "big") / 2**17
@@ -151,7 +156,7 @@ async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
     """Returns the body of a reply.
 
     Raises:
-        _NoReply: the body is longer than any answer.
+        _NoReply: the body is longer than _MAX_REPLY_BYTES.
     """
     data = bytearray()
     async for chunk in response.content.iter_any():
@@ -163,10 +168,10 @@ async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _read_choice(data: bytes) -> tuple[str, str]:
-    """Returns the text of a reply, and why it ended. An empty text is an answer.
+    """Returns the text and the `finish_reason` of a chat completion; the text may be empty.
 
     Raises:
-        _NoReply: the reply is no chat completion, or has no text.
+        _NoReply: the body is not a chat completion, or has no text.
     """
     try:
         choice = json.loads(data)["choices"][0]
@@ -177,12 +182,12 @@ def _read_choice(data: bytes) -> tuple[str, str]:
         text = ""
     if not isinstance(text, str):
         raise _NoReply("a reply without text")
-    # JSON can spell lone surrogates, which no file can hold.
+    # JSON may contain lone surrogates, which cannot be encoded as UTF-8.
     return text.encode("utf-8", "replace").decode(), str(finish or "stop")
 
 
 def _is_content_filter(data: bytes) -> bool:
-    """Returns whether a 400 is about what the frames show and not about the request: some servers refuse so."""
+    """Returns whether the body of a status 400 says that the content filter refused the frames."""
     return any(code in data for code in (b'"content_filter"', b'"content_policy_violation"'))
 
 

@@ -1,4 +1,4 @@
-"""The frames of a clip that a caption model sees. Runs in a worker's decoder process."""
+"""Sampling the frames of a clip for a caption model; runs in a worker's decoder process."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from framemill.platform.vision.read import iter_decoded_frames, to_rgb
 from framemill.platform.vision.video import VideoError
 
 _JPEG_QUALITY = 90
-"""0 to 100."""
+"""Quality of the JPEGs, 0 to 100."""
 
 
 def clip_jpegs(path: str, start_s: float, frames: int, count: int, max_side: int) -> list[bytes]:
-    """Reads frames of a clip as JPEGs.
+    """Returns evenly spread frames of a clip as JPEGs.
 
     Args:
         path: local file of the source.
-        start_s: time of the clip's first frame.
+        start_s: time of the clip's first frame, seconds since the source's first frame.
         frames: number of frames of the clip.
         count: number of frames to return, evenly spread over the clip.
         max_side: maximum longer side of the JPEGs, pixels.
@@ -40,11 +40,11 @@ def clip_jpegs(path: str, start_s: float, frames: int, count: int, max_side: int
 
 
 def spread_indices(frames: int, count: int) -> list[int]:
-    """Returns the middle frame of each of `count` equal parts of a clip; all frames where there are no more."""
+    """Returns the indices of the middle frames of `count` equal parts of a clip; all indices if `frames` <= `count`."""
     return [frames * (2 * part + 1) // (2 * count) for part in range(count)] if count < frames else list(range(frames))
 
 
 def _fitted_size(width: int, height: int, max_side: int) -> tuple[int, int]:
-    """Returns the size of a frame, scaled down to the maximum longer side, never up."""
+    """Returns (width, height) scaled down so that the longer side is at most `max_side`; never scaled up."""
     scale = min(1.0, max_side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,4 +1,4 @@
-"""What the driver of a curation and its caption workers send each other, as JSON."""
+"""Messages between the driver of a curation and its caption workers, as JSON."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from framemill.data_filters.sources.source import Source
 
 @dataclass(frozen=True)
 class CaptionClip:
-    """A clip that a model is to be asked about."""
+    """A clip for which a caption is requested from a model."""
 
     key: str
     start_s: float
+    """Time of the first frame, seconds since the source's first frame."""
     frames: int
+    """Number of frames."""
     answers: list[Answer]
     """Answers recorded earlier, all of which failed the checks."""
 
 
 @dataclass(frozen=True)
 class SourceClips:
-    """Clips of one source, which is fetched once for all of them."""
+    """Clips of one source; a worker fetches the source once for all of them."""
 
     source: Source
     clips: list[CaptionClip]
@@ -31,7 +33,7 @@ class SourceClips:
 
 @dataclass(frozen=True)
 class CaptionBatch:
-    """One item of a `CaptionWorker`."""
+    """A batch of clips: one work item of a `CaptionWorker`."""
 
     name: str
     """Name of the file that the answers are recorded in."""
@@ -43,12 +45,12 @@ class CaptionBatch:
         return sum(len(one.clips) for one in self.sources)
 
     def to_json(self) -> str:
-        """Returns the batch as text."""
+        """Returns the batch as JSON."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_json(text: str) -> CaptionBatch:
-        """Returns the batch of `to_json`."""
+        """Returns the batch that `to_json` serialised."""
         values = json.loads(text)
         sources = [
             SourceClips(Source(**one["source"]), [_clip_from(clip) for clip in one["clips"]])
@@ -59,24 +61,24 @@ class CaptionBatch:
 
 @dataclass(frozen=True)
 class CaptionResult:
-    """What became of a batch. The answers themselves are in the batch's file."""
+    """The outcome of a batch; the answers are in the batch's file, not in this message."""
 
     clips: int
     """Number of clips in the batch."""
     pending: dict[str, str]
-    """Reason by key of the clips that got no answer and may get one later."""
+    """Reasons by clip key, for clips without an answer that will be asked about again."""
     failed: dict[str, str]
-    """Error by key of the clips whose frames cannot be read."""
+    """Errors by clip key, for clips whose frames cannot be read."""
     gone: bool
     """Whether the model stopped answering, so that no further batch need be sent."""
 
     def to_json(self) -> str:
-        """Returns the result as text."""
+        """Returns the result as JSON."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_json(text: str) -> CaptionResult:
-        """Returns the result of `to_json`."""
+        """Returns the result that `to_json` serialised."""
         return CaptionResult(**json.loads(text))
 
 

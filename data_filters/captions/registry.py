@@ -1,7 +1,8 @@
-"""Captioners by name. To add one: a file with a function like `descriptor` or a class like `Endpoint`, and a line here.
+"""Captioners by name.
 
-A text captioner is a function of the clip's row and costs nothing. A model captioner looks at frames and is slow: it is
-asked after selection, for the kept clips only, and each answer is recorded before it counts.
+To add a captioner, write a function like `descriptor_text` or a class like `Endpoint`, and add an entry to CAPTIONERS.
+A text captioner is a function of the clip's row and costs nothing. A model captioner runs on frames and is slow: it is
+asked after selection, for the kept clips only, and its answers are recorded (`answer_store`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from framemill.platform.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class CaptionerEntry(Entry):
-    """A captioner, known without importing it."""
+    """Registry entry of a captioner, available without importing its module."""
 
     model: bool = False
-    """Whether the target is a `CaptionModel`; else a function from a clip's row to a text or None."""
+    """Whether the target is a `CaptionModel` class; if not, it is a function from a clip's row to a text or None."""
 
 
 CAPTIONERS = Registry(
@@ -30,5 +31,6 @@ CAPTIONERS = Registry(
     },
 )
 TEXT_CAPTIONERS = tuple(name for name, entry in CAPTIONERS.items() if not entry.model)
-"""The default order of captioners."""
+"""Names of the text captioners, in their default order of preference."""
 MODEL_CAPTIONERS = tuple(name for name, entry in CAPTIONERS.items() if entry.model)
+"""Names of the captioners that run a model."""

@@ -1,4 +1,4 @@
-"""Text captioners: they read the clip's row, and no frame."""
+"""Text captioners, which take a caption from the clip's row without reading frames."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from framemill.data_filters.ledger.clip_table import ClipRow
 
 
 def joined_text(clip: ClipRow) -> str | None:
-    """Returns the text that `join.caption` has for the clip or its source."""
+    """Returns the caption joined from the table column `join.caption`, for the clip or its source."""
     return clip.text("joined_caption")
 
 
 def sidecar_text(clip: ClipRow) -> str | None:
-    """Returns the text of the source's sidecar file, which is that of all its clips."""
+    """Returns the text of the source's sidecar file, which all clips of the source share."""
     return clip.sidecar_caption
 
 
 def descriptor_text(clip: ClipRow) -> str | None:
-    """Returns one sentence made from the clip's scores and colours (measure/describe.py)."""
+    """Returns the sentence that `measure/describe.py` made from the clip's scores and colours."""
     return clip.description

@@ -1,4 +1,4 @@
-"""The captioner `vlm`: an image-text-to-text model of transformers in the worker's own process, read from a folder."""
+"""The captioner `vlm`: a transformers image-text-to-text model, loaded from a folder into the worker's process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from framemill.platform.errors import RequestError
 from framemill.platform.retry import RetryLater
 
 _RETRY_TEMPERATURE = 0.7
-"""Sampling temperature of a further answer: the first one is the likeliest, and was rejected."""
+"""Sampling temperature of all answers after the first, which is decoded greedily."""
 
 
 class TransformersVlm:
-    """Runs on the GPU that Ray gave the worker, in the precision of the stored weights; else on the CPU in float32."""
+    """Runs the model on the worker's GPU in the dtype of the stored weights, or on the CPU in float32."""
 
     def __init__(self, settings: CaptionConfig) -> None:
-        """Creates the captioner; the model is loaded by the first `async with`."""
+        """Creates the captioner; the first `async with` loads the model."""
         self.settings = settings
         self._model: Any = None
         self._processor: Any = None
@@ -33,7 +33,11 @@ class TransformersVlm:
         """Keeps the model for the next batch."""
 
     async def ask(self, key: str, frames: list[bytes], nth: int) -> Answer:
-        """Returns an answer about a clip: see `CaptionModel.ask`."""
+        """Returns the model's answer about a clip. The arguments are those of `CaptionModel.ask`.
+
+        Raises:
+            RetryLater: the GPU ran out of memory.
+        """
         text, finish = await asyncio.to_thread(self._generate, frames, nth)
         return Answer(key, text, finish)
 
@@ -41,7 +45,7 @@ class TransformersVlm:
         """Loads the model and its processor.
 
         Raises:
-            RequestError: the folder has no such model.
+            RequestError: the folder has no image-text-to-text model that transformers can load.
         """
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -59,7 +63,7 @@ class TransformersVlm:
         self._model = self._model.to("cuda" if gpu else "cpu").eval()
 
     def _generate(self, frames: list[bytes], nth: int) -> tuple[str, str]:
-        """Returns a text about frames, and why it ended."""
+        """Returns the generated text, and "stop" or "length" as its `finish_reason`."""
         import torch
         from PIL import Image
 
@@ -87,6 +91,6 @@ class TransformersVlm:
         return text, "stop" if ended else "length"
 
     def _end_tokens(self) -> list[int]:
-        """Returns the tokens that end an answer; a model may have several."""
+        """Returns the ids of the end-of-sequence tokens; a model may have several."""
         ends = self._model.generation_config.eos_token_id
         return ends if isinstance(ends, list) else [ends]

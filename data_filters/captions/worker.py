@@ -1,4 +1,4 @@
-"""The worker that asks a model for captions: one Ray actor with a child process that reads frames."""
+"""The worker that requests captions from a model: one Ray actor with a child process that reads frames."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from framemill.platform.vision.video import VideoError
 from framemill.platform.writer_lock import LockToken
 
 GIVE_UP_AFTER = 8
-"""Consecutive clips without an answer, beyond those that are asked about at once, after which the model is gone."""
+"""Consecutive clips without an answer after which the model counts as gone, in addition to the concurrent requests."""
 _READ_FRAMES = "framemill.data_filters.captions.frames:clip_jpegs"
 
 
 class CaptionWorker(PoolWorker):
-    """Takes batches of clips one by one and records each answer as it comes."""
+    """Processes batches of clips one by one and records each answer when it arrives."""
 
     def __init__(
         self, folder: str, token: LockToken, captioner: str, settings: CaptionConfig, slots: int, timeout_s: float
     ) -> None:
-        """Creates the model captioner; its model is loaded with the first batch.
+        """Creates the worker and its captioner; the model is loaded with the first batch.
 
         Args:
             folder: folder or URI of the recorded answers.
             token: the driver's lock on the output.
             captioner: name in `CAPTIONERS`.
             settings: the keys `caption.*`.
-            slots: number of clips that the model is asked about at once.
-            timeout_s: longest silence of the decoder, in seconds.
+            slots: number of concurrent requests to the model.
+            timeout_s: timeout for each message from the decoder process, in seconds.
         """
         self.folder, self.token, self.settings = folder, token, settings
         self.slots, self.timeout_s = slots, timeout_s
@@ -54,16 +54,16 @@ class CaptionWorker(PoolWorker):
         return CaptionBatch.from_json(item).name
 
     def do(self, item: str) -> str:
-        """Asks about a batch of clips, given as `CaptionBatch` in JSON; returns the `CaptionResult` in JSON.
+        """Requests captions for a `CaptionBatch`, given as JSON, and returns the `CaptionResult` as JSON.
 
         Raises:
-            RequestError: the model would answer about no clip: its address, its key or a setting is wrong.
+            RequestError: no request can succeed, since the model, its URL, its API key or a setting is wrong.
         """
         return asyncio.run(_BatchRun(self, CaptionBatch.from_json(item)).run()).to_json()
 
 
 class _BatchRun:
-    """One batch under way: clips are read one after another and asked about `slots` at once."""
+    """The run of one batch: clips are read one after another, with up to `slots` concurrent requests to the model."""
 
     def __init__(self, worker: CaptionWorker, batch: CaptionBatch) -> None:
         self.worker, self.settings, self.batch = worker, worker.settings, batch
@@ -85,14 +85,14 @@ class _BatchRun:
                 for one in self.batch.sources:
                     await self._ask_about_source(one, tasks)
         except ExceptionGroup as group:
-            # A later driver, or a full disk, meets many tasks at once: one of their errors says what happened.
+            # A lost lock or a full disk fails many tasks at once with the same error, so only the first is raised.
             raise group.exceptions[0] from None
         if self.request_error:
             raise self.request_error
         return CaptionResult(self.batch.size, self.pending, self.failed, self.gone)
 
     async def _ask_about_source(self, one: SourceClips, tasks: asyncio.TaskGroup) -> None:
-        """Starts a task for each clip as soon as a slot is free."""
+        """Starts a request task for each clip of a source as soon as a slot is free."""
         async with contextlib.AsyncExitStack() as stack:
             try:
                 with retry_source_errors():
@@ -116,7 +116,7 @@ class _BatchRun:
                     tasks.create_task(self._ask_about_clip(clip, frames))
 
     def _read_frames(self, path: str, clip: CaptionClip) -> list[bytes] | None:
-        """Returns the clip's frames as JPEGs; None where they cannot be read, once the reason is noted."""
+        """Returns the clip's frames as JPEGs; if they cannot be read, records the reason and returns None."""
         wanted = (clip.start_s, clip.frames, self.settings.frames, self.settings.max_side)
         child, timeout = self.worker.child, self.worker.timeout_s
         try:
@@ -129,14 +129,14 @@ class _BatchRun:
         return None
 
     async def _ask_about_clip(self, clip: CaptionClip, frames: list[bytes]) -> None:
-        """Asks until an answer passes the checks, or `caption.answers` have failed them; records each at once."""
-        # A worker restarted by Ray gets its batch again, and finds what it recorded.
+        """Requests answers until one passes the checks or `caption.answers` have failed; records each on arrival."""
+        # A worker that Ray restarts gets its batch again, and continues after the answers that it recorded.
         answers = [*clip.answers, *(answer for answer in self.file.answers if answer.key == clip.key)]
         try:
             while len(answers) < self.settings.answers and first_accepted(answers, self.settings).text is None:
                 answers.append(await self.worker.model.ask(clip.key, frames, nth=len(answers)))
                 self.unanswered = 0
-                # A driver that is gone may have a successor that asks: what it finds recorded must not change.
+                # If another driver has taken over the output, its recorded answers must not change.
                 self.worker.token.check()
                 self.file.add(answers[-1])
                 attempt = self.worker.token.attempt

@@ -1,4 +1,4 @@
-"""Black bars around a picture: letterbox and pillarbox."""
+"""Detection of black bars around a frame: letterbox and pillarbox."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 _DARK_LUMA = 20
-"""8-bit luma up to which a pixel may be a bar's: black, codec noise, and black that is 16 where a file is mistagged."""
+"""Maximum 8-bit luma of a bar's pixels: black (0, or 16 in mistagged files) plus codec noise."""
 _DARK_SHARE = 0.8
-"""Least share of a bar's row that is dark in all frames: the rest may be a logo."""
+"""Minimum share of dark pixels in a bar's row; the other pixels may show a logo."""
 _EDGE_STEP, _EDGE_SHARE = 8, 0.5
-"""A bar ends at a straight edge: behind it at least this share of the pixels gets brighter than the bar by this many
-levels of luma."""
+"""A bar ends at a straight edge: in the first full row of the image, at least EDGE_SHARE of the pixels are brighter
+than the bar by at least EDGE_STEP levels of luma."""
 _MIN_ROWS = 2
-"""Least thickness of a bar, rows or columns of the downscaled frame: a single row is an encoder's padding."""
+"""Minimum thickness of a bar, in rows or columns of the downscaled frame; a single row is padding of the encoder."""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Rows and columns of the downscaled frame that are black bars."""
+    """Thickness of the black bar at each side of the downscaled frame, in rows or columns."""
 
     top: int = 0
     bottom: int = 0
@@ -28,21 +28,21 @@ class Bars:
     right: int = 0
 
     def inside(self, frame: np.ndarray) -> np.ndarray:
-        """Returns a view of the part of a frame (h, w, ...) between the bars."""
+        """Returns a view of a frame, (h, w, ...), without its bars."""
         height, width = frame.shape[:2]
         return frame[self.top : height - self.bottom, self.left : width - self.right]
 
     def share(self, height: int, width: int) -> float:
-        """Returns the share of a frame of this size that the bars cover, 0..1."""
+        """Returns the share of a frame of `height` x `width` pixels that is covered by the bars, 0..1."""
         return 1 - (height - self.top - self.bottom) * (width - self.left - self.right) / (height * width)
 
 
 def find_bars(lumas: Sequence[np.ndarray]) -> Bars:
     """Returns the bars of a clip, from lumas of its frames, uint8 (h, w).
 
-    Each pixel counts with the highest luma that it has in any frame, so a bar is dark in all frames. The borders of a
-    dark scene are dark too, but do not end at a straight edge behind which most pixels are brighter. Where a night sky
-    hides one of two opposite edges, the other edge decides: bars come in equal pairs.
+    Bars are searched in the maximum luma of each pixel over all frames, so a bar is dark in every frame. The borders of
+    a dark scene are dark too, but do not end at a straight edge next to which most pixels are brighter. Bars come in
+    pairs of equal thickness: if a dark scene hides the edge of one bar, it gets the thickness of the opposite bar.
     """
     peak = lumas[0].copy()
     for luma in lumas[1:]:
@@ -53,7 +53,7 @@ def find_bars(lumas: Sequence[np.ndarray]) -> Bars:
 
 
 def _opposite_bars(peak: np.ndarray) -> tuple[int, int]:
-    """Returns the rows of the bars above and below."""
+    """Returns the numbers of rows of the top and the bottom bar."""
     above, dark_above = _top_bar(peak)
     below, dark_below = _top_bar(peak[::-1])
     if not above and dark_above >= below:
@@ -64,10 +64,10 @@ def _opposite_bars(peak: np.ndarray) -> tuple[int, int]:
 
 
 def _top_bar(peak: np.ndarray) -> tuple[int, int]:
-    """Returns (rows of the bar at the top, 0 where it has no edge; rows at the top that are dark)."""
+    """Returns the number of rows of the top bar (0 if no edge ends it) and the number of dark rows at the top."""
     dark = (peak <= _DARK_LUMA).mean(axis=1) >= _DARK_SHARE
     rows = len(peak) if dark.all() else int(np.argmin(dark))
-    # The row at the edge may be half bar, half picture: the row behind it is all picture.
+    # The row at the edge may be half bar and half image, so the edge is measured at the row after it.
     if not _MIN_ROWS <= rows < len(peak) - 1:
         return 0, rows
     step = peak[rows + 1].astype(int) - peak[:rows].max(axis=0)

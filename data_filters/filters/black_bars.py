@@ -1,4 +1,4 @@
-"""How much of a frame is letterbox or pillarbox."""
+"""The filter `black_bars`: the share of the frame that is letterbox or pillarbox."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from framemill.data_filters.filters.clip_frames import ClipFrames
 
 
 class BlackBars:
-    """`black_bars`: share of the frame (0..1) that black bars cover.
+    """`black_bars`: share of the frame covered by black bars, 0..1.
 
-    A bar is dark throughout the clip and ends at a straight edge; `find_bars` says how a dark scene and a logo are told
-    from one.
+    A bar is dark in all frames of the clip and ends at a straight edge. See `find_bars` for how bars are distinguished
+    from dark scenes and logos.
     """
 
     def score(self, clip: ClipFrames) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The frames of a clip as filters see them: every frame, downscaled."""
+"""The input of filters: all frames of a clip, downscaled."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from framemill.data_filters.filters.bars import Bars, find_bars
 SAMPLE_S = 0.5
 """Time between the frames of `ClipFrames.samples`, seconds."""
 _LONG_SIDE = 320
-"""Longer side of the downscaled frames, pixels, whatever the source's size, so that scores compare."""
+"""Longer side of the downscaled frames, pixels; equal for all sources, so that scores are comparable."""
 _MIN_SHORT_SIDE = 16
+"""Minimum shorter side of the downscaled frames, pixels."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,17 @@ class ClipFrames:
     first_frame: int
     """Index of the first frame in the source."""
     width: int
-    """Of the source, upright, pixels."""
+    """Width of the source, upright, pixels."""
     height: int
-    """Of the source, upright, pixels."""
+    """Height of the source, upright, pixels."""
 
     @property
     def seconds(self) -> float:
-        """The length of the clip."""
+        """Length of the clip in seconds."""
         return self.end_s - float(self.times[0])
 
     def every(self, seconds: float) -> list[int]:
-        """Returns the indices of the frames nearest to 0, 1, 2, ... times `seconds` from the start, each once."""
+        """Returns the indices of the frames nearest to multiples of `seconds` after the start, without duplicates."""
         ticks = np.arange(self.times[0], self.times[-1] + 1e-6, seconds)
         after = np.searchsorted(self.times, ticks)
         before = np.maximum(after - 1, 0)
@@ -51,21 +52,21 @@ class ClipFrames:
 
     @cached_property
     def samples(self) -> list[np.ndarray]:
-        """One frame each half second, for scores that do not need every frame."""
+        """Frames 0.5 s apart, for scores that do not need every frame."""
         return [self.frames[i] for i in self.every(SAMPLE_S)]
 
     @cached_property
     def luma(self) -> list[np.ndarray]:
-        """The luma of every frame, uint8 (h, w), 0 black to 255 white."""
+        """Luma of every frame, uint8 (h, w), from 0 (black) to 255 (white)."""
         return [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in self.frames]
 
     @cached_property
     def bars(self) -> Bars:
-        """The black bars of the clip."""
+        """Black bars of the clip, found in frames 0.5 s apart."""
         return find_bars([self.luma[i] for i in self.every(SAMPLE_S)])
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:
-    """Returns the width and height of the downscaled frames of a source of that size."""
+    """Returns the (width, height) of downscaled frames for a source of `width` x `height` pixels."""
     scale = _LONG_SIDE / max(width, height)
     return max(_MIN_SHORT_SIDE, round(width * scale)), max(_MIN_SHORT_SIDE, round(height * scale))

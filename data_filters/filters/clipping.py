@@ -1,4 +1,4 @@
-"""How much of a clip is clipped to black or white."""
+"""The filter `clipping`: the shares of pixels that are clipped to black or white."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from framemill.data_filters.filters.technical import BLACK_LUMA, WHITE_LUMA
 
 
 class Clipping:
-    """`clipped_dark`, `clipped_bright`: shares (0..1) of pixels whose 8-bit luma is at most 16, or at least 239.
+    """`clipped_dark`, `clipped_bright`: shares of pixels with 8-bit luma at most 16 and at least 239, each 0..1.
 
-    Such pixels have lost their detail. Means over frames 0.5 s apart, without black bars.
+    Detail is lost in clipped pixels. The shares are means over frames 0.5 s apart, without black bars.
     """
 
     def score(self, clip: ClipFrames) -> dict[str, float]:

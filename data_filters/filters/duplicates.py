@@ -1,4 +1,4 @@
-"""Frames that repeat the one before: freezes, and frame rates that were raised by showing frames twice."""
+"""The filter `duplicates`: repeated frames, as in freezes and in frame rates raised by duplicating frames."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 from framemill.data_filters.filters.clip_frames import ClipFrames
 
 _CELLS = (40, 24)
-"""Cells across and down whose mean lumas are compared."""
+"""Columns and rows of the grid of cells whose mean lumas are compared."""
 _NOISE_MEAN, _NOISE_CELL = 0.35, 1.1
-"""Greatest difference of two equal frames after encoding, levels of 8-bit luma at 320 pixels: mean over pixels, and the
-cell that changes most. x264 up to crf 23 leaves less between nearly all frames that were equal; where most of a frame
-moves the differences were above 0.8 and 4."""
+"""Maximum difference of two frames that were equal before encoding, in levels of 8-bit luma at 320 pixels: the mean
+over pixels, and the maximum over cells. x264 up to crf 23 stays below both for nearly all equal frames; when most of a
+frame moves, the differences were above 0.8 and 4."""
 
 
 class Duplicates:
-    """`duplicates`: share of frames (0..1, of all but the first) that repeat the one before, up to codec noise.
+    """`duplicates`: share of the frames after the first that repeat the previous frame up to codec noise, 0..1.
 
-    `frozen_s`: time for which the longest repeated frame is shown, seconds; 0 where no frame is repeated.
-    A frame is compared with the first frame of its run, so that slow motion is not taken for a freeze.
+    `frozen_s`: longest time for which a repeated frame is shown, seconds; 0 if no frame is repeated.
+    Each frame of a run of repeats is compared with the first frame of the run, so that slow motion is no freeze.
     """
 
     def score(self, clip: ClipFrames) -> dict[str, float]:

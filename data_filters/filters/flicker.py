@@ -1,4 +1,4 @@
-"""How much brightness flickers: mains light, old film, an exposure that hunts."""
+"""The filter `flicker`: brightness that alternates between frames, from mains light, old film or auto exposure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from framemill.data_filters.filters.clip_frames import ClipFrames
 
 _CELLS = (16, 9)
-"""Cells across and down whose mean lumas are compared."""
+"""Columns and rows of the grid of cells whose mean lumas are compared."""
 
 
 class Flicker:
-    """`flicker`: mean swing of brightness from frame to frame, levels of 8-bit luma.
+    """`flicker`: mean alternation of brightness between consecutive frames, in levels of 8-bit luma.
 
-    The change between two frames is the median over 16x9 cells of the change of their mean luma: what moves makes some
-    cells brighter and others darker. For consecutive changes d and e the swing is min(|d|, |e|) where their signs are
-    opposite, else 0: a fade has one sign, and a cut is a single change. A clip whose frames are alternately brighter
-    and darker by a scores 2a.
+    The brightness change between two frames is the median, over 16x9 cells, of the change of a cell's mean luma; the
+    median ignores motion, which makes some cells brighter and others darker. Two consecutive changes d and e alternate
+    by min(|d|, |e|) if their signs are opposite, else by 0: a fade has one sign, and a cut is a single change. A clip
+    whose frames are alternately a levels above and a levels below their mean scores 2a.
     """
 
     def score(self, clip: ClipFrames) -> dict[str, float]:

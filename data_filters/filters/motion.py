@@ -1,4 +1,4 @@
-"""How much a clip moves: mean optical flow, in the units of SANA-Video's UniMatch scores."""
+"""The filter `motion`: mean optical flow of a clip, in the units of SANA-Video's UniMatch scores."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from framemill.data_filters.filters.clip_frames import ClipFrames
 from framemill.data_filters.filters.motion_units import PAIR_S, motion_scores, pair_motion
 
 _NOT_EXPLAINED, _EXPLAINED = 0.22, 0.3
-"""The flow counts in proportion to the share of the change between two frames that it explains: 0 up to the first
-share, in full from the second. On the clips and frozen real frames of tests/bench (motion_set.py, motion_footage.py)
-grain stayed below 0.24, nearly all flicker and fades below 0.12, and 19 dissolves in 20 below 0.22; of the pairs of
-real frames that move 9 in 10 were above 0.3, and most of the others contained a fade or a dissolve."""
+"""The flow is weighted by the share of the frame difference that it explains: weight 0 up to NOT_EXPLAINED, rising
+linearly to 1 at EXPLAINED. On the clips and frozen real frames of tests/bench (motion_set.py, motion_footage.py), film
+grain stayed below 0.24, nearly all flicker and fades below 0.12, and 19 of 20 dissolves below 0.22; 9 of 10 moving
+pairs of real frames were above 0.3, and most of the remaining pairs contained a fade or a dissolve."""
 _MIN_GATED_S = 0.25
-"""Pairs of frames closer than this count in full: their change cannot be told from coding noise."""
+"""Pairs of frames closer in time than this have weight 1: their change cannot be separated from codec noise."""
 _LARGE_CHANGE, _SURE, _MAX_REMAINING = 0.05, 0.5, 2 / 3
-"""Retry DIS from a phase-correlation shift when the frames changed by more than LARGE_CHANGE (1 - correlation) but the
-flow explains less than SURE of it: a fast camera may have exceeded the range of DIS. Accept the retry if the
-unexplained share falls below MAX_REMAINING of what it was: on pans of 96 pixels it fell to 0.3..0.66 of it, on real
-clips and frozen frames to no less than 0.75."""
+"""DIS is retried from a phase-correlation shift if the frames differ by more than LARGE_CHANGE (1 - correlation) but
+the flow explains less than the share SURE of the difference: a fast pan may exceed the range of DIS. The retry is
+accepted if it reduces the unexplained share below MAX_REMAINING times its former value. On pans of 96 pixels the factor
+was 0.3 to 0.66; on real clips and frozen frames it was at least 0.75."""
 _MIN_CHANGE = 1e-6
-"""1 - correlation below which two frames are equal."""
+"""Small number that avoids divisions by 0 between equal or constant frames."""
 
 
 class Motion:
-    """`motion`: mean length of the flow, pixels at 320x576 (H x W) between frames 0.5 s apart, over pairs and pixels.
+    """`motion`: mean flow length between frames 0.5 s apart, in pixels at 320x576 (H x W).
 
-    `motion_x`, `motion_y`: mean flow to the right and down, same units; near zero where movements cancel.
-    The flow is DIS (Kroeger et al. 2016, OpenCV's ultrafast preset) at 320 pixels: nearer to the truth than Farneback's
-    at less than a fifth of the cost. It counts only as far as it explains the change of the frames: flicker, fades,
-    dissolves and grain change frames too, but no flow explains them. A clip with no two frames 0.5 s apart uses its
-    first and last frame, scaled.
+    `motion_x`, `motion_y`: mean flow to the right and down, in the units of `motion`; opposite movements cancel.
+    The flow is DIS (Kroeger et al. 2016, OpenCV's ultrafast preset) at 320 pixels: more accurate than Farneback's at
+    less than a fifth of the cost. The flow is weighted by the share of the frame difference that it explains, since
+    flicker, fades, dissolves and grain change frames without motion. For a clip shorter than 0.5 s the flow between its
+    first and last frame is scaled to 0.5 s.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,13 @@ class Motion:
         return motion_scores(pairs)
 
     def pair(self, earlier: np.ndarray, later: np.ndarray, seconds: float) -> np.ndarray:
-        """Returns (mean length, mean x, mean y) of the motion between two lumas, uint8 (h, w), per half second."""
+        """Returns (mean length, mean x, mean y) of the flow between two lumas, uint8 (h, w), scaled to 0.5 s.
+
+        Args:
+            earlier: luma of the earlier frame.
+            later: luma of the later frame.
+            seconds: time between the two frames.
+        """
         flow, explained = self._flow_and_share(earlier, later)
         weight = np.clip((explained - _NOT_EXPLAINED) / (_EXPLAINED - _NOT_EXPLAINED), 0, 1)
         if seconds < _MIN_GATED_S:
@@ -62,15 +68,15 @@ class Motion:
         return pair_motion(flow * (weight * scale).astype(np.float32), seconds)
 
     def _flow_and_share(self, earlier: np.ndarray, later: np.ndarray) -> tuple[np.ndarray, float]:
-        """Returns the flow at half size, in pixels of the full size, and the share of the change that it explains."""
+        """Returns the flow at half resolution, in full-resolution pixels, and the share of the change it explains."""
         small = _halved(earlier.astype(np.float32)), _halved(later.astype(np.float32))
         change = 1 - _correlation(*small)
-        # OpenCV takes an array here for an initial flow.
+        # OpenCV would take an array as the initial flow; its type stub does not allow None.
         no_guess: Any = None
         flow = _halved(self.flow.calc(earlier, later, no_guess))
         explained = _share_explained(*small, flow, change)
         if change > _LARGE_CHANGE and explained < _SURE:
-            # Copies, since OpenCV multiplies the window into its inputs where they need no padding.
+            # Copies, since OpenCV multiplies its inputs by the window in place if they need no padding.
             shift, _ = cv2.phaseCorrelate(small[0].copy(), small[1].copy(), _window(*small[0].shape))
             right, down = np.rint(2 * np.array(shift))
             retry = _halved(self.flow.calc(earlier, _shifted(later, -right, -down), no_guess))
@@ -82,9 +88,10 @@ class Motion:
 
 
 def _share_explained(earlier: np.ndarray, later: np.ndarray, flow: np.ndarray, change: float) -> float:
-    """Returns the share of the change (1 - correlation) between two halved lumas that warping by the flow removes.
+    """Returns the share of the change (1 - correlation) between two half-resolution lumas that the flow explains.
 
-    Pixels whose flow leads out of the frame count as not explained.
+    The explained share is the part that warping the later luma by the flow removes. Pixels whose flow points outside
+    the frame count as unexplained.
     """
     height, width = earlier.shape
     x, y = _pixel_grid(width, height)
@@ -96,7 +103,7 @@ def _share_explained(earlier: np.ndarray, later: np.ndarray, flow: np.ndarray, c
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Returns the correlation of two lumas, -1..1; 1 where one of them is constant or empty."""
+    """Returns the correlation of two lumas, -1..1; 1 if either is constant or empty."""
     if one.size == 0:
         return 1.0
     one, other = one - one.mean(), other - other.mean()
@@ -105,25 +112,25 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _halved(array: np.ndarray) -> np.ndarray:
-    """Returns a luma or flow at half its size, which also averages grain out."""
+    """Returns a luma or flow at half its width and height; averaging also reduces film grain."""
     height, width = array.shape[:2]
     return cv2.resize(array, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
 def _shifted(luma: np.ndarray, right: float, down: float) -> np.ndarray:
-    """Returns a luma moved by so many pixels; the uncovered part repeats the pixels at the edge."""
+    """Returns a luma shifted by `right` and `down` pixels; uncovered parts repeat the pixels at the edge."""
     matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
     return cv2.warpAffine(luma, matrix, luma.shape[1::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
 
 
 @lru_cache(maxsize=8)
 def _pixel_grid(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the x and the y of each pixel, float32 (height, width)."""
+    """Returns the x and y coordinates of each pixel, each float32 (height, width)."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     return x, y
 
 
 @lru_cache(maxsize=8)
 def _window(height: int, width: int) -> np.ndarray:
-    """Returns a Hann window, float32 (height, width), which fades a luma out towards its edges."""
+    """Returns a Hann window, float32 (height, width), which attenuates a luma towards its edges."""
     return cv2.createHanningWindow((width, height), cv2.CV_32F)

@@ -1,6 +1,6 @@
-"""Filters by name. Each measures one thing of a clip; selection decides by the scores, a filter never does.
+"""Filters by name. A filter measures scores of a clip; selection decides by scores which clips are kept.
 
-To add one: a file with a class like `Saturation`, and a line in `FILTERS`.
+To add a filter, write a file with a class like `Saturation`, and add an entry to `FILTERS`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from framemill.data_filters.filters.clip_frames import ClipFrames
 
 SCORE_DECIMALS = 6
-"""Scores and times are rounded before anything is decided from them, so that the last bit of a sum decides nothing."""
+"""Decimals of scores and times, rounded before any decision, so that no decision depends on floating-point error."""
 
 
 class Filter(Protocol):
-    """A score of clips on the CPU, from the frames of the decode pass."""
+    """Interface of a filter: measures scores of a clip on the CPU, from the frames of the decode pass."""
 
     def score(self, clip: ClipFrames) -> dict[str, float]:
         """Returns the clip's scores by column."""
@@ -27,7 +27,7 @@ class Filter(Protocol):
 
 @dataclass(frozen=True)
 class FilterEntry(Entry):
-    """A filter, known without importing it."""
+    """Registry entry of a filter, available without importing its module."""
 
     columns: tuple[str, ...]
     """Columns of the clips table that the filter fills."""
@@ -52,11 +52,11 @@ FILTERS = Registry(
 
 
 def load_filter(name: str) -> Filter:
-    """Imports a filter and creates it."""
+    """Returns a new instance of the filter registered as `name`."""
     filter: Filter = FILTERS.load(name)()
     return filter
 
 
 def score_columns(names: Iterable[str]) -> list[str]:
-    """Returns the columns that these filters fill, in order."""
+    """Returns the columns of the clips table that the named filters fill, in order."""
     return [column for name in names for column in FILTERS[name].columns]

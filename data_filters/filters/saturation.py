@@ -1,4 +1,4 @@
-"""How saturated a clip is: over-saturated frames are often synthetic, or HDR shown as SDR."""
+"""The filter `saturation`: over-saturated frames are often synthetic, or HDR shown as SDR."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from framemill.data_filters.filters.clip_frames import ClipFrames
 
 
 class Saturation:
-    """`saturation`: mean S of HSV over pixels and frames 0.5 s apart, 0..255 (OpenCV's scale, as in SANA-Video)."""
+    """`saturation`: mean HSV saturation over pixels and frames 0.5 s apart, 0..255 (OpenCV scale, as in SANA-Video)."""
 
     def score(self, clip: ClipFrames) -> dict[str, float]:
         """Returns the clip's scores by column."""

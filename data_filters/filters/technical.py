@@ -1,4 +1,4 @@
-"""Technical quality of a clip without a network: sharpness, exposure, contrast and colourfulness."""
+"""The filter `technical`: quality without a network, from sharpness, exposure, contrast and colourfulness."""
 
 from __future__ import annotations
 
@@ -8,25 +8,30 @@ import numpy as np
 from framemill.data_filters.filters.clip_frames import ClipFrames
 
 BLACK_LUMA, WHITE_LUMA = 16, 239
-"""8-bit luma at or beyond which a pixel has lost its detail."""
+"""Pixels with 8-bit luma at most BLACK_LUMA or at least WHITE_LUMA are clipped: their detail is lost."""
 _WEIGHTS = {"sharpness": 0.4, "exposure": 0.3, "contrast": 0.2, "colourfulness": 0.1}
+"""Weights of the parts in the score `technical`."""
 _HALF_SHARP = 150.0
-"""Variance of the Laplacian (8-bit luma, 320 pixels) of sharpness 0.5."""
+"""Variance of the Laplacian (8-bit luma, 320 pixels) at which sharpness is 0.5."""
 _FULL_CONTRAST = 60.0
-"""Standard deviation of 8-bit luma of contrast 1."""
+"""Standard deviation of 8-bit luma at which contrast is 1."""
 _FULL_COLOUR = 80.0
-"""Hasler and Suesstrunk's M of colourfulness 1; they call an image "highly" colourful above 59, "extremely" above
-82."""
+"""Hasler and Suesstrunk's M at which colourfulness is 1; their paper calls images "highly" colourful above 59 and
+"extremely" colourful above 82."""
 
 
 class Technical:
     """`technical`: 0..1, the weighted mean 0.4 sharpness + 0.3 exposure + 0.2 contrast + 0.1 colourfulness.
 
-    Each part is 0..1 and a column of its own, the mean over frames 0.5 s apart:
-    sharpness v / (v + 150), v the variance of the Laplacian of luma; exposure (1 - m^2)(1 - c), m the distance of the
-    mean luma from the middle (0..1) and c the share of pixels near black or white; contrast s / 60, s the standard
-    deviation of luma; colourfulness M / 80, M by Hasler and Suesstrunk (2003). `brightness` is the mean luma, 0..255.
-    It is no measure of beauty.
+    Each part is 0..1, a mean over frames 0.5 s apart, and also a column of the clips table:
+
+    - sharpness: v / (v + 150), where v is the variance of the Laplacian of luma
+    - exposure: (1 - m^2)(1 - c), where m is the distance of the mean luma from mid-grey, scaled to 0..1, and c
+      is the share of clipped pixels
+    - contrast: s / 60, at most 1, where s is the standard deviation of luma
+    - colourfulness: M / 80, at most 1, where M is the measure of Hasler and Suesstrunk (2003)
+
+    `brightness` is the mean luma, 0..255. `technical` does not measure aesthetic quality.
     """
 
     def score(self, clip: ClipFrames) -> dict[str, float]:
@@ -51,7 +56,7 @@ class Technical:
 
 
 def _colourfulness(rgb: np.ndarray) -> float:
-    """Returns M of Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003): about 0 (grey) to 110."""
+    """Returns M of Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003), 0 (grey) to about 110."""
     red, green, blue = (rgb[..., channel].astype(np.float32) for channel in range(3))
     red_green, yellow_blue = red - green, 0.5 * (red + green) - blue
     spread = np.hypot(red_green.std(), yellow_blue.std())

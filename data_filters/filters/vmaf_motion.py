@@ -1,4 +1,4 @@
-"""How much each frame changes from the one before: the motion feature of libvmaf."""
+"""The filter `vmaf_motion`: the mean change between consecutive frames, libvmaf's feature `motion`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 from framemill.data_filters.filters.clip_frames import ClipFrames
 
 _KERNEL = np.array([3571, 16004, 26386, 16004, 3571], np.float32) / 65536
-"""Gaussian of libvmaf, 5 taps (integer_motion.h, FILTER), for rows and columns alike."""
+"""Gaussian kernel of libvmaf with 5 taps (integer_motion.h, FILTER), applied to rows and to columns."""
 _LIMITED_RANGE = 219 / 255
-"""libvmaf counts levels of limited range, 16 to 235."""
+"""Factor from full-range luma to the limited range 16..235, in whose levels libvmaf measures."""
 
 
 class VmafMotion:
     """`vmaf_motion`: mean absolute difference of the blurred lumas of consecutive frames, over pixels and pairs.
 
-    As libvmaf's `motion` (Netflix/vmaf, feature/integer_motion.c), in levels of 8-bit video, but at 320 pixels: frames
-    of another size give other values. A change of brightness counts as motion, and the value is per frame, so that it
-    falls as the frame rate rises.
+    Equals libvmaf's `motion` (Netflix/vmaf, feature/integer_motion.c) in levels of 8-bit limited-range video, but is
+    computed at 320 pixels; other sizes give other values. Brightness changes count as motion, and the value falls as
+    the frame rate rises.
     """
 
     def score(self, clip: ClipFrames) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""Measurement: the one decode pass over a source that finds clips and runs the filters."""
+"""Measurement: one decode pass over each source splits it into clips and runs the filters."""

@@ -1,4 +1,4 @@
-"""The clips of a measured source as rows of the clips table."""
+"""Rows of the clips table for the clips of a measured source."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ _COLUMNS = ("start_s", "end_s", "first_frame", "frames", "width", "height", "fps
 def clip_rows(
     source: Source, source_id: str, caption: str | None, clips: Sequence[MeasuredClip]
 ) -> list[dict[str, Any]]:
-    """The rows of a source's clips, each with its `thumbnail`.
+    """Returns the rows of a source's clips, with their thumbnails.
 
-    A key is made of the content's hash and of frame numbers, so it is the same wherever the file is stored.
+    A clip's key consists of the hash of the source's content and of frame indices, so it does not depend on where the
+    file is stored.
+
+    Args:
+        source: the measured source.
+        source_id: sha256 of the source's content, hex.
+        caption: text of the source's sidecar; None without sidecar.
+        clips: clips of the source.
     """
     return [
         {

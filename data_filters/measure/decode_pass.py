@@ -1,4 +1,4 @@
-"""The decode pass: everything measured of one source. It runs in a worker's decoder process."""
+"""The decode pass, which measures one source; runs in a worker's decoder process."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ from framemill.platform.vision.read import Frame, iter_decoded_frames
 from framemill.platform.vision.video import VideoError, probe
 
 _THUMBNAIL_WIDTH = 160
-"""Pixels."""
+"""Width of thumbnails, pixels."""
 
 
 def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts | MeasuredClip | Ended]:
-    """Yields the facts of a local file, then its clips as they are complete, then how the decode pass ended.
+    """Yields the `SourceFacts` of a local file, a `MeasuredClip` for each clip once it is complete, and an `Ended`.
 
-    A file that breaks off ends with the reason, after its complete clips. A file that the key-frame pre-filter rejects
-    ends with that reason and has no clips.
+    A truncated file yields its complete clips, then an `Ended` with the reason. A file that the key-frame pre-filter
+    rejects yields no clip and an `Ended` with the reason.
+
+    Args:
+        path: local path of the source.
+        settings: splitting, filters and pre-filter.
 
     Raises:
-        OSError: the file could not be reached.
+        OSError: the file cannot be opened.
     """
     cv2.setNumThreads(1)
     source_id = sha256_file(path)
@@ -64,7 +68,7 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
 
 
 def _measured_clip(clip: ClipFrames, filters: Sequence[Filter], fps: float) -> MeasuredClip:
-    scores = {name: round(value, SCORE_DECIMALS) for one in filters for name, value in one.score(clip).items()}
+    scores = {name: round(value, SCORE_DECIMALS) for each in filters for name, value in each.score(clip).items()}
     return MeasuredClip(
         start_s=round(float(clip.times[0]), SCORE_DECIMALS),
         end_s=round(clip.end_s, SCORE_DECIMALS),
@@ -81,7 +85,7 @@ def _measured_clip(clip: ClipFrames, filters: Sequence[Filter], fps: float) -> M
 
 
 def _thumbnail(rgb: np.ndarray) -> bytes:
-    """Returns a frame as a JPEG of 160 pixels width."""
+    """Returns a frame as a JPEG, 160 pixels wide."""
     height = max(1, round(rgb.shape[0] * _THUMBNAIL_WIDTH / rgb.shape[1]))
     small = cv2.resize(rgb, (_THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
     return cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes()

@@ -1,7 +1,7 @@
-"""One sentence about a clip, made from its scores and colours: the caption of a clip that nobody described.
+"""A descriptor sentence for a clip, made from its scores and colours; the caption of clips without other captions.
 
-A small model is conditioned on it, so it says what a frame can show: brightness, colours and their places, detail, and
-how the picture moves.
+Small models are conditioned on the sentence, so it names visible properties: brightness, colours and their positions,
+detail, and motion.
 """
 
 from __future__ import annotations
@@ -35,19 +35,24 @@ _HUES = (
 )
 """(upper limit of OpenCV's hue, 0..179; name)."""
 _GREY_SATURATION, _BLACK_VALUE, _WHITE_VALUE, _BROWN_VALUE = 45, 40, 205, 150
-"""OpenCV's HSV: below this saturation a pixel has no hue; below this value it is black; from this value a pixel without
-hue is white; below this value an orange is brown."""
+"""Limits in OpenCV's HSV: a pixel with saturation below GREY_SATURATION has no hue; a pixel with value below
+BLACK_VALUE is black; a pixel without hue is white from WHITE_VALUE; an orange pixel with value below BROWN_VALUE is
+brown."""
 _DETAIL = ((0.25, "soft"), (0.7, "clear"), (1.01, "finely detailed"))
 """(upper limit of the score `sharpness`, 0..1; words)."""
 _DIRECTED_SHARE = 0.5
-"""A clip moves in a direction if the length of its mean flow is at least this share of the flow's mean length."""
+"""Minimum ratio of the length of the mean flow to the mean length of the flow for a clip to have a direction."""
 
 
 def describe(clip: ClipFrames, scores: dict[str, float]) -> str:
     """Returns a sentence about a clip.
 
-    For example "A bright, clear wide picture, blue above and green below; it moves quickly to the left." The detail and
-    the motion are left out where `scores` lacks `sharpness` or `motion`.
+    For example "A bright, clear wide picture, blue above and green below; it moves quickly to the left." The sentence
+    names the detail only if `scores` has `sharpness`, and the motion only if `scores` has `motion`.
+
+    Args:
+        clip: frames of the clip.
+        scores: scores of the clip by column.
     """
     middle = clip.frames[len(clip.frames) // 2]
     luma = float(np.mean([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).mean() for frame in clip.samples]))
@@ -59,12 +64,12 @@ def describe(clip: ClipFrames, scores: dict[str, float]) -> str:
 
 
 def with_movement(sentence: str, scores: dict[str, float]) -> str:
-    """Returns a sentence of `describe` with the movement at its end: networks measure it after the decode pass."""
+    """Returns a sentence of `describe` with the movement appended, for motion scores measured after the decode pass."""
     return f"{sentence.removesuffix('.')}; it {movement(scores)}."
 
 
 def movement(scores: dict[str, float]) -> str:
-    """Returns how fast the picture moves, and in which direction if it has one."""
+    """Returns words for the speed of the motion, and for its direction if it has one."""
     amount, x, y = scores["motion"], scores["motion_x"], scores["motion_y"]
     words = _word_below(_SPEED, amount)
     if words == _SPEED[0][1] or np.hypot(x, y) < _DIRECTED_SHARE * amount:
@@ -89,7 +94,7 @@ def dominant_colour(rgb: np.ndarray) -> str:
 
 
 def _colours(rgb: np.ndarray) -> str:
-    """Returns the dominant colours of the upper and lower half, and that of the middle if it is another."""
+    """Returns words for the dominant colours of the upper and lower half, and of the middle if it differs from both."""
     height, width = rgb.shape[:2]
     above, below = dominant_colour(rgb[: height // 2]), dominant_colour(rgb[height // 2 :])
     middle = dominant_colour(rgb[height // 3 : -(height // 3), width // 3 : -(width // 3)])

@@ -1,19 +1,19 @@
-"""The key-frame pre-filter: rejects sources that no selection would keep by their key frames, before the decode pass.
+"""The key-frame pre-filter: rejects always rejected sources by their key frames, before the decode pass.
 
-It rejects frames too small to see, videos that are blank, and stills. The clips of a rejected source are not in the
-ledger and no later selection can bring them back, so the pre-filter rejects only with a wide margin; the decode pass
-decides every doubt.
+The pre-filter rejects tiny frames, blank videos and stills. The clips of a rejected source are not in the ledger, so no
+later selection can restore them. The pre-filter therefore rejects only clear cases and leaves all others to the decode
+pass.
 
-Key frames alone do not show what happens between them: a loop may return to the same frame at each key frame. So the
-packets between key frames must be nearly empty too, as those of a still are. In ordinary footage the first GOP already
-has larger packets, and the pre-filter ends there, having decoded nothing.
+Key frames do not show what happens between them: a loop may show the same frame at every key frame. The packets between
+key frames must therefore be nearly empty, as in a still. In ordinary footage the first GOP already has larger packets,
+and the pre-filter stops there without decoding a frame.
 
-A damaged file is a failed source, and must not become a filtered one. Before it rejects, the pre-filter has read all
-packets of the file and checked for every damage that shows without decoding: truncated boxes, an end before the
-declared duration, a packet that is flagged corrupt or cannot be read; and it has decoded key frames from the first to
-the last, each whole. What damage remains undetected is in nearly empty packets, or in some of a still's many equal key
-frames. The pre-filter never fails a source: on any error it returns None, and the decode pass finds the error again.
-"""
+A damaged file must get the state failed, not filtered. Before the pre-filter rejects a file, it has read all packets
+and checked for all damage that is visible without decoding: truncated boxes, an end before the declared duration,
+packets that are flagged corrupt or cannot be read. It has also decoded key frames from the first to the last
+completely. Damage can remain undetected only in nearly empty packets, or in those equal key frames of a still that were
+not decoded. The pre-filter never fails a source: on an error it returns None, and the decode pass meets the error
+again."""
 
 from __future__ import annotations
 
@@ -33,31 +33,32 @@ from framemill.platform.vision.probe import VideoError, VideoInfo, declared_dura
 from framemill.platform.vision.read import MISSING_END_S
 
 _MIN_STILL_KEY_FRAMES = 3
-"""A still needs at least this many key frames."""
+"""Minimum number of key frames of a still."""
 _CELLS = (20, 12)
-"""Cells across and down whose mean lumas are compared: those of key frames of one still differed by up to 0.75."""
+"""Columns and rows of the grid of cells whose mean lumas are compared; in stills they differed by up to 0.75."""
 
 _EMPTY_BYTES, _EMPTY_BITS_PER_PIXEL = 32, 0.0006
-"""Greatest average size of a packet that says "no change": bytes plus bits per pixel of the frame, 101 bytes at 720p.
-Packets of stills took 42 to 70 (x264, crf 18 to 28); those of moving 720p at 200 kbit/s take 830."""
+"""Maximum average size of a packet without changes: EMPTY_BYTES plus EMPTY_BITS_PER_PIXEL per pixel of the frame, which
+is 101 bytes at 720p. Packets of stills had 42 to 70 bytes (x264, crf 18 to 28); packets of moving 720p video at
+200 kbit/s have 830."""
 _BUCKET_PACKETS, _INITIAL_PACKETS, _REFINE_SHARE = 12, 4, 0.04
 """Token bucket for the bytes of non-key packets. BUCKET_PACKETS: capacity, in average packets. INITIAL_PACKETS: tokens
-at each key frame. REFINE_SHARE: extra tokens, as a share of the key frame's size (0.02-0.035 measured on stills, x264
-crf 18-28)."""
+at each key frame, in average packets. REFINE_SHARE: additional tokens at each key frame, as a share of its size
+(0.02-0.035 measured on stills, x264 crf 18-28)."""
 _GOLDEN_RATIO = 0.618034
-"""Multiples of it, modulo 1, are evenly spread and coincide with no period of the video."""
+"""Multiples of the golden ratio, modulo 1, are evenly spread and do not align with periods of the video."""
 
 
 def keyframe_prefilter(path: str, info: VideoInfo, config: PrefilterConfig) -> str | None:
-    """Returns why no clip of a source could be kept; None where the decode pass must decide.
+    """Returns the reason why all clips of a source are always rejected, or None if the decode pass must decide.
 
     Args:
-        path: local file.
-        info: what the file was probed to be.
-        config: the limits.
+        path: local path of the source.
+        info: properties of the video, from `probe`.
+        config: limits of the pre-filter.
 
     Raises:
-        OSError: the file could not be reached.
+        OSError: the file cannot be opened.
     """
     small = min(info.width, info.height) < config.min_side
     try:
@@ -76,7 +77,7 @@ def keyframe_prefilter(path: str, info: VideoInfo, config: PrefilterConfig) -> s
 
 
 def spread_key_frames(stamps: list[int], limit: int) -> list[int]:
-    """Returns at most `limit` of the time stamps, evenly spread, the first and the last among them."""
+    """Returns at most `limit` evenly spread timestamps, including the first and the last."""
     if len(stamps) <= limit:
         return stamps
     between = {int(len(stamps) * (_GOLDEN_RATIO * k % 1)) for k in range(1, limit - 1)}
@@ -84,12 +85,12 @@ def spread_key_frames(stamps: list[int], limit: int) -> list[int]:
 
 
 def _keyframe_verdict(lumas: Iterator[np.ndarray], seconds: float, config: PrefilterConfig) -> str | None:
-    """Returns why key frames are rejected, or None; decodes no further than the first that is neither blank nor equal.
+    """Returns the reason why a source is rejected, or None; stops at the first key frame that rules out a rejection.
 
     Args:
-        lumas: of the key frames, uint8 (h, w); decoded as they are iterated.
+        lumas: lumas of the key frames, uint8 (h, w), decoded lazily.
         seconds: time from the first key frame to the last.
-        config: the limits.
+        config: limits of the pre-filter.
     """
     count, blank, same, first = 0, True, True, None
     for luma in lumas:
@@ -108,18 +109,18 @@ def _keyframe_verdict(lumas: Iterator[np.ndarray], seconds: float, config: Prefi
 
 
 def _key_stamps(container: InputContainer, stream: VideoStream, info: VideoInfo, *, ignore_sizes: bool) -> list[int]:
-    """Returns the time stamps of the key frames, in order; none if packets between them are not nearly empty.
+    """Returns the timestamps of the key frames in order, or [] if packets between key frames are not nearly empty.
 
-    Reads packets and decodes nothing.
+    Packets are read but not decoded.
 
     Args:
-        container: the open file.
-        stream: its video.
-        info: what the file was probed to be.
-        ignore_sizes: whether packets may have any size.
+        container: the open container.
+        stream: the video stream of the container.
+        info: properties of the video, from `probe`.
+        ignore_sizes: whether packets between key frames may have any size.
 
     Raises:
-        VideoError: a packet is damaged or has no time stamp, or the packets end before the declared duration.
+        VideoError: a packet is damaged or has no timestamp, or the packets end before the declared duration.
     """
     average = _EMPTY_BYTES + _EMPTY_BITS_PER_PIXEL * info.width * info.height / 8
     keys: list[int] = []
@@ -153,10 +154,10 @@ def _key_stamps(container: InputContainer, stream: VideoStream, info: VideoInfo,
 def _key_lumas(
     container: InputContainer, stream: VideoStream, info: VideoInfo, stamps: list[int]
 ) -> Iterator[np.ndarray]:
-    """Yields the downscaled lumas of key frames, uint8 (h, w), each decoded alone.
+    """Yields the downscaled lumas of key frames, uint8 (h, w), decoding each key frame separately.
 
     Raises:
-        VideoError: a key frame is not found, or cannot be decoded whole.
+        VideoError: a key frame is not found, or cannot be decoded completely.
     """
     for stamp in stamps:
         try:

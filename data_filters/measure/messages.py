@@ -1,4 +1,4 @@
-"""What a worker sends to its decoder process, and what comes back."""
+"""Messages between a measuring worker and its decoder process."""
 
 from __future__ import annotations
 
@@ -17,60 +17,60 @@ class MeasureSettings:
     """How sources are split into clips and what is measured."""
 
     min_seconds: float
-    """Least length of a usable clip."""
+    """Minimum length of a usable clip, seconds."""
     max_seconds: float
-    """Greatest length of a clip."""
+    """Maximum length of a clip, seconds."""
     filters: tuple[str, ...]
-    """Names in `FILTERS`."""
+    """Names of filters in `FILTERS`."""
     trim_s: float = 0.0
-    """Time before and after a transition that is in no clip, seconds."""
+    """Time before and after a transition that is excluded from clips, seconds."""
     keyframe_prefilter: PrefilterConfig | None = None
-    """The limits of the key-frame pre-filter; None: every source is decoded whole."""
+    """Limits of the key-frame pre-filter; None: the pre-filter is off."""
 
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """The first message about a source."""
+    """The first message about a source: its identity and video properties."""
 
     source_id: str
     """sha256 of the file's content, hex."""
     video: VideoInfo | None = None
-    """None where the file cannot be read as video."""
+    """Properties of the video; None if the file cannot be read as video."""
 
 
 @dataclass(frozen=True)
 class MeasuredClip:
-    """A clip with its scores: one message each."""
+    """A measured clip with its scores; the decoder process sends one message per clip."""
 
     start_s: float
     """Time of the first frame, seconds since the source's first frame."""
     end_s: float
-    """Time at which the frame after the clip is shown."""
+    """Time at which the clip's last frame ends, seconds since the source's first frame."""
     first_frame: int
     """Index of the first frame in the source."""
     frames: int
     """Number of frames."""
     width: int
-    """Of the source, upright, pixels."""
+    """Width of the source, upright, pixels."""
     height: int
-    """Of the source, upright, pixels."""
+    """Height of the source, upright, pixels."""
     fps: float
-    """Frames a second of the source."""
+    """Frame rate of the source, frames per second."""
     scores: dict[str, float]
-    """By column of the clips table."""
+    """Scores by column of the clips table."""
     description: str
-    """A sentence made from the scores and colours."""
+    """Sentence of `describe`, made from the scores and colours."""
     phashes: bytes
-    """Perceptual hashes of a frame each half second, without black bars: 16 bytes each, none of blank frames."""
+    """Perceptual hashes of frames 0.5 s apart without black bars, 16 bytes each; blank frames have none."""
     thumbnail: bytes
-    """A small JPEG of the middle frame."""
+    """Middle frame as a small JPEG."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The last message about a source."""
+    """The last message about a source: how its decode pass ended."""
 
     reason: Reason | None
-    """Why the source failed or was rejected by the key-frame pre-filter; None where it was decoded to its end."""
+    """Why the source failed or the key-frame pre-filter rejected it; None if it was decoded to its end."""
     fps_varies: bool | None = None
-    """Whether the steps between its frames differ; None where that is not known."""
+    """Whether the source has a variable frame rate; None if unknown."""

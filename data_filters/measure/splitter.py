@@ -1,4 +1,4 @@
-"""Splits a video into clips while it is decoded: where scenes change, and where a scene is too long."""
+"""Splitting a video into clips during the decode pass: at scene changes, and within scenes that are too long."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from framemill.data_filters.measure.transitions import Transition, TransitionFin
 from framemill.platform.vision.read import Frame
 
 SLACK_S = 1e-3
-"""Times are sums of rounded steps: two that differ by less are equal."""
+"""Times that differ by less than this count as equal, since they are sums of rounded steps."""
 
 
 class Splitter:
     """Takes frames in order and yields clips as soon as they are complete.
 
-    Frames of a transition between scenes, and frames shown within `trim_s` of one, are in no clip. A scene longer than
-    `max_seconds` is divided; the last two parts have equal lengths where the last would otherwise be too short to use.
-    In memory are `max_seconds + min_seconds` of frames and those about which the transition finder is undecided.
+    Frames of a transition between scenes, and frames within `trim_s` of a transition, are in no clip. A scene longer
+    than `max_seconds` is divided; if its last part would be shorter than `min_seconds`, the last two parts get equal
+    lengths. Memory use is bounded by `max_seconds + min_seconds` of frames plus the delay of the transition finder.
     """
 
     def __init__(
         self, fps: float, width: int, height: int, min_seconds: float, max_seconds: float, trim_s: float = 0.0
     ) -> None:
-        """Creates a splitter that has seen no frame.
+        """Creates a splitter for one source.
 
         Args:
-            fps: frames a second of the source.
-            width: of the source's frames, upright, pixels.
-            height: of the source's frames, upright, pixels.
-            min_seconds: least length of a usable clip; shorter scenes are yielded too.
-            max_seconds: greatest length of a clip.
-            trim_s: time before and after a transition whose frames are in no clip.
+            fps: frame rate of the source, frames per second.
+            width: width of the source's frames, upright, pixels.
+            height: height of the source's frames, upright, pixels.
+            min_seconds: minimum length of a usable clip, seconds; shorter scenes are also yielded as clips.
+            max_seconds: maximum length of a clip, seconds.
+            trim_s: time before and after a transition that is excluded from clips, seconds.
         """
         self.fps, self.width, self.height = float(fps), width, height
         self.min_seconds, self.max_seconds, self.trim_s = min_seconds, max_seconds, trim_s
         self.buffer: list[Frame] = []
-        """Frames that are in no clip yet."""
+        """Frames that are not yet assigned to a clip."""
         self._finder = TransitionFinder(self.fps)
         self._begin_s = 0.0
         """Frames shown before this time belong to no clip."""
 
     def push(self, frame: Frame) -> Iterator[ClipFrames]:
-        """Takes the next frame; yields the clips that it completes."""
+        """Takes the next frame and yields the clips that this frame completes."""
         self.buffer.append(frame)
         for transition in self._finder.push(frame.rgb):
             yield from self._end_scene(transition)
@@ -57,7 +57,7 @@ class Splitter:
             yield clip
 
     def finish(self) -> Iterator[ClipFrames]:
-        """Yields the remaining clips once there are no more frames."""
+        """Yields the remaining clips after the last frame."""
         for transition in self._finder.finish():
             yield from self._end_scene(transition)
         self._drop_trimmed()
@@ -77,7 +77,7 @@ class Splitter:
             self.buffer.pop(0)
 
     def _count_before(self, first: int) -> int:
-        """Returns how many frames of the buffer end at least `trim_s` before frame number `first` is shown."""
+        """Returns the number of frames of the buffer that end at least `trim_s` before the frame with index `first`."""
         if not self.buffer or first <= self.buffer[0].index:
             return 0
         count = first - self.buffer[0].index
@@ -85,7 +85,7 @@ class Splitter:
         return min(count, self._count_until(limit)) if self.trim_s else count
 
     def _divide(self, count: int) -> Iterator[ClipFrames]:
-        """Yields the first `count` frames of the buffer, the end of a scene, as clips."""
+        """Yields the first `count` frames of the buffer, which end a scene, as clips."""
         while count > 0:
             part, seconds = count, self._seconds(count)
             if seconds > self.max_seconds + SLACK_S:
@@ -102,15 +102,15 @@ class Splitter:
         return ClipFrames(times, [frame.rgb for frame in frames], end_s, frames[0].index, self.width, self.height)
 
     def _count_within(self, seconds: float) -> int:
-        """Returns how many frames end within `seconds` of the beginning of the buffer, at least one."""
+        """Returns the number of frames that end within `seconds` of the start of the buffer, at least 1."""
         return max(1, self._count_until(self.buffer[0].time_s + seconds))
 
     def _count_until(self, time_s: float) -> int:
-        """Returns how many frames of the buffer are followed by the next frame by then."""
+        """Returns the number of frames of the buffer that end by `time_s`."""
         return max(0, bisect.bisect_right(self.buffer, time_s + SLACK_S, key=lambda frame: frame.time_s) - 1)
 
     def _seconds(self, count: int) -> float:
-        """Returns how long the first `count` frames last: to the next frame, or one step past the last."""
+        """Returns the duration of the first `count` frames; the last frame of the buffer lasts 1 / fps."""
         if count <= 0:
             return 0.0
         end = self.buffer[count].time_s if count < len(self.buffer) else self.buffer[-1].time_s + 1 / self.fps

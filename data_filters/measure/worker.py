@@ -1,4 +1,4 @@
-"""The worker that measures sources: one Ray actor with a child that may hang or crash."""
+"""The worker that measures sources: one Ray actor with a decoder process, which may hang or crash."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DECODE_PASS = "framemill.data_filters.measure.decode_pass:measure_source"
 
 
 class SourceWorker(PoolWorker):
-    """Takes sources one by one and commits a part for each."""
+    """Measures sources one by one and commits a part of the ledger for each."""
 
     def __init__(self, output: str, token: LockToken, settings: MeasureSettings, timeout_s: float) -> None:
         self.output, self.token, self.settings, self.timeout_s = output, token, settings, timeout_s
@@ -41,10 +41,12 @@ class SourceWorker(PoolWorker):
         """Measures a source, given as JSON, and commits its part.
 
         Raises:
-            RetryLater: see `measure`.
+            RetryLater: the decoder timed out or was killed from outside, storage did not answer, or the file changed
+                since it was listed.
+            FramemillError: another driver owns the output.
         """
         source = Source.from_json(item)
-        # A worker that Ray restarts gets its item again, which may be done already.
+        # A worker that Ray restarts gets its item again, whose part may already be committed.
         if read_part(self.output, source) is None:
             self.token.check()
             log_event(self.output, event="start", path=source.path, attempt=self.token.attempt)
@@ -57,17 +59,20 @@ class SourceWorker(PoolWorker):
         return ""
 
     def measure(self, source: Source) -> tuple[Part, list[dict[str, Any]]]:
-        """Returns the part of a source that was decoded to its end or failed for good, and the rows of its clips.
+        """Returns the part of a source and the rows of its clips.
+
+        The source was decoded to its end, rejected by the key-frame pre-filter, or failed with an error that a retry
+        would not change.
 
         Raises:
             RetryLater: the decoder timed out or was killed from outside, storage did not answer, or the file changed
                 since it was listed.
         """
-        beside = provenance()
+        sidecars = provenance()
         reason: Reason | None = None
         with retry_storage_errors():
             try:
-                caption, beside = read_sidecars(source.uri)
+                caption, sidecars = read_sidecars(source.uri)
                 with fetch_source(source.uri) as path:
                     items = call_with_retry(self.child, _DECODE_PASS, path, self.settings, timeout=self.timeout_s)
             except SidecarError as error:
@@ -80,9 +85,9 @@ class SourceWorker(PoolWorker):
                 reason = Reason(Cause.UNREADABLE, detail="no permission to read it")
         require_unchanged(source)
         if reason:
-            return Part(source, None, reason, beside), []
+            return Part(source, None, reason, sidecars), []
         facts, ended = items[0], items[-1]
         assert isinstance(facts, SourceFacts) and isinstance(ended, Ended)
         rows = clip_rows(source, facts.source_id, caption, [item for item in items if isinstance(item, MeasuredClip)])
         file_facts = FileFacts.of(facts.video, ended.fps_varies)
-        return Part(source, facts.source_id, ended.reason, beside, file_facts), rows
+        return Part(source, facts.source_id, ended.reason, sidecars, file_facts), rows
