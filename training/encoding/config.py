@@ -18,7 +18,7 @@ class EncodeConfig:
 
     input: str = key(help="path or URI of the dataset of video clips that `framemill curate` wrote", result=False)
     output: str = key(help="output folder of the dataset of latents", result=False)
-    # Out of the digest: learning rates and steps change no latent. `encode` compares the stages' sizes itself.
+    # Not in the config digest: learning rates and steps change no latent. `encode` compares the stages' sizes itself.
     curriculum: CurriculumConfig = key(
         CurriculumConfig,
         "training stages; a clip is encoded once per distinct resolution, number of frames and frame rate",

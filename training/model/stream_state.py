@@ -61,7 +61,7 @@ class StreamState:
         mine, wanted = self._shapes(), expected._shapes()
         for name in wanted | mine:
             if mine.get(name) != wanted.get(name):
-                raise ValueError(f"state: its {name} is {mine.get(name)}, must be {wanted.get(name)}")
+                raise ValueError(f"state: {name} is {mine.get(name)}, must be {wanted.get(name)}")
 
     def _shapes(self) -> dict[str, tuple[object, ...]]:
         tensors = {name: (*tensor.shape, tensor.dtype) for name, tensor in self.tensors().items()}

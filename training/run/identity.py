@@ -1,4 +1,4 @@
-"""The identity of a run: the config, data, order and number of workers with which it can be resumed."""
+"""The identity of a run: the config, data, batch order and number of workers that must not change on resume."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class RunIdentity:
 
 
 def claim_identity(output: str, identity: RunIdentity, resumed: RunIdentity | None) -> None:
-    """Binds a run directory to an identity.
+    """Checks that a run directory has no other identity, and writes the identity to it.
 
     Args:
         output: run directory.
         identity: identity of this start.
-        resumed: identity in the checkpoint that this start resumes from; None if there is none.
+        resumed: identity in the checkpoint to resume from; None if there is no checkpoint.
 
     Raises:
         RequestError: an earlier start, or the checkpoint, has another identity.

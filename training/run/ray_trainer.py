@@ -1,4 +1,4 @@
-"""Running the ranks of a training run on Ray Train, with MLflow and the progress bar following the metrics."""
+"""Runs the ranks of a training run on Ray Train, and copies the metrics to MLflow and to the progress bar."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ def _keyboard_interrupts() -> Iterator[None]:
 
 
 def _ray_folder(output: str) -> Path:
-    """Returns the folder of Ray Train's own state of a start, which is never read again."""
+    """Returns the folder of Ray Train's own state, which Framemill never reads."""
     return Path(output) / "work" / "ray"
 
 
 def _cause(error: Exception) -> str:
-    """Returns the last line of the error, preferring a worker's own FramemillError to how others saw it end."""
+    """Returns the last line of a worker's FramemillError, else of the first worker's error, else of `error`."""
     failures = list((getattr(error, "worker_failures", None) or {}).values())
     first = next((failure for failure in failures if isinstance(failure, FramemillError)), [*failures, error][0])
     lines = [line for line in str(first).strip().splitlines() if line.strip()]

@@ -1,9 +1,10 @@
 """Warm start: the weights of another model, SANA-Video or a SANA image model, as the initial weights of a new one.
 
 A wider feed-forward is grown by a function-preserving initialisation: the new channels' input weights stay random and
-their output weights are zero, so that the function is unchanged and the channels still learn. With zeros on both sides
-they would never have an output or a gradient. The temporal convolution, which an image model lacks, begins as zero. A
-first or last projection of another shape, and a learned null caption that the other model lacks, stay as initialised.
+their output weights are zero, so that the function is unchanged and the channels still learn. With zeros in both
+weights, the channels would never have an output or a gradient. The temporal convolution, which an image model lacks,
+begins as zero. A first or last projection of another shape, and a learned null caption that the other model lacks, keep
+the random initialisation.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ _NULL_CAPTION = "null_caption."
 
 @torch.no_grad()
 def warm_start(model: LinearDiT, tensors: Mapping[str, Tensor], source: str | PathLike[str]) -> list[str]:
-    """Loads tensors under diffusers' names into a new model; returns the names of the parameters that are new.
+    """Loads tensors under diffusers' names into a new model; returns the names of parameters that get no tensor.
 
     Args:
         model: newly initialised model.
         tensors: state dict of the other model.
-        source: file or folder that the error names.
+        source: file or folder named in error messages.
 
     Raises:
-        RequestError: a tensor is missing, extra or misshapen other than in the ways described above.
+        RequestError: a tensor is missing, extra or of the wrong shape, except as described at the top of this module.
     """
     own = model.state_dict()
     from_image_model = not any(name.endswith(_TEMPORAL) for name in tensors)
@@ -66,7 +67,7 @@ def _shape_differs(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], nam
 
 
 def _grow(name: str, old: Tensor, new: Tensor) -> Tensor:
-    """Returns `old` in the shape of `new` where that has a wider feed-forward; elsewhere `old` unchanged."""
+    """Returns `old` in the shape of `new` if `new` has a wider feed-forward; otherwise `old` unchanged."""
     if old.ndim != new.ndim:
         return old
     if name.endswith(_HIDDEN_OUTPUT) and len(old) == len(new) and old.shape[1] < new.shape[1]:
