@@ -87,7 +87,7 @@ def test_neither_the_footage_nor_the_work_folder_is_needed(
     assert dataset_bytes(tmp_path / "new") == dataset_bytes(tmp_path / "direct")
     with pytest.raises(RequestError, match="no such folder"):
         reselect(configure, moved, tmp_path / "other", "pack.crf=30", "pack.mode=exact")
-    with pytest.raises(RequestError, match="repeats a dropped source"):
+    with pytest.raises(RequestError, match="has the content of a dropped source"):
         reselect(configure, moved, tmp_path / "third", "drop.paths=[deep/copy*]")
 
 
