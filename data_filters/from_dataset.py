@@ -51,7 +51,9 @@ def inherit_config(config: CurateConfig) -> CurateConfig:
         ours, measured = getattr(config, name), getattr(source, name)
         if ours not in (measured, getattr(default, name)):
             different = ", ".join(differences(result_values(measured), result_values(ours), f"{name}."))
-            raise RequestError(f"from={config.from_}: {different}; that is measured, curate anew from input=")
+            raise RequestError(
+                f"from={config.from_}: was measured with other keys ({different}); curate again from input="
+            )
         inherited[name] = measured
     if source.limit and config.limit > source.limit:
         raise RequestError(f"limit={config.limit}: must be at most {source.limit}, the limit of from={config.from_}")
@@ -134,7 +136,7 @@ def require_scores(config: CurateConfig, measured: MeasuredSources) -> None:
     if len(unscored):
         raise RequestError(
             f"select.bands: {len(unscored)} clips pass that were rejected in from={config.from_} before "
-            f"{specs[0].scorer} was measured, the first {clips[int(unscored[0])].key}; curate anew from input="
+            f"{specs[0].scorer} was measured, the first {clips[int(unscored[0])].key}; curate again from input="
         )
 
 
