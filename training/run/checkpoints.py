@@ -168,5 +168,5 @@ def verify_checkpoint(checkpoint: Checkpoint, rank: int = 0, workers: int = 1) -
 
 
 def _damage(checkpoint: Checkpoint, problem: str) -> str:
-    advice = "remove this checkpoint, and the same command resumes from the one before"
+    advice = "remove this checkpoint, and the same command resumes from the previous checkpoint"
     return f"{checkpoint.folder}: {problem}; {advice}"

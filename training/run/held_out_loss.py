@@ -36,7 +36,7 @@ class HeldOutBaseline:
     """Statistics of the held-out clips, which do not depend on the model."""
 
     linear_loss: float
-    """Loss of the best predictor a x + b, with its own a and b for each channel and timestep."""
+    """Loss of the best predictor a x + b, with separate a and b for each channel and timestep."""
     variance: list[float]
     """Variance of each latent channel."""
 
@@ -156,7 +156,7 @@ def _clip_moments(clip: TrainBatch) -> Tensor:
 
 
 def other_captions(texts: list[np.ndarray]) -> list[int]:
-    """Returns for each caption the index of the next caption that differs; its own index if all are equal.
+    """Returns for each caption the index of the next caption that differs; the caption's index if all are equal.
 
     Args:
         texts: embeddings (L_i, D).

@@ -15,7 +15,7 @@ _IDENTITY_FILE = "run.json"
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """Everything that must be the same for a resumed run to give the same losses."""
+    """Everything that must not change on resume, so that a resumed run gives identical losses."""
 
     config: str
     """Digest of the config's keys that determine the result."""
@@ -52,11 +52,11 @@ def claim_identity(output: str, identity: RunIdentity, resumed: RunIdentity | No
     uri = storage.join(output, _IDENTITY_FILE)
     earlier = [RunIdentity.parse(json.loads(storage.read_bytes(uri)))] if storage.exists(uri) else []
     for other in [*earlier, *([resumed] if resumed else [])]:
-        theirs = asdict(other)
+        recorded = asdict(other)
         for name, value in identity.values().items():
-            if theirs[name] != value:
+            if recorded[name] != value:
                 raise RequestError(
-                    f"output={output}: this run has {name} {theirs[name]}, must be resumed with the same, is {value}; "
-                    "choose another output"
+                    f"output={output}: this run has {name} {recorded[name]}, which must not change on resume, is "
+                    f"{value}; choose another output"
                 )
     storage.write_atomic(uri, (json.dumps(identity.values(), indent=1, sort_keys=True) + "\n").encode())

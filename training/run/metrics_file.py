@@ -163,7 +163,7 @@ def read_lines(output: str) -> list[MetricsLine]:
 
 
 def _read_texts(output: str) -> list[str]:
-    """Returns the whole lines of a run's file as text."""
+    """Returns the complete lines of a run's file as text."""
     path = storage.join(output, METRICS)
     texts: list[str] = []
     if storage.exists(path):

@@ -70,7 +70,7 @@ class MlflowMirror:
         try:
             while not self._stop.wait(_POLL_S):
                 self.copy()
-        except Exception as error:  # raised at the end of the block: training itself does not depend on MLflow
+        except Exception as error:  # raised at exit: training does not depend on MLflow
             self._error = error
 
     def copy(self) -> None:

@@ -37,7 +37,7 @@ class TextEncoder(ABC):
         """Returns float32 embeddings (L, D) of one text, 1 <= L <= max_tokens, without padding."""
 
     def encode_null(self, text: str = "") -> np.ndarray:
-        """Returns the embeddings (L, D) that guidance moves away from, by default those of the empty text.
+        """Returns the embeddings (L, D) that guidance moves away from, by default of the empty text.
 
         An encoder that adds an instruction to captions omits the instruction here.
         """

@@ -97,7 +97,7 @@ def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Ten
 
 
 def _save_original(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
-    """Writes tensors in the original layout, whole or not at all."""
+    """Writes tensors in the original layout, atomically."""
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = storage.temporary_path(str(output))
     with open(temporary, "wb") as file:  # torch.save by name fails for a file that begins with a dot

@@ -41,7 +41,7 @@ _IMAGE_CLASS = "SanaTransformer2DModel"
 
 @dataclass(frozen=True)
 class WeightSource:
-    """A file or folder that holds weights."""
+    """A file or folder of weights, and the format."""
 
     path: Path
     """File or folder."""
@@ -131,7 +131,7 @@ def _load_pth(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     """Returns the tensors of an original checkpoint, and the config if `convert` wrote it; unpickles no other object.
 
     Raises:
-        RequestError: the file is damaged, or holds no tensors by name.
+        RequestError: the file is damaged, or has no tensors by name.
     """
     try:
         # Only torch's newer files, which are zips, can be mapped into memory.

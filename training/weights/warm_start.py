@@ -1,4 +1,4 @@
-"""Warm start: the weights of another model, SANA-Video or a SANA image model, as the initial weights of a new one.
+"""Warm start: the weights of another model, SANA-Video or a SANA image model, as the initial weights of a new model.
 
 A wider feed-forward is grown by a function-preserving initialisation: the new channels' input weights stay random and
 their output weights are zero, so that the function is unchanged and the channels still learn. With zeros in both
@@ -42,28 +42,33 @@ def warm_start(model: LinearDiT, tensors: Mapping[str, Tensor], source: str | Pa
     Raises:
         RequestError: a tensor is missing, extra or of the wrong shape, except as described at the top of this module.
     """
-    own = model.state_dict()
+    parameters = model.state_dict()
     from_image_model = not any(name.endswith(_TEMPORAL) for name in tensors)
     other_projections = tuple(
-        f"{module}." for module in _LATENT_PROJECTIONS if _shape_differs(tensors, own, f"{module}.weight")
+        f"{module}." for module in _LATENT_PROJECTIONS if _shape_differs(tensors, parameters, f"{module}.weight")
     )
     new = [
         name
-        for name in own
+        for name in parameters
         if name.startswith(other_projections)
         or (from_image_model and name.endswith(_TEMPORAL))
         or (name.startswith(_NULL_CAPTION) and name not in tensors)
     ]
-    initial = {name: _grow(name, tensor, own[name]) if name in own else tensor for name, tensor in tensors.items()}
-    initial |= {name: torch.zeros_like(own[name]) if name.endswith(_TEMPORAL) else own[name] for name in new}
-    check_tensors(own, initial, source)
+    initial = {
+        name: _grow(name, tensor, parameters[name]) if name in parameters else tensor
+        for name, tensor in tensors.items()
+    }
+    initial |= {
+        name: torch.zeros_like(parameters[name]) if name.endswith(_TEMPORAL) else parameters[name] for name in new
+    }
+    check_tensors(parameters, initial, source)
     model.load_state_dict(initial)
     return new
 
 
-def _shape_differs(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], name: str) -> bool:
-    """Returns whether a tensor is present in another shape; `check_tensors` reports one that is missing."""
-    return name in tensors and tensors[name].shape != own[name].shape
+def _shape_differs(tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor], name: str) -> bool:
+    """Returns whether a tensor is present in another shape; `check_tensors` reports missing tensors."""
+    return name in tensors and tensors[name].shape != parameters[name].shape
 
 
 def _grow(name: str, old: Tensor, new: Tensor) -> Tensor:
