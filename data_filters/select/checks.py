@@ -32,7 +32,7 @@ class Check:
     state: str = "filtered"
     """State of a rejected clip: "filtered" or "failed"."""
     side: str = ""
-    """Which bound of the score is checked: "min" or "max", with " of SET" for a set of sources; empty: another check."""
+    """The bound that is checked: "min" or "max", with " of SET" for a set of sources; empty: another check."""
 
 
 def all_checks(
