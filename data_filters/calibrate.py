@@ -1,4 +1,4 @@
-"""`calibrate=true`: what each bound would reject, as a table and a plot, before anything is packed."""
+"""`calibrate=true`: how many clips each bound would reject, as a table and a plot, before anything is packed."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from framemill.platform.progress import say
 
 QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 SHOWN = (0.05, 0.5, 0.95)
-"""The quantiles in the table on the terminal."""
+"""Quantiles that the table on the terminal shows."""
 BINS = 48
-"""Bins of the plot's histograms."""
+"""Number of bins of the histograms in the plot."""
 Row = dict[str, Any]
 
 
 def calibrate(
     config: CurateConfig, measured: MeasuredSources, stages: list[Stage], sources: list[SourceRow], clips: ClipTable
 ) -> CurateResult:
-    """Writes `<output>/calibrate.json` and `.png`, prints the table, and returns the counts that packing would give."""
+    """Writes `calibrate.json` and `calibrate.png`, prints both tables, and returns the curation's counts."""
     provenances = {part.source.path: part.provenance for part in measured.parts}
     checks = list(all_checks(provenances, clips, config.clip.min_seconds, stages)) if len(clips) else []
     summary = summarise(config.output, "", sources, clips)
@@ -47,7 +47,7 @@ def calibrate(
 
 
 def rejections_by_bound(checks: list[Check], clips: ClipTable) -> list[Row]:
-    """For each bound the clips and hours that it rejects: `alone`, if it were the only bound; `only`, by no other."""
+    """Returns, per bound, the clips and hours that it rejects (`alone`) and that no other bound rejects (`only`)."""
     hours = (clips.column("end_s") - clips.column("start_s")) / 3600 if checks else np.empty(0)
     times = np.sum([check.rejects for check in checks], axis=0) if checks else 0
     rows = []
@@ -68,7 +68,7 @@ def rejections_by_bound(checks: list[Check], clips: ClipTable) -> list[Row]:
 
 
 def score_quantiles(scores: Sequence[str], clips: ClipTable) -> dict[str, Row]:
-    """The quantiles of each score, interpolated, and the number of clips that have the score."""
+    """Returns, per score, the interpolated quantiles and the number of clips that have the score."""
     result: dict[str, Row] = {}
     for score in scores if len(clips) else []:
         values = _finite(clips, score)
@@ -85,7 +85,7 @@ def _finite(clips: ClipTable, score: str) -> np.ndarray:
 
 
 def table_lines(drops: list[Row], quantiles: dict[str, Row]) -> list[str]:
-    """The lines of two tables: the bounds, and the scores."""
+    """Returns the lines of two tables for the terminal: one row per bound, then one row per score."""
     width = max([len(row["reason"]) for row in drops] + [len("bound")])
     lines = [f"{'bound':{width}}  {'alone':>9} {'hours':>9}  {'only':>9} {'hours':>9}"]
     for row in drops:
@@ -103,7 +103,7 @@ def table_lines(drops: list[Row], quantiles: dict[str, Row]) -> list[str]:
 
 
 def plot(checks: list[Check], clips: ClipTable, scores: list[str]) -> bytes:
-    """A PNG with a histogram of each score, over all clips and over the kept ones, with the score's bounds."""
+    """Returns a PNG with one histogram per score, of all clips and of kept clips, with the score's bounds as lines."""
     from matplotlib.figure import Figure
 
     kept = np.array(clips.column("state"), str) == "kept"

@@ -1,4 +1,4 @@
-"""Captioning, the driver's side: which clips a model is asked about, in which batches, and what becomes of the rest."""
+"""Captioning on the driver: selects the clips to ask a model about, batches them, and assigns the captions."""
 
 from __future__ import annotations
 
@@ -24,27 +24,29 @@ from framemill.platform.progress import progress, say
 from framemill.platform.writer_lock import LockToken
 
 _BATCH = 32
-"""Clips. A batch ends when its last clip does, so it is many times what a worker asks about at once."""
+"""Clips per batch, many times the requests in parallel: a worker idles while the last clips of a batch are answered."""
 _NAMED = 10
-"""Pending clips that an error names."""
+"""Number of pending clips that an error names."""
 
 
 def check_captioners(config: CurateConfig) -> None:
-    """Checks that the model of each captioner is there: hours of measuring come before it is asked.
+    """Checks that the model of each captioner exists, since hours of measuring come before captioning.
 
     Raises:
-        RequestError: a model is not there.
+        RequestError: the model of a captioner does not exist.
     """
     for name in _model_captioners(config):
         answers_folder(config.output, name, config.caption)
 
 
 def write_captions(config: CurateConfig, sources: Sequence[Source], clips: Sequence[ClipRow], token: LockToken) -> None:
-    """Gives each kept clip its captions, or filters the clip by them; the other clips have none.
+    """Gives each kept clip its captions, or filters the clip if all its captions are rejected.
+
+    Clips that are not kept get no captions.
 
     Raises:
-        RequestError: a model answers no such request.
-        PendingError: a model did not answer about some clips; the others' answers are recorded.
+        RequestError: a model does not accept the requests.
+        PendingError: a model gave no answer for some clips; the answers for all others are recorded.
     """
     answers: dict[str, dict[str, list[Answer]]] = {}
     kept = [clip for clip in clips if clip.state == "kept"]
@@ -60,7 +62,7 @@ def write_captions(config: CurateConfig, sources: Sequence[Source], clips: Seque
         without = sum(clip.reason is not None and clip.reason.cause is Cause.CAPTION for clip in kept)
         say(
             f"curate: the preferred caption of {rejected.total()} of {len(kept)} clips was rejected ({counts}); "
-            f"{without} were filtered for it, the others took their next one"
+            f"{without} were filtered, the others use their next caption"
         )
 
 
@@ -76,10 +78,11 @@ def _ask_model(
     kept: Sequence[ClipRow],
     token: LockToken,
 ) -> dict[str, list[Answer]]:
-    """Returns all that a model answers about the kept clips, by key; a clip that cannot be read becomes failed.
+    """Returns all answers of a model about the kept clips, by key; a clip that cannot be decoded becomes failed.
 
     Raises:
-        RequestError, PendingError: see `write_captions`.
+        RequestError: the model does not accept the requests.
+        PendingError: the model gave no answer for some clips.
     """
     folder = answers_folder(config.output, name, config.caption)
     storage.make_dirs(folder)
@@ -101,7 +104,7 @@ def _ask_model(
         if clip.key in failed:
             clip.reject("failed", Reason(Cause.UNREADABLE_FOR_CAPTION, detail=failed[clip.key]))
     recorded = _recorded_answers(config, name)
-    # What counts is what is recorded, not what the workers reported.
+    # Only recorded answers count, not the reports of the workers.
     if pending := unanswered(recorded):
         names = "; ".join(
             f"{clip.key} of {clip.path} ({reasons.get(clip.key, 'not asked')})" for clip in pending[:_NAMED]
@@ -115,7 +118,7 @@ def _ask_model(
 
 
 def _recorded_answers(config: CurateConfig, name: str) -> dict[str, list[Answer]]:
-    """Returns all that a model has answered, for this output and for the dataset `from`."""
+    """Returns the recorded answers of a model by clip key, of this output and of the dataset `from`."""
     recorded: dict[str, list[Answer]] = {}
     for output in filter(None, (config.from_, config.output)):
         for key, answers in read_answers(answers_folder(output, name, config.caption)).items():
@@ -139,15 +142,15 @@ def _clips_by_source(
 def _ask_pool(
     config: CurateConfig, name: str, folder: str, clips: Sequence[tuple[Source, CaptionClip]], token: LockToken
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Has the workers ask about clips; returns the reasons of the failed and of the pending clips by key.
+    """Has the workers ask about clips; returns two dicts by key: why clips failed, and why clips are pending.
 
     Raises:
-        RequestError: the model answers no such request.
+        RequestError: the model does not accept the requests.
     """
     workers, slots, gpus = _pool_shape(config, name)
     size = max(1, min(max(_BATCH, 8 * slots), -(-len(clips) // workers)))
     batches = [
-        # The attempt is in the name: no two drivers' workers ever write the same file.
+        # The name contains the attempt, so that the workers of two drivers never write the same file.
         CaptionBatch(f"{token.attempt:06d}-{number:06d}.jsonl", _grouped(clips[start : start + size]))
         for number, start in enumerate(range(0, len(clips), size))
     ]
@@ -177,15 +180,15 @@ def _ask_pool(
 
 
 def _grouped(clips: Sequence[tuple[Source, CaptionClip]]) -> list[SourceClips]:
-    """Returns clips with those of a source together, in their order."""
+    """Returns the clips grouped by source, in their order."""
     groups = itertools.groupby(clips, key=lambda pair: pair[0])
     return [SourceClips(source, [clip for _, clip in group]) for source, group in groups]
 
 
 def _pool_shape(config: CurateConfig, name: str) -> tuple[int, int, float]:
-    """Returns (workers, clips that each asks about at once, GPUs of each worker).
+    """Returns the number of workers, the requests in parallel per worker, and the GPUs per worker.
 
-    An endpoint never has more than `caption.concurrency` requests under way.
+    For captioner `endpoint` the product of the first two is at most `caption.concurrency`.
     """
     import ray
 

@@ -1,4 +1,4 @@
-"""The last step of a curation: the tables, and the index that makes tables and shards a version of the dataset."""
+"""The last step of a curation: writes the tables, then the index, which makes tables and shards a dataset version."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from framemill.platform.dataset_commit import commit_dataset
 from framemill.platform.frozen_config import digest, to_yaml
 
 _SLACK_S = 1e-3
-"""A clip that misses a whole second by less counts as that long: times are sums of rounded steps."""
+"""Tolerance in seconds when a length is rounded down to whole seconds: clip times are sums of rounded steps."""
 
 
 def commit(
@@ -33,14 +33,14 @@ def commit(
     plans: Sequence[ShardPlan],
     manifests: Sequence[ShardManifest],
 ) -> CurateResult:
-    """Writes the tables and, last, the index.
+    """Writes the tables and, last, the index of a new dataset version; returns the counts of the curation.
 
     Args:
         config: config of the curation.
-        sources: all sources, by path.
-        clips: all clips, by key, in their final states.
-        plans: the shards that the dataset consists of; manifests of others are removed.
-        manifests: of the packed shards.
+        sources: all sources, sorted by path.
+        clips: all clips, sorted by key, in their final states.
+        plans: the shards that the dataset consists of; manifests of other shards are removed.
+        manifests: the manifests of the packed shards.
     """
     samples = _sample_rows(clips, manifests, config.scores)
     summary = summarise(config.output, "", sources, clips)
@@ -66,7 +66,7 @@ def commit(
 
 
 def _sample_rows(clips: ClipTable, manifests: Sequence[ShardManifest], scores: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of samples.parquet, one for each kept clip."""
+    """Returns the rows of samples.parquet, one for each kept clip."""
     cuts = {key: cut for manifest in manifests for key, cut in manifest.cuts.items()}
     return [
         {
@@ -83,13 +83,13 @@ def _sample_rows(clips: ClipTable, manifests: Sequence[ShardManifest], scores: S
 
 
 def _bucket_columns(cut: Cut) -> dict[str, Any]:
-    """The columns of a clip's bucket ("16:9/5s"): aspect-ratio class and whole seconds."""
+    """Returns the columns of a clip's bucket, e.g. "16:9/5s": aspect-ratio class and whole seconds."""
     aspect, seconds = aspect_ratio(cut.width, cut.height), int(cut.duration + _SLACK_S)
     return {"bucket": f"{aspect}/{seconds}s", "aspect_ratio": aspect, "seconds": seconds}
 
 
 def _samples_schema(scores: Sequence[str]) -> pa.Schema:
-    """Columns of samples.parquet without shard and members, which `commit_dataset` adds."""
+    """Returns the schema of samples.parquet without `shard` and `members`, which `commit_dataset` adds."""
     text, whole, real = pa.string(), pa.int64(), pa.float64()
     fixed = [
         ("key", text),

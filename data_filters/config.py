@@ -40,30 +40,30 @@ _RESERVED_COLUMNS = (
     *("thumbnail", "embedding"),
     *("bucket", "aspect_ratio", "seconds", "duration", "in_s", "out_s", "shard", "members"),
 )
-"""Reserved column names: no score may be called one of these."""
+"""Reserved column names: no score may have one of these names."""
 
 
 @dataclass
 class CurateConfig:
-    """The keys of `framemill curate`, a section for each stage and each scorer."""
+    """The keys of `framemill curate`: general keys, and one section for each stage and each scorer."""
 
     input: str = key(
         "",
-        "footage: folder, glob, text file of paths, video, zip or WebDataset tar of videos, or a URI of one; required "
+        "footage: path or URI of a folder, glob, text file of paths, video, zip or WebDataset tar of videos; required "
         "unless from is given",
         result=False,
     )
     output: str = key(help="folder or URI of the dataset to write", result=False)
     from_: str = key(
         "",
-        "folder or URI of another dataset to select from anew, by its measurements; nothing is decoded",
+        "folder or URI of a curated dataset: selection runs again on its measurements, and nothing is decoded",
         result=False,
     )
-    limit: int = key(0, "maximum number of sources, the first by path; 0: all", role="sources")
+    limit: int = key(0, "maximum number of sources, taken in order of their paths; 0: all", role="sources")
     drop: DropConfig = key(DropConfig, role="sources")
     clip: ClipConfig = key(ClipConfig)
     screen: PrefilterConfig = key(PrefilterConfig)
-    filters: List[str] = key(lambda: list(FILTERS), "filters of the decode pass to run", choices=FILTERS.names)
+    filters: List[str] = key(lambda: list(FILTERS), "filters that the decode pass computes", choices=FILTERS.names)
     motion: MotionConfig = key(MotionConfig)
     aesthetic: AestheticConfig = key(AestheticConfig)
     dover: DoverConfig = key(DoverConfig)
@@ -75,34 +75,42 @@ class CurateConfig:
     select: SelectConfig = key(SelectConfig, role="selection")
     dedup: DedupConfig = key(DedupConfig, role="selection")
     calibrate: bool = key(
-        False, "report what each bound would reject (calibrate.json, calibrate.png), and pack nothing", result=False
+        False,
+        "report how many clips each bound rejects (calibrate.json, calibrate.png), without captioning or packing",
+        result=False,
     )
     captions: List[str] = key(
         lambda: list(TEXT_CAPTIONERS),
-        "captioners in order of preference: a clip takes the first text that is accepted",
+        "captioners in order of preference: the first text that passes the checks becomes the caption of a clip",
         choices=CAPTIONERS.names,
         role="selection",
     )
     caption: CaptionConfig = key(CaptionConfig, role="selection")
     pack: PackConfig = key(PackConfig, role="selection")
-    check_disk: bool = key(True, "refuse to start if the disk is far too small for the output", result=False)
-    source_timeout_s: float = key(
-        300.0, "timeout of the decoder: longest silence while reading a source, seconds", result=False
+    check_disk: bool = key(
+        True, "refuse to start if the free disk space is less than a tenth of what the output may need", result=False
     )
-    max_failed: float = key(1.0, "maximum share of sources (0..1) that may fail before the job fails", result=False)
-    workers: int = key(0, "number of processes that decode and pack; 0: one per core", result=False)
+    source_timeout_s: float = key(
+        300.0,
+        "timeout of the decoder process: maximum time without output while reading a source, seconds",
+        result=False,
+    )
+    max_failed: float = key(
+        1.0, "maximum share of sources (0 to 1) that may fail; if more fail, the job fails", result=False
+    )
+    workers: int = key(0, "number of worker processes that decode and pack; 0: one per CPU core", result=False)
     tracking: TrackingConfig = key(TrackingConfig, result=False)
     cluster: ClusterConfig = key(ClusterConfig, result=False)
 
     @classmethod
     def check_words(cls, names: list[str]) -> None:
-        """Checks that no key of measuring is given with `from`, whose dataset has been measured.
+        """Rejects keys that configure measuring when `from` is given, since that dataset is already measured.
 
         Args:
-            names: the keys that are given, as attributes.
+            names: the keys that are given, by their attribute names.
 
         Raises:
-            RequestError: such a key is given.
+            RequestError: `from` and a key that configures measuring are both given.
         """
         if "from_" not in names:
             return
@@ -110,11 +118,11 @@ class CurateConfig:
         for name in names:
             if name.partition(".")[0] in measure:
                 raise RequestError(
-                    f"{name}: must be left out with from=, whose dataset has been measured; or curate from input="
+                    f"{name}: must be left out with from=, since that dataset is measured; or curate from input="
                 )
 
     def validate(self) -> None:
-        """Checks the values that no section checks alone.
+        """Checks the keys outside of sections, and the keys that depend on other sections.
 
         Raises:
             RequestError: a value is out of range, or two keys contradict each other.
@@ -138,11 +146,13 @@ class CurateConfig:
             self.validate_scores()
 
     def validate_scores(self) -> None:
-        """Checks the scores that selection uses; with `from`, once the keys of that dataset are taken over.
+        """Checks that the scores that selection uses exist.
+
+        With `from`, it is called once the keys of that dataset are inherited.
 
         Raises:
-            RequestError: a score that nothing measures, a set that matches no source, or a joined column of a name that
-                is taken.
+            RequestError: a band or ranking names a score that nothing measures, a set of sources has neither paths nor
+                tags, or a joined column has a name that another column has.
         """
         measured = [*self.measured_scores, *self.vectors]
         for column in self.join.columns:
@@ -165,35 +175,38 @@ class CurateConfig:
 
     @property
     def model_specs(self) -> list[ModelSpec]:
-        """The scorers that are on, in the order in which they run."""
+        """The enabled scorers, in the order in which they run."""
         return enabled_specs({name: getattr(self, name) for name in SCORERS}, self.models)
 
     @property
     def pass_filters(self) -> list[str]:
-        """The filters of the decode pass: those whose columns no network measures in their stead."""
+        """The filters that the decode pass computes: those whose columns no network measures instead."""
         networks = {spec.scorer for spec in self.model_specs}
         return [name for name in self.filters if name not in networks]
 
     @property
     def measured_scores(self) -> list[str]:
-        """The columns of the scores that are measured, those of filters first."""
+        """The names of the score columns that are measured: those of filters, then those of networks."""
         columns = [*score_columns(self.filters), *(column for spec in self.model_specs for column in spec.columns)]
         return list(dict.fromkeys(columns))
 
     @property
     def scores(self) -> list[str]:
-        """The columns of the scores of every clip, measured and joined."""
+        """The names of all score columns: the measured ones, then the joined ones."""
         return [*self.measured_scores, *self.join.columns]
 
     @property
     def vectors(self) -> list[str]:
-        """The columns of embeddings that are measured."""
+        """The names of the embedding columns that networks measure."""
         return [column for spec in self.model_specs for column in spec.vectors]
 
     def rules_by_stage(self, done: Sequence[ModelSpec]) -> list[Stage]:
-        """Returns the rules for the scores known once these scorers are done: of the decode pass, then of each scorer.
+        """Returns the rules of selection by stage: those of the decode pass, then those of each scorer that is done.
 
-        What the decode pass rejects needs no score of a network.
+        Clips that the decode pass rejects are not scored by networks.
+
+        Args:
+            done: the scorers whose scores are available.
         """
         from framemill.data_filters.select.bounds import scores_with_bands, stage_rules
 

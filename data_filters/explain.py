@@ -1,4 +1,4 @@
-"""The history of one clip: all that a dataset has recorded of the clip, in the order of the stages."""
+"""The history of one clip: everything that a dataset records about the clip, in the order of the stages."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from framemill.platform.tables import read_table
 from framemill.platform.text import display_text
 
 _SUGGESTIONS = 5
-"""Keys that are suggested for an unknown key."""
+"""Number of keys that are suggested for an unknown key."""
 _MAX_LINE = 4000
-"""Longest line in characters, so that captions are shown whole."""
+"""Maximum number of characters of a line, enough for whole captions."""
 _NEIGHBOURS = 200
-"""Keys on either side of an unknown key's place in the order that are searched for similar ones."""
+"""Number of keys before and after an unknown key, in sorted order, that are searched for similar keys."""
 
 
 def explain(path: str, key: str) -> list[str]:
-    """Lines for people about one clip of a dataset.
+    """Returns the history of one clip of a dataset, as lines for people.
 
     Args:
         path: folder or URI of the dataset.
-        key: of the clip.
+        key: key of the clip.
 
     Raises:
-        RequestError: there is no dataset, it was not made by curate, or it has no such clip; the message then suggests
-            similar keys.
+        RequestError: there is no dataset, it was not made by curate, or it has no clip of this key; the message then
+            suggests similar keys.
     """
     index = read_index(path)
     if index["kind"] != "curate":
@@ -78,7 +78,7 @@ def explain(path: str, key: str) -> list[str]:
 
 
 def _state_line(clip: ClipRow) -> str:
-    """The state with its reason."""
+    """Returns the state of a clip with the reason, if there is one."""
     return f"{clip.state}: {clip.reason}" if clip.reason else clip.state
 
 
@@ -101,7 +101,7 @@ def _source_lines(source: SourceRow, sources: list[SourceRow]) -> Iterator[str]:
 
 
 def _cut_lines(clip: ClipRow, config: CurateConfig) -> Iterator[str]:
-    """Yields the clip's place in its source, and the first check: its length."""
+    """Yields the clip's time range in its source, its size, and the check of its length."""
     last = clip.first_frame + clip.frames - 1
     yield f"{clip.start_s:g} to {clip.end_s:g} s, frames {clip.first_frame} to {last}"
     yield f"{clip.width}x{clip.height}, {clip.fps:g} frames a second"
@@ -113,7 +113,7 @@ def _cut_lines(clip: ClipRow, config: CurateConfig) -> Iterator[str]:
 def _score_lines(config: CurateConfig, clip: ClipRow) -> Iterator[str]:
     """Yields each score with the result of its band; scores with a band come first, in the order of the checks.
 
-    The deciding check is the one that the ledger records: the first that the clip did not pass.
+    The deciding check is recorded in the ledger: the first check that the clip did not pass.
     """
     bands = config.select.bands
     decisive = clip.reason.score if clip.reason and clip.reason.cause in OF_ONE_SCORE else None
@@ -138,7 +138,7 @@ def _score_lines(config: CurateConfig, clip: ClipRow) -> Iterator[str]:
 
 
 def _duplicate_lines(clips: pa.Table, key: str) -> Iterator[str]:
-    """Yields the clips that are duplicates of this one."""
+    """Yields the clips that were rejected as duplicates of this clip."""
     for row in clips.filter(pc.equal(clips["duplicate_of"], key)).select(["key", "path", "reason"]).to_pylist():
         yield f"{row['key']} of {row['path']}: {row['reason']}"
 
@@ -155,7 +155,7 @@ def _caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: dict[
                 datasets = filter(None, (config.from_, path))
                 folders = [answers_folder(dataset, name, config.caption) for dataset in datasets]
             except RequestError as error:
-                yield f"{name}: its answers cannot be told from others' ({error})"
+                yield f"{name}: the answers for this config cannot be found ({error})"
                 continue
             recorded = [answer for folder in folders for answer in read_answers(folder).get(clip.key, [])]
             answers[name] = {clip.key: recorded}
@@ -174,7 +174,7 @@ def _caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: dict[
 
 
 def _packed_lines(path: str, sample: dict[str, Any] | None) -> Iterator[str]:
-    """Yields the sample's shard and members, and how it was cut."""
+    """Yields the shard, the members and the cut of the clip's sample."""
     if sample is None:
         yield "no"
         return
@@ -191,7 +191,7 @@ def _packed_lines(path: str, sample: dict[str, Any] | None) -> Iterator[str]:
 
 
 def _suggestion(clips: pa.Table, key: str) -> str:
-    """The keys that an unknown key may have been meant for."""
+    """Returns a hint at keys that are similar to an unknown key."""
     keys = clips["key"].to_pylist()
     of_path = clips.filter(pc.equal(clips["path"], key))["key"].to_pylist()
     if of_path:

@@ -1,4 +1,4 @@
-"""`from=`: selecting anew from the ledger of another dataset, in place of measuring."""
+"""`from=`: selecting again from the ledger of another dataset, instead of measuring."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from framemill.platform.frozen_config import differences, load_frozen, result_va
 
 
 def inherit_config(config: CurateConfig) -> CurateConfig:
-    """The config with the keys that the dataset `from` was measured with, its input and its selection of sources.
+    """Returns the config with the keys of measuring, the input and the sources of the dataset `from`.
 
     Raises:
-        RequestError: there is no dataset, or a key asks for other measurements than the dataset has.
+        RequestError: `from` is no curated dataset or is the output, or a key configures other measurements than it has.
     """
     index = read_index(config.from_)
     if index["kind"] != "curate":
@@ -51,7 +51,9 @@ def inherit_config(config: CurateConfig) -> CurateConfig:
         ours, measured = getattr(config, name), getattr(source, name)
         if ours not in (measured, getattr(default, name)):
             different = ", ".join(differences(result_values(measured), result_values(ours), f"{name}."))
-            raise RequestError(f"from={config.from_}: {different}; that is measured, curate anew from input=")
+            raise RequestError(
+                f"from={config.from_}: was measured with other keys ({different}); curate again from input="
+            )
         inherited[name] = measured
     if source.limit and config.limit > source.limit:
         raise RequestError(f"limit={config.limit}: must be at most {source.limit}, the limit of from={config.from_}")
@@ -67,19 +69,20 @@ def _decides_measurements(entry: dataclasses.Field[Any]) -> bool:
 
 
 def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow]]:
-    """What `from` measured, read from its ledger, and the rows of the sources that `drop` excludes.
+    """Returns the measurements in the ledger of `from`, and the ledger rows of the sources that `drop` excludes.
 
-    Sources carry their relative path but an empty URI: `find_sources` adds the URIs of the few that must be cut again.
+    The sources have their relative paths but empty URIs: `find_sources` adds the URIs of the few that must be cut
+    again.
 
     Raises:
-        RequestError: a source was excluded in `from` and is not excluded here, so that nothing has measured it.
+        RequestError: a source was excluded in `from`, so that it is not measured, and is not excluded here.
     """
     rows = read_sources(config.from_)[: config.limit or None]
     stays: list[SourceRow] = []
     excluded: list[SourceRow] = []
     unmeasured: list[str] = []
     for row in rows:
-        # A broken sidecar gives neither tags nor a licence to exclude the source by.
+        # A source with a broken sidecar has neither tags nor a licence.
         provenance = None if row.reason and row.reason.cause is Cause.SIDECAR else row.provenance
         exclusion = find_exclusion(row.path, provenance, config.drop)
         if exclusion is not None:
@@ -97,7 +100,7 @@ def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow
     parts: list[Part] = []
     for row in stays:
         if row.state == "duplicate" and row.source_id not in originals:
-            # The ledger has the clips of the original only, which is excluded here: this source takes its place.
+            # The ledger has only the clips of the original source, which is excluded here: this source replaces it.
             collector.add(_measured_duplicate(config.from_, row.path))
         else:
             parts.append(_as_part(row))
@@ -106,10 +109,10 @@ def read_measured(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow
 
 
 def read_scores_of(config: CurateConfig) -> tuple[MeasuredSources, list[SourceRow]]:
-    """Returns what the dataset `from` has measured, with the scores of `join.scores`, and the rows of excluded sources.
+    """Returns the measurements of `from` with the columns of `join.scores`, and the ledger rows of excluded sources.
 
     Raises:
-        RequestError: the bands let a clip or source through that the dataset has not measured.
+        RequestError: a clip that passes the bands, or a source that is not excluded, was not measured in `from`.
     """
     measured, excluded = read_measured(config)
     measured = join_scores(config.join, measured)
@@ -133,23 +136,24 @@ def require_scores(config: CurateConfig, measured: MeasuredSources) -> None:
     if len(unscored):
         raise RequestError(
             f"select.bands: {len(unscored)} clips pass that were rejected in from={config.from_} before "
-            f"{specs[0].scorer} was measured, the first {clips[int(unscored[0])].key}; curate anew from input="
+            f"{specs[0].scorer} was measured, the first {clips[int(unscored[0])].key}; curate again from input="
         )
 
 
 def _clips_of(config: CurateConfig, paths: Sequence[str]) -> pa.Table:
-    """The clips of these sources, with their measured columns, states and reasons."""
+    """Returns the clips of the sources at these paths, with their measured columns, states and reasons."""
     measured = clips_schema(config.measured_scores, config.vectors, states=False).names
     table = read_clips(config.from_, measured)
     return table.filter(pc.is_in(table["path"], pa.array(paths, pa.string())))
 
 
 def _as_measured(clips: pa.Table, by_networks: bool) -> pa.Table:
-    """The clips without states and reasons.
+    """Returns the clips as they were measured, without states and reasons.
 
     Args:
-        clips: as `_clips_of` gives them.
-        by_networks: whether networks scored them. Column `unscored` then has the errors by which they could not.
+        clips: the result of `_clips_of`.
+        by_networks: whether networks scored the clips. If so, column `unscored` is added: the reason why a network
+            could not score the clip, or null.
     """
     measured = clips.drop_columns(["state", *(name for name, _ in REASON_FIELDS)])
     if not by_networks:
@@ -162,25 +166,30 @@ def _as_measured(clips: pa.Table, by_networks: bool) -> pa.Table:
 
 
 def _as_part(row: SourceRow) -> Part:
-    """A source as it was measured, before selection gave it a state."""
+    """Returns the part of a source, from its ledger row without the state that selection assigned."""
     measured = row.reason is not None and row.reason.cause in (Cause.UNREADABLE, Cause.SIDECAR, Cause.PREFILTERED)
     return Part(Source(row.path, "", ""), row.source_id, row.reason if measured else None, row.provenance, row.facts)
 
 
 def _measured_duplicate(dataset: str, path: str) -> tuple[Part, pa.Table]:
-    """What was measured of a source that the ledger has no clips of, since another has the same content.
+    """Returns the part and the clips of a source whose clips are not in the ledger, since another has the same content.
 
     Raises:
-        RequestError: the dataset has lost its parts.
+        RequestError: the parts of the dataset were deleted.
     """
     measured = read_any_part(dataset, path)
     if measured is None:
-        raise RequestError(f"drop: {path} repeats a dropped source, and from={dataset} has no work/parts to tell of it")
+        raise RequestError(
+            f"drop: {path} has the content of a dropped source, and from={dataset} has no work/parts with the clips"
+        )
     return measured
 
 
 def measured_dataset(config: CurateConfig) -> str:
-    """The dataset whose decode pass read the sources: the output itself, or the first dataset of a chain of `from`."""
+    """Returns the dataset whose decode pass read the sources.
+
+    This is the output itself, or the first dataset of a chain of `from`.
+    """
     datasets = [config.output]
     while config.from_ and config.from_ not in datasets:
         datasets.append(config.from_)
@@ -190,10 +199,10 @@ def measured_dataset(config: CurateConfig) -> str:
 
 
 def find_sources(config: CurateConfig, plans: list[ShardPlan]) -> list[ShardPlan]:
-    """The plans with the URI of the source below `input` in every clip.
+    """Returns the plans with the URI of the source in `input` added to every clip.
 
     Raises:
-        RequestError: a source that a clip must be cut from is not in `input`.
+        RequestError: a source to cut clips from is not in `input`.
     """
     needed = {clip.path for plan in plans for clip in plan.clips if clip.earlier is None}
     if not needed:
@@ -201,8 +210,8 @@ def find_sources(config: CurateConfig, plans: list[ShardPlan]) -> list[ShardPlan
     uris = {source.path: source.uri for source in list_sources(config.input)}
     if missing := sorted(needed - uris.keys()):
         raise RequestError(
-            f"input={config.input}: {missing[0]} is not there, one of {len(needed)} sources to cut clips from; "
-            "where the footage has moved, give input="
+            f"input={config.input}: {missing[0]} is missing, one of {len(needed)} sources to cut clips from; "
+            "if the footage has moved, give its new path as input="
         )
     return [
         ShardPlan(plan.index, [dataclasses.replace(clip, uri=uris.get(clip.path, "")) for clip in plan.clips])

@@ -1,4 +1,4 @@
-"""The curation job: list, measure, select, deduplicate, caption, pack, commit. Each stage resumes from its records."""
+"""The curation job, from listing sources to the commit. Each stage resumes from recorded results."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ from framemill.platform.writer_lock import LockToken, WriterLock
 def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
     """Curates the videos of `input` into the dataset `output`; the same call resumes a curation that was stopped.
 
-    An output may grow and shrink: sources that were added are measured, those that are gone leave the new version, and
-    its bytes are those of a curation from nothing. With `calibrate` the job ends once the bounds are known: nothing is
-    captioned or packed.
+    Sources may be added or removed between calls: new sources are measured, removed ones are left out of the new
+    version, and the version has the same bytes as a curation from scratch. With `calibrate` the job stops after
+    selection: nothing is captioned or packed.
 
     Args:
-        config: the whole config; or
-        **keys: the command's keys, as in `curate(input=..., output=..., clip={"min_seconds": 1})`; `from_` stands for
-            `from`.
+        config: the config; None: built from `keys`.
+        **keys: the keys of the command, as in `curate(input=..., output=..., clip={"min_seconds": 1})`; `from_` stands
+            for `from`.
 
     Raises:
-        RequestError: a wrong key, no such input, or an output that holds another config's result.
-        PendingError: something that may still succeed did not; nothing is committed.
+        RequestError: a key is wrong, the input does not exist, or the output was made with another config.
+        PendingError: a source or a model did not answer; nothing is committed, and the same call resumes.
         FramemillError: more sources failed than `max_failed` allows.
     """
     config = _completed(resolve("curate", CurateConfig, config, keys))
@@ -86,20 +86,20 @@ def curate(config: CurateConfig | None = None, **keys: Any) -> CurateResult:
 
 @contextlib.contextmanager
 def open_output(config: CurateConfig) -> Iterator[LockToken]:
-    """Opens the output of a curation for writing, with Ray: one writer, one config, no half-made commit.
+    """Yields the lock token of the output: the block is the only writer, under one config, with Ray started.
 
-    Until something is committed any selection may be made of what was measured; after that the output's selection is
-    fixed, and only its sources may change.
+    A commit that was interrupted is finished first. Until the first commit the keys of selection may change between
+    calls; after it only the sources may change.
 
     Raises:
-        RequestError: the output holds another config's result, has a newer format, or is being written.
+        RequestError: the output was made with another config, has a newer format, or is being written.
     """
     free = ("sources",) if committed_index(config.output) else ("sources", "selection")
     claim_output(config, config.output, free)
     prepare_tracking(config.tracking, config.output)
     with WriterLock(config.output) as lock, cluster.session(config.cluster, config.workers):
         finish_commit(config.output)
-        # A commit that was finished just now may be of another selection.
+        # The commit that was just finished may have been made with other keys of selection.
         if committed_index(config.output):
             claim_output(config, config.output, free=("sources",))
         else:
@@ -108,12 +108,12 @@ def open_output(config: CurateConfig) -> Iterator[LockToken]:
 
 
 def _completed(config: CurateConfig) -> CurateConfig:
-    """Returns the config with what the result depends on besides its keys: digests of weights and of `join.scores`.
+    """Returns the config with the SHA-256 of weights and of `join.scores`, on which the result depends as well.
 
-    With `from`, the keys that decide about measuring are those of that dataset.
+    With `from`, the keys of measuring are taken from that dataset.
 
     Raises:
-        RequestError: a file or the dataset is missing or is not the one that was meant.
+        RequestError: a file or the dataset is missing, or a file has another SHA-256 than configured.
     """
     if config.from_:
         config = from_dataset.inherit_config(config)
@@ -128,10 +128,10 @@ def _completed(config: CurateConfig) -> CurateConfig:
 
 
 def _check(config: CurateConfig, sources: Sequence[Source]) -> None:
-    """Checks what would otherwise fail after hours of work: captioners, `join.scores`, disk space.
+    """Checks captioners, `join.scores` and disk space, which would otherwise fail after hours of work.
 
     Raises:
-        RequestError: one of them will not do.
+        RequestError: a captioner's model or `join.scores` is missing or wrong, or the disk is far too small.
     """
     check_join(config.join)
     check_captioners(config)
@@ -139,10 +139,10 @@ def _check(config: CurateConfig, sources: Sequence[Source]) -> None:
 
 
 def check_space(config: CurateConfig, sources: Sequence[Source]) -> None:
-    """Checks that the disk is not far too small for the output, unless `check_disk` is off.
+    """Checks that the disk is not far too small for the output, if `check_disk` is set.
 
     Raises:
-        RequestError: it is.
+        RequestError: the free space is less than a tenth of what the output may need.
     """
     if config.check_disk:
         shards = read_index(config.from_)["shards"] if config.from_ else []
@@ -151,10 +151,10 @@ def check_space(config: CurateConfig, sources: Sequence[Source]) -> None:
 
 
 def _check_failures(sources: Sequence[SourceRow], max_failed: float) -> None:
-    """Checks that no larger share of the sources failed than allowed.
+    """Checks that at most the share `max_failed` of the sources failed.
 
     Raises:
-        FramemillError: more failed.
+        FramemillError: more sources failed.
     """
     failed = [source for source in sources if source.state == "failed"]
     if len(failed) > max_failed * len(sources):
@@ -165,7 +165,7 @@ def _check_failures(sources: Sequence[SourceRow], max_failed: float) -> None:
 
 
 def report_settings(config: CurateConfig, rules: list[Stage]) -> ReportSettings:
-    """Returns what the report shows of the config."""
+    """Returns the settings of the config that the report shows."""
     return ReportSettings(
         config.output,
         digest(config),
@@ -178,7 +178,7 @@ def report_settings(config: CurateConfig, rules: list[Stage]) -> ReportSettings:
 
 
 def _track(config: CurateConfig, result: CurateResult, figures: Figures) -> None:
-    """Records the counts, the report's figures and the dataset's digest in MLflow."""
+    """Logs the counts, the report's figures and the dataset's digest to MLflow."""
     with Tracker.open(config.tracking, config.output, "curate", {"curate": result_values(config)}) as tracker:
         counts = {f"clips_{state}": float(count) for state, count in result.clips.items()}
         counts |= {f"sources_{state}": float(count) for state, count in result.sources.items()}

@@ -1,4 +1,4 @@
-"""The stages that a pool of workers does: measuring, scoring, packing. Each goes on from what is recorded."""
+"""The stages that pools of Ray workers carry out: measuring, scoring, packing. Each resumes from recorded results."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ from framemill.platform.writer_lock import LockToken
 def measure_and_score(
     config: CurateConfig, sources: Sequence[Source], token: LockToken
 ) -> tuple[MeasuredSources, list[SourceRow]]:
-    """Returns all scores of the sources that are not excluded, and the ledger's rows of those that are.
+    """Returns the measurements of the sources that are not excluded, and the ledger rows of the excluded sources.
 
     Raises:
         RequestError: the output holds the measurements of another input.
-        PendingError: a source could not be read now, and may be later.
+        PendingError: a source could not be read now and may be readable later.
     """
     measured, excluded = _measure(config, list(sources), token)
     return _score(config, join_scores(config.join, measured), token), excluded
 
 
 def _measure(config: CurateConfig, sources: list[Source], token: LockToken) -> tuple[MeasuredSources, list[SourceRow]]:
-    """Runs the decode pass over the sources that have no part or changed since; returns what all parts hold."""
-    # The path of the input is not in the config's digest, so that footage may move: but not become other footage.
+    """Runs the decode pass over sources that are not measured yet or have changed; returns all measurements."""
+    # The config's digest leaves out the path of the input, so that footage may be moved: check that it is the same.
     if holds_other_sources(config.output, sources):
         raise RequestError(
             f"input={config.input}: output={config.output} holds the measurements of other sources; "
@@ -84,9 +84,9 @@ def _measure(config: CurateConfig, sources: list[Source], token: LockToken) -> t
 
 
 def _score(config: CurateConfig, measured: MeasuredSources, token: LockToken) -> MeasuredSources:
-    """Returns the sources with the scores of networks, measured one scorer after another.
+    """Returns the measurements with the scores of all networks added, one scorer after another.
 
-    A scorer sees the clips that neither the decode pass nor a scorer before it rejects.
+    Each scorer skips the clips that the decode pass or an earlier scorer rejects.
     """
     specs = config.model_specs
     for i, spec in enumerate(specs):
@@ -107,7 +107,7 @@ def _score(config: CurateConfig, measured: MeasuredSources, token: LockToken) ->
 
 
 def _with_movement(clips: pa.Table) -> pa.Table:
-    """Returns the clips with the movement in their descriptions, which the decode pass wrote without it."""
+    """Returns the clips with the movement that a network measured added to their descriptions."""
     columns = [clips[name].to_pylist() for name in ("description", *MOTION_COLUMNS)]
     sentences = [
         sentence if values[0] is None else with_movement(sentence, dict(zip(MOTION_COLUMNS, values, strict=True)))
@@ -117,11 +117,13 @@ def _with_movement(clips: pa.Table) -> pa.Table:
 
 
 def pack(config: CurateConfig, plans: Sequence[ShardPlan], clips: ClipTable, token: LockToken) -> list[ShardManifest]:
-    """Packs the shards that are not packed yet; a clip that cannot be packed becomes failed.
+    """Packs the shards that are not packed yet, and returns the manifests of all shards.
+
+    A clip that cannot be packed gets the state "failed".
 
     Raises:
-        RequestError: a source to cut clips from is not there (with `from`).
-        PendingError: a source could not be read now, and may be later.
+        RequestError: with `from`, a source to cut clips from is not in `input`.
+        PendingError: a source could not be read now and may be readable later.
     """
     storage.make_dirs(storage.join(config.output, MANIFESTS))
     todo = [plan for plan in plans if read_manifest(config.output, plan) is None]
@@ -141,7 +143,7 @@ def pack(config: CurateConfig, plans: Sequence[ShardPlan], clips: ClipTable, tok
 
 
 def _earlier_packs(config: CurateConfig) -> list[tuple[str, PackConfig]]:
-    """Returns the datasets that clips may be taken from, committed before, with the settings that packed them."""
+    """Returns the committed datasets whose packed clips may be reused, each with its `pack` section."""
     datasets = [dataset for dataset in (config.output, config.from_) if dataset and committed_index(dataset)]
     return [(dataset, load_frozen(CurateConfig, storage.join(dataset, "config.yaml")).pack) for dataset in datasets]
 
@@ -155,10 +157,10 @@ def _run_pool(
     actors: int,
     gpus: float = 0.0,
 ) -> None:
-    """Has a pool of actors do all items, behind a progress bar.
+    """Processes all items in a pool of actors, and shows a progress bar.
 
     Raises:
-        PendingError: an item is pending; raised after all others are done.
+        PendingError: an item is pending; the error is raised after all other items are done.
     """
     if items:
         results = map_actors(worker, arguments, items, actors, gpus)

@@ -46,7 +46,7 @@ class EvaluateConfig:
         """Checks the keys against each other and against the dimensions that can be measured.
 
         Raises:
-            RequestError: a key has a value that it must not have; the message names the first such key.
+            RequestError: the value of a key is not allowed; the message names the first wrong key.
         """
         if self.suite == "vbench" and not self.prompts_json:
             raise RequestError("prompts_json: must be the path of VBench_full_info.json when suite=vbench")

@@ -14,7 +14,7 @@ from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.retry import call_with_retry, retry_storage_errors
 
 _MAX_VIDEO_BYTES = 2 << 30
-"""Largest size of a decoded video. VBench scores whole videos of under five seconds, so they are decoded into memory.
+"""Largest size of a decoded video. VBench scores complete videos of under five seconds, which are decoded into memory.
 """
 
 

@@ -5,7 +5,7 @@ output/
   ledger/records.jsonl        one record for every video and dimension; part files while the job runs
   <name>_eval_results.json    scores in VBench's own schema; <name> is the name of the output folder
   result.json                 scores, totals, dimensions not measured with the reason, failed, missing, unmatched files
-  report.html                 the same content as a page
+  report.html                 content of result.json as an HTML page
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def evaluate(config: EvaluateConfig | None = None, **keys: Any) -> EvaluateResul
 
     Raises:
         RequestError: a key is wrong, or the output contains the result of another config.
-        PendingError: some videos could not be measured yet, e.g. after a timeout; the same call tries them again.
+        PendingError: some videos are not measured, e.g. after a timeout; the next call retries these videos.
         FramemillError: all videos failed, or a larger share of them than `max_failed`.
     """
     config = resolve("evaluate", EvaluateConfig, config, keys)
@@ -181,7 +181,7 @@ def _first_failure(reasons: Mapping[str, str]) -> str:
 
 
 def _absolute(uri: str) -> str:
-    """Returns a local path as an absolute one: Ray workers have another working directory."""
+    """Returns a URI, with a local path made absolute: Ray workers have another working directory."""
     return os.path.abspath(storage.local_path(uri)) if storage.is_local(uri) else uri
 
 

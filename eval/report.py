@@ -1,4 +1,4 @@
-"""Report of an evaluation: one HTML file that needs no other file."""
+"""Report of an evaluation: one self-contained HTML file."""
 
 from __future__ import annotations
 

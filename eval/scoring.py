@@ -1,7 +1,7 @@
 """Official totals of VBench and VBench-I2V, computed from the scores of single dimensions.
 
 Each raw score is normalised: the range of values that its dimension takes in practice is mapped to 0..1. Normalised
-scores are averaged with weights into groups, and the groups into a total. Ranges, weights and groups are those of
+scores are averaged with weights into groups, and the groups into a total. Ranges, weights and groups are taken from
 `scripts/constant.py` and `scripts/cal_final_score.py` in Vchitect/VBench (revision 45e79ec); they reproduce the
 published leaderboard rows.
 

@@ -22,7 +22,7 @@ def green_share(path: Path) -> float:
 
 
 def main(videos: str, dataset: str) -> None:
-    """Scores each video, then curates with a bound on that score."""
+    """Scores each video, then curates with an upper bound on the score."""
     paths = sorted(Path(videos).rglob("*.mp4"))
     scores = pd.DataFrame(
         {

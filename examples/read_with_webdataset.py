@@ -1,4 +1,4 @@
-"""Read a dataset's shards with `webdataset`, without Framemill, as another training code would.
+"""Read a dataset's shards with `webdataset`, without Framemill, as other training code would.
 
 python examples/read_with_webdataset.py DATASET
 """
@@ -13,7 +13,7 @@ import webdataset
 
 
 def main(dataset: str) -> None:
-    """Prints each sample's key, size, duration and caption."""
+    """Prints each sample's key, number of frames, frame shape, bucket and caption."""
     shards = [str(path) for path in sorted(Path(dataset, "shards").glob("*.tar"))]
     for sample in webdataset.WebDataset(shards, shardshuffle=False):
         facts = json.loads(sample["json"])

@@ -1,4 +1,4 @@
-"""Select again from recorded scores, without decoding, and plot what changed.
+"""Select again from recorded scores, without decoding, and plot the motion of kept and rejected clips.
 
 python examples/reselect_and_plot.py DATASET OUTPUT
 """

@@ -12,7 +12,7 @@ import framemill
 
 
 def main(dataset: str, output: str, steps: str = "") -> None:
-    """Runs the three jobs; `steps` per stage, the curriculum's own number without it."""
+    """Runs the three jobs, with `steps` optimiser steps per stage or, if empty, the curriculum's numbers."""
     stages = {stage: {"steps": int(steps)} for stage in ("low", "high")} if steps else {}
     curriculum = {"curriculum": {"stages": stages}} if steps else {}
     print(framemill.encode(input=dataset, output=f"{output}/latents").line())

@@ -1,4 +1,4 @@
-"""Use the Linear DiT alone: velocities of a whole video at once, and the same block by block with a constant state.
+"""Use the Linear DiT alone: velocities of a whole video at once, and block by block with a state of constant size.
 
 python examples/use_model.py
 """
@@ -9,7 +9,7 @@ from framemill.training.model import LinearDiT, LinearDiTConfig
 
 
 def main() -> None:
-    """Compares a block-causal forward with the step-by-step one."""
+    """Compares a block-causal forward pass over the whole video with `step` calls block by block."""
     torch.manual_seed(0)
     model = LinearDiT(LinearDiTConfig.tiny()).eval()
     latents = torch.randn(1, 16, 6, 8, 12)  # batch, channels, latent frames, height, width

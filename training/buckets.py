@@ -1,6 +1,6 @@
 """Aspect-ratio buckets: the (frames, height, width) that a batch may have, one table for each resolution.
 
-A clip goes to the bucket whose height / width is nearest to its own; all samples of a batch are of one bucket.
+A clip is assigned to the bucket of the nearest height / width; all samples of a batch are of one bucket.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from framemill.training.buckets import Bucket, bucket_table
 
 @dataclass
 class StageConfig:
-    """One stage. Weights and optimiser moments continue from the stage before it."""
+    """One training stage. Weights and optimiser moments continue from the previous stage."""
 
     resolution: int = key(help="height of a 16:9 frame in pixels; other aspect ratios have about the same area")
     frames: int = key(help="frames per clip, 4k + 1 (ltx2: 8k + 1)")
@@ -53,7 +53,7 @@ class StageConfig:
     )
 
     def validate(self) -> None:
-        """Checks the ranges of the values, and that they go together.
+        """Checks the ranges of the values and their combinations.
 
         Raises:
             RequestError: a value is out of range, or contradicts another.
@@ -78,7 +78,7 @@ class StageConfig:
                     raise RequestError(f"{name}={getattr(self, name)}: must be 0 with frames=1, a stage of images")
 
     def learning_rate(self, step: int) -> float:
-        """Returns the learning rate of a step of the stage, counted from 0: constant between linear ramps."""
+        """Returns the learning rate of a stage's step, from 0: constant between linear warm-up and decay."""
         rising = (step + 1) / self.warmup if self.warmup else 1.0
         falling = (self.steps - step) / (self.cooldown + 1) if self.cooldown else 1.0
         return self.lr * min(1.0, rising, falling)
@@ -88,7 +88,7 @@ class StageConfig:
         return block_starts(latent_frames, self.block_frames) if self.block_frames else None
 
     def micro_batches(self, workers: int) -> int:
-        """Returns the number of micro-batches that a worker takes for a step, on video or on images.
+        """Returns the number of micro-batches per worker and step, which is the same for video and image steps.
 
         Raises:
             RequestError: a batch cannot be divided equally.
@@ -108,7 +108,7 @@ class StageConfig:
 
 
 def block_starts(frames: int, length: int) -> list[int]:
-    """Returns the first frame of each block of a video; the first block takes the remainder.
+    """Returns the first frame of each block of a video; the first block is longer by the remainder.
 
     21 frames in blocks of 10 are [0, 11]: 11 and 10, as in SANA-Video.
 
@@ -121,7 +121,7 @@ def block_starts(frames: int, length: int) -> list[int]:
 
 @dataclass
 class CurriculumConfig:
-    """The stages of a run."""
+    """The training stages of a run."""
 
     stages: Dict[str, StageConfig] = key(dict, "stages by name, in training order")
     sampling_flow_shift: float = key(8.0, "flow shift of the exported scheduler, used by generation")

@@ -11,17 +11,17 @@ from framemill.platform.errors import RequestError
 
 @dataclass
 class DedupConfig:
-    """Thresholds of the two searches for duplicates."""
+    """The thresholds of near and of semantic duplicates."""
 
     near: Optional[int] = key(
         26,
-        "near duplicates (same footage, also rescaled, cropped, mirrored, sped up): largest median distance of their "
-        "frames' perceptual hashes, bits of 128; only the best clip is kept; null: not searched",
+        "near duplicates (same footage, also rescaled, cropped, mirrored, sped up): largest median Hamming distance of "
+        "two clips' frames by 128-bit perceptual hashes, bits; only the best clip is kept; null: off",
     )
     semantic: Optional[float] = key(
         None,
-        "semantic duplicates: least cosine of their embeddings (0.95 is mild); only the best clip is kept; "
-        "null: not searched",
+        "semantic duplicates (similar content): least cosine similarity of two clips' embeddings (0.95: very similar); "
+        "only the best clip is kept; null: off",
     )
 
     def validate(self) -> None:

@@ -1,6 +1,6 @@
-"""Which of the clips that passed repeat a better one: copies of the same footage, and footage that shows much the same.
+"""Duplicates among the clips that passed selection: copies of the same footage, and clips of similar content.
 
-Sources with the same bytes are found before, by the hash of their content (`select.states.build_tables`).
+Sources with the same bytes are marked earlier, by the hash of their content (`select.states.build_tables`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from framemill.platform.errors import RequestError
 
 
 def mark_duplicates(config: DedupConfig, clips: ClipTable) -> None:
-    """Gives every kept clip that repeats another the state "duplicate"."""
+    """Sets the state "duplicate" for every kept clip that is a duplicate of a better clip."""
     passed = [clips[i] for i, state in enumerate(clips.column("state")) if state == "kept"]
     duplicates = find_duplicates(config, passed)
     for clip in passed:
@@ -27,16 +27,17 @@ def mark_duplicates(config: DedupConfig, clips: ClipTable) -> None:
 
 
 def find_duplicates(config: DedupConfig, passed: Sequence[ClipRow]) -> dict[str, Reason]:
-    """The reasons of the clips that repeat a kept one, by key; the order of the clips makes no difference.
+    """Returns the reasons of the clips that are duplicates of a kept clip, by key.
 
-    Near duplicates are found first, semantic duplicates among the clips that are left.
+    The order of `passed` makes no difference. Near duplicates are found first, then semantic duplicates among the other
+    clips.
 
     Args:
         config: the thresholds.
         passed: the clips that passed selection.
 
     Raises:
-        RequestError: semantic duplicates are asked for, and no clip has an embedding.
+        RequestError: `dedup.semantic` is set, and no clip has an embedding.
     """
     clips = sorted(passed, key=_preference)
     duplicates: dict[str, Reason] = {}
@@ -49,7 +50,7 @@ def find_duplicates(config: DedupConfig, passed: Sequence[ClipRow]) -> dict[str,
         clips = [clip for clip in clips if clip.key not in duplicates]
         embedded = [clip for clip in clips if clip.vector("embedding") is not None]
         if clips and not embedded:
-            raise RequestError(f"dedup.semantic={config.semantic:g}: no clip has an embedding; it may be null")
+            raise RequestError(f"dedup.semantic={config.semantic:g}: no clip has an embedding; must be null")
         if embedded:
             embeddings = np.array([clip.vector("embedding") for clip in embedded], np.float32)
             for index, (kept, cosine) in semantic_duplicates(embeddings, config.semantic).items():
@@ -60,10 +61,10 @@ def find_duplicates(config: DedupConfig, passed: Sequence[ClipRow]) -> dict[str,
 
 
 def _preference(clip: ClipRow) -> tuple[float, float, str]:
-    """Sort key by which the clip to keep comes first.
+    """Returns the sort key by which the clip to keep comes first.
 
-    Most pixels between the black bars first, then the highest `technical` score, as far as both are measured, then
-    the key.
+    Clips are sorted by the pixels inside the black bars, most first, then by score `technical`, highest first, then by
+    key. A score that is not measured counts as 0.
     """
     pixels = clip.width * clip.height * (1 - (clip.score("black_bars") or 0.0))
     return -round(pixels), -(clip.score("technical") or 0.0), clip.key

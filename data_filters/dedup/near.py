@@ -2,9 +2,9 @@
 
 Comparing all pairs of a million clips is too slow. So frames are put into buckets by some bits of their hashes, and
 only frames in the same bucket are compared: locality-sensitive hashing (LSH) by bit sampling, Indyk and Motwani,
-"Approximate nearest neighbors", 1998. The number of bits grows with the number of frames F, so that a bucket has about
-_BUCKET_SIZE frames. Each of T = _TABLES tables samples other bits; two copies meet if any two of their frames share a
-bucket in any table. Time is O(T F log F), memory is O(F).
+"Approximate nearest neighbors", 1998. The number of sampled bits grows with the number of frames F, so that a bucket
+has about _BUCKET_SIZE frames. Each of T = _TABLES tables samples other bits; two clips are compared if a frame of the
+first and a frame of the second share a bucket in any table. Time is O(T F log F), memory is O(F).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 from framemill.data_filters.measure.phash import BITS, HALF
 
 _TABLES = 16
-"""LSH tables."""
+"""Number of LSH tables."""
 _BUCKET_SIZE = 16
 """Average number of frames in an LSH bucket."""
 MAX_BUCKET_COMPARISONS = 64
-"""Cap on comparisons per frame in an LSH bucket. Frames of preferred clips come first, so of a thousand copies the clip
-to keep is always among those compared."""
+"""Maximum number of comparisons per frame in an LSH bucket. Frames of preferred clips come first, so that each of a
+thousand copies is compared with the clip to keep."""
 _STILL_BITS = 4
 """A frame that differs by at most this many bits from an earlier frame of its clip is not looked up in the tables."""
 Hashes = np.ndarray
@@ -30,15 +30,15 @@ Hashes = np.ndarray
 
 
 def near_duplicates(hashes: Sequence[bytes], sources: Sequence[str], max_bits: int) -> dict[int, tuple[int, int]]:
-    """The clips that repeat an earlier one: {index: (index of the kept clip, distance in bits)}.
+    """Returns the near duplicates: {index of the clip: (index of the kept clip, distance in bits)}.
 
-    A clip is a duplicate of the nearest kept clip before it, if their distance is at most `max_bits`. It is never a
-    duplicate of a clip that is a duplicate itself, so that the far ends of a chain of near clips both stay. Clips of
-    one source are never compared: they are at different times, and what they share is a camera that does not move.
+    A clip is a duplicate of the nearest earlier clip that is kept, if their distance is at most `max_bits`. It is never
+    a duplicate of another duplicate, so that both ends of a chain of similar clips are kept. Clips of one source are
+    never compared: they are at different times, and are alike only because the camera does not move.
 
     Args:
-        hashes: for each clip in order of preference, best first, 16 bytes a frame. A clip without frames repeats
-            nothing.
+        hashes: of each clip in order of preference, best first, 16 bytes per frame. A clip without frames is never a
+            duplicate.
         sources: path of each clip's source.
         max_bits: largest distance of a duplicate, see `distance`.
     """
@@ -56,11 +56,11 @@ def near_duplicates(hashes: Sequence[bytes], sources: Sequence[str], max_bits: i
 
 
 def distance(first: Hashes, second: Hashes) -> int:
-    """The distance of two clips in bits, 0 to 128; 128 if one has no frames.
+    """Returns the distance of two clips in bits, 0 to 128; 128 if one has no frames.
 
-    Each frame of the shorter clip has a Hamming distance to the nearest frame of the other; the lower median of these
-    counts, so that neither the speed nor the start of a copy matters. All frames are compared as they are, or all
-    mirrored.
+    It is the lower median, over the frames of the shorter clip, of the Hamming distance to the nearest frame of the
+    longer clip, so that neither the speed nor the start of a copy matters. It is computed with all frames as they are
+    and with all frames mirrored; the smaller result counts.
     """
     few, many = (first, second) if len(first) < len(second) else (second, first)
     if not len(few):
@@ -72,8 +72,11 @@ def distance(first: Hashes, second: Hashes) -> int:
 
 
 def _candidate_pairs(frames: Sequence[Hashes], sources: Sequence[str], max_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two arrays of clip indices, i < j: pairs from different sources with two frames at most `max_bits` apart, as far
-    as the LSH buckets show."""
+    """Returns two arrays of clip indices, i < j: the pairs to compare.
+
+    A pair is from different sources and has two frames in one LSH bucket that are at most `max_bits` + _STILL_BITS bits
+    apart.
+    """
     hashes = np.concatenate([np.zeros((0, 2), np.uint64), *frames])
     counts = np.array([len(clip) for clip in frames], np.int64)
     distinct = _distinct_frames(hashes, counts)
@@ -89,10 +92,12 @@ def _candidate_pairs(frames: Sequence[Hashes], sources: Sequence[str], max_bits:
 
 
 def _distinct_frames(hashes: Hashes, counts: np.ndarray) -> np.ndarray:
-    """Mask of frames that differ by more than _STILL_BITS bits from the last frame already marked in the same clip.
+    """Returns a mask of the frames that differ by more than _STILL_BITS bits from the last frame in the mask.
+
+    Each clip is treated on its own; its first frame is in the mask.
 
     Args:
-        hashes: of the frames of all clips, clip after clip.
+        hashes: the hashes of the frames of all clips, clip after clip.
         counts: int (clips,), the number of frames of each clip.
 
     Returns:
@@ -101,7 +106,7 @@ def _distinct_frames(hashes: Hashes, counts: np.ndarray) -> np.ndarray:
     begin = np.cumsum(counts) - counts
     distinct = np.zeros(len(hashes), bool)
     last = begin.copy()
-    # All clips advance together, one frame a step.
+    # All clips advance together, one frame per step.
     for step in range(int(counts.max(initial=0))):
         clips = np.flatnonzero(counts > step)
         frame = begin[clips] + step
@@ -114,13 +119,13 @@ def _distinct_frames(hashes: Hashes, counts: np.ndarray) -> np.ndarray:
 def _bucket_pairs(
     hashes: Hashes, clip: np.ndarray, source: np.ndarray, bits: np.ndarray, max_bits: int
 ) -> Iterator[np.ndarray]:
-    """Yields the pairs of clips (i, j), i < j, with near frames in one bucket of one table, as j << 32 | i.
+    """Yields arrays of the pairs of clips (i, j), i < j, with near frames in one bucket of a table, as j << 32 | i.
 
     Args:
-        hashes: of the distinct frames.
+        hashes: the hashes of the distinct frames.
         clip: int (frames,), index of the clip of each frame, ascending.
         source: int (clips,), index of the source of each clip.
-        bits: the bits of the first word that name the bucket.
+        bits: the bits of the first word whose values identify the bucket.
         max_bits: largest Hamming distance of two frames.
     """
     bucket = np.zeros(len(hashes), np.uint64)
@@ -143,6 +148,9 @@ def _bucket_pairs(
 
 
 def _bucket_bits(table: int, width: int) -> np.ndarray:
-    """The `width` bits that name the buckets of a table, drawn from the word that mirroring leaves unchanged."""
+    """Returns the `width` bits whose values identify the buckets of a table.
+
+    They are drawn from the first word, which mirroring leaves unchanged.
+    """
     order = np.random.PCG64(table).random_raw(HALF).argsort(kind="stable")
     return order[:width].astype(np.uint64)

@@ -1,9 +1,9 @@
-"""Semantic duplicates: clips that show much the same, by the cosine of their embeddings (SemDeDup, Abbas et al., 2023).
+"""Semantic duplicates: clips of similar content, by the cosine of their embeddings (SemDeDup, Abbas et al., 2023).
 
-For n clips with embeddings of d numbers: up to MAX_EXACT clips, each is compared with every kept clip before it, in
-O(n^2 d). Beyond, an inverted file index of 4 sqrt(n) cells (k-means) is searched in the PROBES nearest cells, in
-O(n^1.5 d); a pair on either side of a cell's border may then be missed, but hardly one above a threshold of use.
-Memory: the embeddings twice.
+For n clips with embeddings of d numbers: up to _MAX_EXACT clips, each clip is compared with every earlier clip that is
+kept, in O(n^2 d). Above that, an inverted file index of 4 sqrt(n) cells (k-means) is searched in the _PROBES nearest
+cells, in O(n^1.5 d); pairs across the border of two cells may then be missed, though rarely at thresholds of practical
+use. The embeddings are in memory twice.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Any
 import numpy as np
 
 _BATCH = 1024
-"""Clips searched at once."""
+"""Number of clips searched at once."""
 _MAX_EXACT = 50_000
 """Up to this many clips the search is exhaustive."""
 _PROBES = 16
-"""Cells searched for each clip."""
+"""Number of cells searched for each clip."""
 _DECIMALS = 6
-"""Cosines are rounded before they are compared, so that the order of additions does not decide."""
+"""Decimals to which cosines are rounded before they are compared, so that the order of additions does not matter."""
 
 
 def semantic_duplicates(
     embeddings: np.ndarray, min_cosine: float, batch: int = _BATCH, max_exact: int = _MAX_EXACT
 ) -> dict[int, tuple[int, float]]:
-    """The clips that repeat an earlier one: {index: (index of the kept clip, cosine)}.
+    """Returns the semantic duplicates: {index of the clip: (index of the kept clip, cosine)}.
 
-    A clip is a duplicate of the most similar kept clip before it, if their cosine is at least `min_cosine`; never of a
-    clip that is a duplicate itself.
+    A clip is a duplicate of the most similar earlier clip that is kept, if their cosine is at least `min_cosine`; it is
+    never a duplicate of another duplicate.
 
     Args:
         embeddings: float32 (n, d), each of length 1, in order of preference, best first.
@@ -60,10 +60,10 @@ def semantic_duplicates(
 
 
 def _new_index(embeddings: np.ndarray, max_exact: int) -> Any:
-    """An empty faiss index by inner product, trained on the embeddings where it has cells."""
+    """Returns an empty faiss inner-product index, trained on the embeddings if it has cells."""
     import faiss
 
-    # Sums depend on how many threads share them.
+    # Floating-point sums depend on the number of threads.
     faiss.omp_set_num_threads(1)
     count, width = embeddings.shape
     flat = faiss.IndexFlatIP(width)

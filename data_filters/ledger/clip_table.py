@@ -1,4 +1,4 @@
-"""The clips of a curation as columns: a million clips are arrays, and masks over the arrays decide.
+"""The clips of a curation as columns, so that selection works on arrays of a million clips.
 
 `ClipTable` is also a sequence of rows. A `ClipRow` is a view: writing to the row writes to the columns.
 """
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class ClipTable(Sequence["ClipRow"]):
-    """A table whose columns become arrays and lists when they are asked for; the others stay Arrow columns.
+    """A table of clips, whose Arrow columns are converted to arrays or lists when first used.
 
     Column `reason` holds `Reason` objects; `to_table` turns them into the columns of REASON_FIELDS.
     """
@@ -32,7 +32,7 @@ class ClipTable(Sequence["ClipRow"]):
 
     @staticmethod
     def of(rows: Sequence[dict[str, Any]]) -> ClipTable:
-        """From rows; values of `reason` are `Reason` objects or None."""
+        """Builds the table from rows, in which a value of `reason` is a `Reason` or None."""
         names = list(dict.fromkeys(name for row in rows for name in row))
         columns = {name: [row.get(name) for row in rows] for name in names}
         reasons = columns.pop("reason", None)
@@ -43,13 +43,13 @@ class ClipTable(Sequence["ClipRow"]):
 
     @staticmethod
     def of_ledger(table: pa.Table) -> ClipTable:
-        """From a ledger table with the columns of REASON_FIELDS."""
+        """Builds the table from a ledger table with the columns of REASON_FIELDS."""
         clips = ClipTable(table)
         clips.put("reason", reasons_from_columns(table))
         return clips
 
     def __len__(self) -> int:
-        """The number of clips."""
+        """Returns the number of clips."""
         return self.table.num_rows
 
     @overload
@@ -59,39 +59,39 @@ class ClipTable(Sequence["ClipRow"]):
     def __getitem__(self, at: slice) -> list[ClipRow]: ...
 
     def __getitem__(self, at: int | slice) -> ClipRow | list[ClipRow]:
-        """A row, or the rows of a slice."""
+        """Returns a row, or the rows of a slice."""
         if isinstance(at, slice):
             return [ClipRow(self, i) for i in range(*at.indices(len(self)))]
         return ClipRow(self, range(len(self))[at])
 
     def __iter__(self) -> Iterator[ClipRow]:
-        """The rows in order."""
+        """Returns the rows in order."""
         return (ClipRow(self, i) for i in range(len(self)))
 
     def column(self, name: str) -> Column:
-        """A column to read and to write to.
+        """Returns a column, which may be written to.
 
         Raises:
-            KeyError: there is no column of that name.
+            KeyError: there is no column of this name.
         """
         if name not in self.columns:
             self.columns[name] = _as_column(self.table[name])
         return self.columns[name]
 
     def has(self, name: str) -> bool:
-        """Whether there is a column of that name."""
+        """Returns whether there is a column of this name."""
         return name in self.columns or name in self.table.column_names
 
     def put(self, name: str, values: Column) -> None:
-        """Replaces a column, or adds one."""
+        """Sets a column, replacing a column of the same name."""
         self.columns[name] = values
 
     def names(self) -> list[str]:
-        """The names of the columns."""
+        """Returns the names of the columns."""
         return list(dict.fromkeys([*self.table.column_names, *self.columns]))
 
     def to_table(self, schema: pa.Schema) -> pa.Table:
-        """The columns of a schema as an Arrow table."""
+        """Returns an Arrow table with the columns of a schema."""
         columns = self.columns
         if any(name in schema.names for name, _ in REASON_FIELDS):
             columns = {**columns, **reason_columns(self.column("reason"))}
@@ -105,7 +105,7 @@ class ClipTable(Sequence["ClipRow"]):
 
 
 class _Cell(Generic[T]):
-    """A column's value in a row, as an attribute of the row."""
+    """Descriptor that makes the value of a column an attribute of the row."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -127,20 +127,20 @@ class ClipRow(MutableMapping[str, Any]):
     path = _Cell[str]()
     """Path of the source, relative to the input."""
     start_s = _Cell[float]()
-    """Seconds since the source's first frame."""
+    """Start of the clip in seconds since the source's first frame."""
     end_s = _Cell[float]()
     first_frame = _Cell[int]()
     """Index of the first frame in the source."""
     frames = _Cell[int]()
     """Number of frames."""
     width = _Cell[int]()
-    """Pixels of the source's frames, upright."""
+    """Width of the source's frames after rotation, pixels."""
     height = _Cell[int]()
     fps = _Cell[float]()
     description = _Cell[str]()
-    """A sentence made from the measured facts."""
+    """A sentence about the clip made from measured values."""
     phashes = _Cell[bytes]()
-    """Perceptual hashes, 16 bytes a frame."""
+    """Perceptual hashes, 16 bytes per frame."""
     sidecar_caption = _Cell["str | None"]()
     state = _Cell[str]()
     """"kept", "filtered", "failed" or "duplicate"."""
@@ -159,15 +159,15 @@ class ClipRow(MutableMapping[str, Any]):
         self.state, self.reason = state, reason
 
     def score(self, name: str) -> float | None:
-        """The value of a score; None where it was not measured, or there is no such column."""
+        """Returns the value of a score; None if it was not measured or there is no such column."""
         return self[name] if self.clips.has(name) else None
 
     def vector(self, name: str) -> list[float] | None:
-        """The value of a column of embeddings; None where it was not measured, or there is no such column."""
+        """Returns an embedding; None if it was not measured or there is no such column."""
         return self[name] if self.clips.has(name) else None
 
     def text(self, name: str) -> str | None:
-        """The value of a column of texts that not every dataset has; None where there is no such column."""
+        """Returns the value of a text column that not every dataset has; None if there is no such column."""
         return self[name] if self.clips.has(name) else None
 
     @property
@@ -176,7 +176,7 @@ class ClipRow(MutableMapping[str, Any]):
         return self.end_s - self.start_s
 
     def __getitem__(self, name: str) -> Any:
-        """The value of a column."""
+        """Returns the value of a column."""
         values = self.clips.columns.get(name)
         if values is None:
             values = self.clips.column(name)
@@ -186,31 +186,35 @@ class ClipRow(MutableMapping[str, Any]):
         return None if value != value else value
 
     def __setitem__(self, name: str, value: Any) -> None:
-        """Writes to a column, which is added where there is none."""
+        """Sets the value of a column; the column is added if there is none of this name."""
         if not self.clips.has(name):
             self.clips.put(name, [None] * len(self.clips))
         column = self.clips.column(name)
         column[self.at] = value
 
     def __delitem__(self, name: str) -> None:
-        """Always raises TypeError: a row of a table cannot lose a column."""
+        """Refuses to delete a column of a row.
+
+        Raises:
+            TypeError: always, since a row of a table cannot lose a column.
+        """
         raise TypeError("a row of a table cannot lose a column")
 
     def __iter__(self) -> Iterator[str]:
-        """The names of the columns."""
+        """Returns the names of the columns."""
         return iter(self.clips.names())
 
     def __len__(self) -> int:
-        """The number of columns."""
+        """Returns the number of columns."""
         return len(self.clips.names())
 
     def __repr__(self) -> str:
-        """The row as a dict."""
+        """Returns the row as a dict."""
         return repr(dict(self))
 
 
 def _as_column(values: pa.ChunkedArray) -> Column:
-    """A copy of an Arrow column as an array or a list."""
+    """Returns a copy of an Arrow column as an array or a list."""
     kind = values.type
     if pa.types.is_floating(kind) or (pa.types.is_integer(kind) and not values.null_count):
         return np.array(values.to_numpy())
@@ -218,14 +222,14 @@ def _as_column(values: pa.ChunkedArray) -> Column:
 
 
 def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    """The table with a column replaced, or added at the end."""
+    """Returns the table with a column replaced, or added at the end if there is none of this name."""
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, values)
     return table.append_column(name, values)
 
 
 def in_order(table: pa.Table, name: str) -> pa.Table:
-    """The rows sorted by a column of text."""
+    """Returns the rows sorted by a text column."""
     values = table[name].combine_chunks() if table.num_rows else []
     if len(values) < 2 or pc.all(pc.less_equal(values[:-1], values[1:])).as_py():
         return table

@@ -1,4 +1,4 @@
-"""A log of who began and finished what, for people and tests; nothing reads it to decide."""
+"""The event log: which process started and finished which item, for people and tests. No decision depends on it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from framemill.platform import storage
 
 EVENT_LOG = "work/journal.jsonl"
+"""Path of the event log in an output."""
 
 
 def log_event(output: str, **event: Any) -> None:

@@ -1,6 +1,6 @@
-"""Reading what Framemill wrote before format version 2, when a reason was a sentence and nothing else.
+"""Reads datasets of format version 1, in which a reason is only a sentence.
 
-This is the only module that reads a sentence. The sentences of version 1 are fixed, so the patterns are too.
+No other module parses sentences. The sentences of version 1 no longer change, so neither do these patterns.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CLIP_PATTERNS = [
     ("duplicate", Cause.NEAR_DUPLICATE, "near duplicate of (?P<other>[^,]*), (?P<detail>.*)"),
     ("duplicate", Cause.SEMANTIC_DUPLICATE, "semantic duplicate of (?P<other>[^,]*), (?P<detail>.*)"),
 ]
-"""(state of the clip, cause, pattern of the whole sentence)."""
+"""Triples: state of the clip, cause, pattern that the whole sentence matches."""
 _SAME_CONTENT = "the same content as "
 _EXCLUDED = re.compile(
     r"dropped (?:by (?P<score>path|tag|licence) (?P<detail>.*)|for want of a (?P<want>\w+))", re.DOTALL
@@ -40,7 +40,7 @@ _NO_CLIP = "no clip in it"
 
 
 def clip_reason(state: str, sentence: str | None) -> Reason | None:
-    """The reason of a clip from its state and its sentence."""
+    """Returns the reason of a clip, parsed from its state and its sentence."""
     if sentence is None:
         return None
     for known_state, cause, pattern in _CLIP_PATTERNS:
@@ -56,14 +56,14 @@ def clip_reason(state: str, sentence: str | None) -> Reason | None:
 def source_reason(
     state: str, sentence: str | None, *, source_id: str | None, clips: int, failures: str
 ) -> Reason | None:
-    """The reason of a source from its row of version 1.
+    """Returns the reason of a source, parsed from its row in format version 1.
 
     Args:
         state: "ok", "filtered", "failed" or "duplicate".
         sentence: column `reason`.
-        source_id: column `source_id`; null where the file was not read.
-        clips: number of its clips.
-        failures: the different sentences of its failed clips, sorted and joined by "; ".
+        source_id: column `source_id`; None if the file was not read.
+        clips: number of the source's clips.
+        failures: the distinct sentences of the source's failed clips, sorted and joined by "; ".
     """
     if sentence is None:
         return None
@@ -81,12 +81,12 @@ def source_reason(
 
 
 def packing_reason(sentence: str) -> Reason:
-    """The reason of a clip in a shard's manifest that could not be packed."""
+    """Returns the reason of a clip that could not be packed, from its sentence in a shard's manifest."""
     return Reason(Cause.NOT_PACKED, detail=sentence.removeprefix("could not be packed: "))
 
 
 def part_reason(sentence: str, *, source_id: str | None, prefiltered: bool = False) -> Reason:
-    """The reason in a part of `work/parts`, by which the source failed or was rejected by the key-frame pre-filter."""
+    """Returns the reason in a part: why the source failed, or why the key-frame pre-filter rejected it."""
     if prefiltered:
         return Reason(Cause.PREFILTERED, detail=sentence)
     broken = source_id is None and _BROKEN_SIDECAR.fullmatch(sentence)
@@ -94,14 +94,14 @@ def part_reason(sentence: str, *, source_id: str | None, prefiltered: bool = Fal
 
 
 def upgraded_clips(table: pa.Table) -> pa.Table:
-    """A clips table of version 1 with the columns of REASON_FIELDS."""
+    """Returns a clips table of version 1 with the columns of REASON_FIELDS added."""
     states, sentences = table["state"].to_pylist(), table["reason"].to_pylist()
     known = {pair: clip_reason(*pair) for pair in set(zip(states, sentences, strict=True))}
     return _with_reasons(table, [known[pair] for pair in zip(states, sentences, strict=True)])
 
 
 def upgraded_sources(table: pa.Table, clips: pa.Table) -> pa.Table:
-    """A sources table of version 1 with the columns of REASON_FIELDS.
+    """Returns a sources table of version 1 with the columns of REASON_FIELDS added.
 
     Args:
         table: the sources.
@@ -126,7 +126,7 @@ def upgraded_sources(table: pa.Table, clips: pa.Table) -> pa.Table:
 
 
 def _with_reasons(table: pa.Table, reasons: Iterable[Reason | None]) -> pa.Table:
-    """The table with the fields of the reasons as columns behind `reason`, whose sentences stay as they are."""
+    """Returns the table with the fields of the reasons added as columns after `reason`, which stays unchanged."""
     columns = reason_columns(list(reasons))
     at = table.column_names.index("reason") + 1
     for place, (name, kind) in enumerate(REASON_FIELDS[1:]):

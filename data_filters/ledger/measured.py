@@ -1,4 +1,4 @@
-"""What measuring all sources gave: their parts, and the clips of all of them in one Arrow table."""
+"""The measurements of all sources: their parts, and all their clips in one Arrow table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from framemill.data_filters.ledger.parts import Part
 from framemill.data_filters.ledger.schema import CLIP_FIELDS
 
 _BATCH = 1000
-"""Tables of this many sources are joined at a time: a table takes far more memory than the few clips in it."""
+"""Number of sources whose tables are concatenated at a time: a table takes far more memory than its few clips."""
 
 
 @dataclass(frozen=True)
 class MeasuredSources:
-    """All sources, and all their clips."""
+    """The parts of all sources, and all their clips."""
 
     parts: list[Part]
     clips: pa.Table
@@ -26,12 +26,12 @@ class MeasuredSources:
 
     @staticmethod
     def of(parts: Sequence[Part], clips: Sequence[dict[str, Any]]) -> MeasuredSources:
-        """From parts and from rows of clips."""
+        """Builds the measurements from parts and from clips that are still rows."""
         table = pa.Table.from_pylist(list(clips)) if clips else pa.schema(CLIP_FIELDS).empty_table()
         return MeasuredSources(list(parts), table)
 
     def clip_counts(self) -> dict[str, int]:
-        """The number of clips by path of the source; sources without clips are not in it."""
+        """Returns the number of clips of each source by path; sources without clips are left out."""
         if not self.clips.num_rows:
             return {}
         counts = pc.value_counts(self.clips["path"])
@@ -39,13 +39,13 @@ class MeasuredSources:
 
 
 class PartCollector:
-    """Joins the parts of many sources to one `MeasuredSources`."""
+    """Concatenates the parts of many sources to one `MeasuredSources`."""
 
     def __init__(self, schema: pa.Schema) -> None:
         """Creates an empty collector.
 
         Args:
-            schema: columns of the joined clips table; a part that lacks one has nulls there.
+            schema: columns of the concatenated clips table; a column that a part lacks is null for its clips.
         """
         self.schema = schema
         self.parts: list[Part] = []
@@ -53,7 +53,7 @@ class PartCollector:
         self._batch: list[pa.Table] = []
 
     def add(self, measured: tuple[Part, pa.Table] | None) -> bool:
-        """Takes a part and its clips; returns False where `measured` is None."""
+        """Adds a part and its clips; returns False if `measured` is None."""
         if measured is None:
             return False
         part, table = measured
@@ -69,5 +69,5 @@ class PartCollector:
         return True
 
     def measured(self) -> MeasuredSources:
-        """All that was added."""
+        """Returns everything that was added."""
         return MeasuredSources(self.parts, pa.concat_tables([self.schema.empty_table(), *self._tables, *self._batch]))

@@ -1,4 +1,4 @@
-"""Parts: what measuring one source gave, as one immutable Arrow file for each source while a curation runs."""
+"""Parts: the measurements of one source, as one immutable Arrow file per source."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ from framemill.platform import storage
 PARTS = "work/parts"
 """Folder of the parts in an output."""
 _METADATA = b"framemill"
-"""Key of the schema's metadata that the facts of the source are written to."""
+"""Key of the schema's metadata under which the facts of the source are stored."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What measuring one source gave, without its clips."""
+    """The measurements of one source, without its clips."""
 
     source: Source
     source_id: str | None
-    """sha256 of the content; None where the file could not be read."""
+    """sha256 of the content; None if the file could not be read."""
     reason: Reason | None
-    """Why the source failed or was rejected by the key-frame pre-filter; None where it was decoded to its end."""
+    """Why the source failed or was rejected by the key-frame pre-filter; None if it was decoded to its end."""
     provenance: dict[str, Any]
     facts: FileFacts | None = None
-    """None where the file could not be read as video."""
+    """None if the file could not be read as video."""
     seconds: float = field(default=0.0, compare=False)
-    """Wall time of measuring; 0 where the source was measured for another dataset. No result depends on it."""
+    """Wall time of measuring, seconds; 0 if the source was measured for another dataset. No result depends on it."""
 
     @property
     def prefiltered(self) -> bool:
-        """Whether the key-frame pre-filter rejected the source: its state is "filtered" then, not "failed"."""
+        """Whether the key-frame pre-filter rejected the source, whose state is then "filtered" and not "failed"."""
         return self.reason is not None and self.reason.cause is Cause.PREFILTERED
 
 
 def part_name(source: Source) -> str:
-    """The file name of a source's part, the same wherever the input is stored."""
+    """Returns the file name of a source's part, a hash of its path relative to the input."""
     return hashlib.blake2b(source.path.encode(), digest_size=16).hexdigest() + ".arrow"
 
 
 def holds_other_sources(output: str, sources: list[Source]) -> bool:
-    """Whether an output has parts, none of which is of these sources: then it was made from another input."""
+    """Returns whether an output has parts but none of these sources: it was made from another input."""
     names = {name for name in storage.list_dir(storage.join(output, PARTS)) if not name.startswith(storage.TEMPORARY)}
     return bool(names) and bool(sources) and names.isdisjoint(part_name(source) for source in sources)
 
 
 def write_part(output: str, part: Part, clips: Sequence[dict[str, Any]], scores: Sequence[str]) -> None:
-    """Commits what was measured of a source.
+    """Writes the part of a source in one atomic step.
 
     Args:
         output: folder or URI of the dataset.
-        part: the source.
+        part: the measurements of the source.
         clips: rows of the clips table without state, each with a `thumbnail` (JPEG).
-        scores: names of the columns of scores.
+        scores: names of the score columns.
     """
     facts = {
         "source": asdict(part.source),
@@ -82,11 +82,7 @@ def write_part(output: str, part: Part, clips: Sequence[dict[str, Any]], scores:
 
 
 def read_part(output: str, source: Source) -> tuple[Part, pa.Table] | None:
-    """What was measured of a source, and its clips without thumbnails.
-
-    Returns:
-        None where nothing was measured, or the file has changed since.
-    """
+    """Returns the part of a source and its clips without thumbnails; None if it is absent or the file has changed."""
     table = read_ipc(_part_uri(output, source))
     if table is None or _facts(table)["source"]["stamp"] != source.stamp:
         return None
@@ -94,14 +90,17 @@ def read_part(output: str, source: Source) -> tuple[Part, pa.Table] | None:
 
 
 def read_any_part(output: str, path: str) -> tuple[Part, pa.Table] | None:
-    """What was measured of the source of a path, whether or not the file has changed since; its URI is empty."""
+    """Returns the part and the clips of the source at a path, even if the file has changed; the URI is empty.
+
+    Returns None if there is no part.
+    """
     source = Source(path, "", "")
     table = read_ipc(_part_uri(output, source))
     return None if table is None else _as_part(source, table)
 
 
 def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:
-    """The JPEG of each clip of a source, by key; empty where there is no part."""
+    """Returns the JPEG thumbnail of each clip of a source, by key; empty if there is no part."""
     table = read_ipc(_part_uri(output, source))
     if table is None:
         return {}
@@ -109,7 +108,7 @@ def read_thumbnails(output: str, source: Source) -> dict[str, bytes]:
 
 
 def read_ipc(uri: str) -> pa.Table | None:
-    """An Arrow IPC file as a table; None where there is no such file."""
+    """Returns an Arrow IPC file as a table; None if there is no such file."""
     if not storage.exists(uri):
         return None
     with pa.ipc.open_file(io.BytesIO(storage.read_bytes(uri))) as reader:
@@ -121,7 +120,7 @@ def _part_uri(output: str, source: Source) -> str:
 
 
 def _facts(table: pa.Table) -> dict[str, Any]:
-    """What was recorded of the source, as JSON values."""
+    """Returns the JSON values that a part records about its source."""
     facts = json.loads(table.schema.metadata[_METADATA])
     # Format version 1 wrote the source as JSON text.
     return {**facts, "source": json.loads(facts["source"])} if isinstance(facts["source"], str) else facts

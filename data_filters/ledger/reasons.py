@@ -1,6 +1,6 @@
-"""Why a clip or a source is not kept: a cause code with its data, and the sentence that people read.
+"""Why a clip or a source is not kept: a cause with its data, and a sentence for people.
 
-The code decides by the fields of a `Reason`, never by its sentence. Both are columns of the ledger.
+The program decides by the fields of a `Reason`, never by the sentence. Both are columns of the ledger.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Cause(StrEnum):
     UNREADABLE_FOR_SCORES = "unreadable_for_scores"
     """A clip whose frames could not be decoded a second time for a network."""
     NOT_FINITE = "not_finite"
-    """A network returned NaN or infinity."""
+    """A clip for which a network returned NaN or infinity."""
     NEAR_DUPLICATE = "near_duplicate"
-    """Nearly the same frames as a better clip, by perceptual hash."""
+    """A clip with nearly the same frames as a better clip, by perceptual hash."""
     SEMANTIC_DUPLICATE = "semantic_duplicate"
-    """Nearly the same content as a better clip, by the cosine of their embeddings."""
+    """A clip with nearly the same content as a better clip, by the cosine of their embeddings."""
     NOT_BEST = "not_best"
-    """Not among the `select.best.clips` best clips."""
+    """A clip that is not among the `select.best.clips` best clips."""
     CAPTION = "caption"
-    """Its captions were rejected."""
+    """A clip whose captions were all rejected."""
     UNREADABLE_FOR_CAPTION = "unreadable_for_caption"
     """A clip whose frames could not be decoded a second time for a caption model."""
     NOT_PACKED = "not_packed"
@@ -57,7 +57,7 @@ class Cause(StrEnum):
     NONE_KEPT = "none_kept"
     """A source none of whose clips is kept."""
     UNKNOWN = "unknown"
-    """A sentence of format version 1 that is none of Framemill's."""
+    """A sentence of format version 1 that no known pattern matches."""
 
 
 OF_ONE_SCORE = frozenset({Cause.BELOW, Cause.ABOVE, Cause.UNMEASURED, Cause.NOT_JOINED})
@@ -83,7 +83,7 @@ _SENTENCES = {
     Cause.EXCLUDED: "dropped by {score} {detail}",
     Cause.NO_CLIP: "no clip in it",
 }
-"""Sentences by cause; the sentence of a cause that is not here is `detail` alone."""
+"""Sentences by cause; for a cause that is not listed the sentence is `detail` alone."""
 _KINDS = {
     Cause.NEAR_DUPLICATE: "near duplicate",
     Cause.SEMANTIC_DUPLICATE: "semantic duplicate",
@@ -98,13 +98,13 @@ class Reason:
 
     cause: Cause
     score: str = ""
-    """Name of the score that rejected; of an excluded source the kind of rule: "path", "tag" or "licence"."""
+    """Name of the score that rejected the clip; for an excluded source the kind of rule: "path", "tag" or "licence"."""
     bound: float | None = None
     """The limit that applied: a score's bound in the score's unit, seconds for a length, a number of clips."""
     other: str = ""
-    """Of a duplicate: the key of the kept clip, or the path of the original source."""
+    """For a duplicate: the key of the kept clip, or the path of the original source."""
     detail: str = ""
-    """Text for people: the error, what set the bound, the distance to the other clip."""
+    """Text for people: the error, the origin of the bound, or the distance to the other clip."""
 
     def __str__(self) -> str:
         if self.cause is Cause.EXCLUDED and not self.detail:
@@ -114,21 +114,21 @@ class Reason:
 
     @property
     def countable(self) -> str:
-        """The sentence without the other clip of a duplicate, so that equal reasons are counted together."""
+        """The sentence without the other clip of a duplicate, so that equal reasons can be counted."""
         return _KINDS[self.cause] if self.cause in DUPLICATES & _KINDS.keys() else str(self)
 
     @property
     def kind(self) -> str:
-        """The sentence without anything that differs from clip to clip: a name for the step that rejected."""
+        """The name of the step that rejected: the sentence without anything that differs between clips."""
         return _KINDS.get(self.cause) or str(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON values, empty ones left out."""
+        """Returns the fields as JSON values, without empty fields."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None)}
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Reason:
-        """The reason of `to_dict`, or of a row of REASON_TYPE."""
+        """Returns the reason that `to_dict` converted, or the reason in a row of REASON_TYPE."""
         known = {name: value for name, value in values.items() if value is not None}
         return Reason(**{**known, "cause": Cause(values["cause"])})
 
@@ -142,7 +142,7 @@ REASON_TYPE = pa.struct(
         ("detail", pa.string()),
     ]
 )
-"""A `Reason` as Arrow type, for tables that are kept between stages."""
+"""A `Reason` as an Arrow type, for tables that are passed between stages."""
 REASON_FIELDS = [
     ("reason", pa.string()),
     ("cause", pa.string()),
@@ -151,12 +151,12 @@ REASON_FIELDS = [
     ("cause_detail", pa.string()),
     ("duplicate_of", pa.string()),
 ]
-"""Columns of a `Reason` in both ledger tables: the sentence, then the fields of the reason; null where empty."""
+"""Columns of a `Reason` in both ledger tables: the sentence, then the fields of the reason; null if empty."""
 
 
 def reason_columns(reasons: Sequence[Reason | None]) -> dict[str, list[Any]]:
-    """The columns of REASON_FIELDS, one row a reason."""
-    # Most clips share one of a few reason objects: each object is turned into a row once.
+    """Returns the columns of REASON_FIELDS, with one row per reason."""
+    # Most clips share one of a few reason objects: each object is converted to a row once.
     rows = {id(reason): _row(reason) for reason in {id(reason): reason for reason in reasons}.values()}
     columns: tuple[list[Any], ...] = tuple([] for _ in REASON_FIELDS)
     for reason in reasons:
@@ -166,7 +166,7 @@ def reason_columns(reasons: Sequence[Reason | None]) -> dict[str, list[Any]]:
 
 
 def reasons_from_columns(table: pa.Table) -> list[Reason | None]:
-    """The reasons of a table with the columns of REASON_FIELDS."""
+    """Returns the reasons of a table with the columns of REASON_FIELDS."""
     columns = [table[name].to_pylist() for name, _ in REASON_FIELDS[1:]]
     known: dict[tuple[Any, ...], Reason | None] = {}
     reasons = []
@@ -186,10 +186,10 @@ def _row(reason: Reason | None) -> tuple[Any, ...]:
 
 
 def reason_structs(reasons: Sequence[Reason | None]) -> pa.Array:
-    """Reasons as an Arrow array of REASON_TYPE."""
+    """Returns reasons as an Arrow array of REASON_TYPE."""
     return pa.array([reason and asdict(reason) for reason in reasons], REASON_TYPE)
 
 
 def reasons_from_structs(values: pa.Array | pa.ChunkedArray) -> list[Reason | None]:
-    """The reasons of an Arrow array of REASON_TYPE."""
+    """Returns the reasons of an Arrow array of REASON_TYPE."""
     return [None if value is None else Reason.from_dict(value) for value in values.to_pylist()]

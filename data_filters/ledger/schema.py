@@ -24,7 +24,7 @@ FILE_FIELDS = [
     ("hdr", pa.string()),
     ("audio", pa.string()),
 ]
-"""Columns of a source's file properties (`FileFacts`); null where the file could not be read."""
+"""Columns of a source's file properties (`FileFacts`); null if the file could not be read."""
 SOURCES_SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -52,18 +52,18 @@ CLIP_FIELDS = [
     ("phashes", pa.binary()),
     ("sidecar_caption", pa.string()),
 ]
-"""Columns of a clip that are measured whatever filters are on."""
+"""Columns of a clip that are always measured, whichever filters are enabled."""
 STATE_FIELDS = [("state", pa.string()), *REASON_FIELDS, ("caption", pa.string())]
 """Columns of a clip that selection, deduplication, captioning and packing fill."""
 
 
 def clips_schema(scores: Sequence[str], vectors: Sequence[str] = (), *, states: bool = True) -> pa.Schema:
-    """The columns of the clips table: the fixed ones, then one a score, then one a vector.
+    """Returns the schema of the clips table: fixed columns, one column per score, then one per embedding.
 
     Args:
-        scores: names of the columns of numbers.
-        vectors: names of the columns of embeddings.
-        states: whether the columns that selection fills are among them, as in `ledger/clips.parquet`.
+        scores: names of the score columns.
+        vectors: names of the embedding columns.
+        states: whether to include STATE_FIELDS, as in `ledger/clips.parquet`.
     """
     measured = [*((name, pa.float64()) for name in scores), *((name, VECTOR) for name in vectors)]
     return pa.schema([*CLIP_FIELDS, *(STATE_FIELDS if states else []), *measured])

@@ -1,4 +1,4 @@
-"""A source as the ledger records it: what the file is, and what became of it."""
+"""A source in the ledger: the properties of its file, its state and its reason."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from framemill.data_filters.sources.exclude import Exclusion
 from framemill.platform.vision.probe import VideoInfo
 
 DECIMALS = 6
+"""Decimals to which file properties are rounded."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class FileFacts:
     rotation: int
     """Degrees counter-clockwise by which stored frames are turned for display: 0, 90, 180 or 270."""
     fps: float
-    """Frames a second; the average where the rate varies."""
+    """Frames per second; the average if the rate varies."""
     fps_varies: bool | None
-    """Whether the time steps between frames differ; None where unknown."""
+    """Whether the time steps between frames differ; None if unknown."""
     duration: float | None
-    """Seconds; None where the container does not declare a duration."""
+    """Seconds; None if the container does not declare a duration."""
     pixel_format: str
     hdr: str | None
     """Transfer function of high dynamic range, "PQ" or "HLG"; None for standard range."""
@@ -41,7 +42,7 @@ class FileFacts:
 
     @staticmethod
     def of(video: VideoInfo | None, fps_varies: bool | None) -> FileFacts | None:
-        """The properties of a probed file; None where the file could not be read as video."""
+        """Returns the properties of a probed file; None if the file could not be read as video."""
         if video is None:
             return None
         values = {**asdict(video), "fps_varies": fps_varies}
@@ -53,9 +54,9 @@ class SourceRow:
     """A row of `ledger/sources.parquet`."""
 
     path: str
-    """Relative to the input."""
+    """Path relative to the input."""
     source_id: str | None
-    """sha256 of the content; None where the file was not read."""
+    """sha256 of the content; None if the file was not read."""
     state: str
     """"ok", "filtered", "failed" or "duplicate"."""
     reason: Reason | None
@@ -63,17 +64,17 @@ class SourceRow:
     """Number of clips in the clips table."""
     provenance: dict[str, Any]
     facts: FileFacts | None = None
-    """None where the file could not be read as video."""
+    """None if the file could not be read as video."""
 
 
 def excluded_row(path: str, provenance: dict[str, Any], exclusion: Exclusion) -> SourceRow:
-    """The row of a source that a rule of `drop` excludes."""
+    """Returns the row of a source that a rule of `drop` excludes."""
     reason = Reason(Cause.EXCLUDED, score=exclusion.kind, detail=exclusion.glob)
     return SourceRow(path, None, "filtered", reason, 0, provenance)
 
 
 def sources_table(rows: Sequence[SourceRow]) -> pa.Table:
-    """The rows as a table of SOURCES_SCHEMA."""
+    """Returns rows as a table of SOURCES_SCHEMA."""
     columns = reason_columns([row.reason for row in rows])
     for name in ("path", "source_id", "state", "clips", "provenance"):
         columns[name] = [getattr(row, name) for row in rows]
@@ -83,7 +84,7 @@ def sources_table(rows: Sequence[SourceRow]) -> pa.Table:
 
 
 def source_rows(table: pa.Table) -> list[SourceRow]:
-    """The rows of a table of SOURCES_SCHEMA."""
+    """Returns the rows of a table of SOURCES_SCHEMA."""
     names = ["path", "source_id", "state", "clips", "provenance", *(name for name, _ in FILE_FIELDS)]
     rows = table.select(names).to_pylist()
     return [

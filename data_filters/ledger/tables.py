@@ -1,4 +1,4 @@
-"""The ledger of a committed dataset, of whichever format version."""
+"""Reading the ledger of a committed dataset of any format version, and checking a ledger before the commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from framemill.platform.tables import read_table
 
 
 def read_sources(dataset: str) -> list[SourceRow]:
-    """The sources of a dataset, by path.
+    """Returns the sources of a dataset, sorted by path.
 
     Raises:
         RequestError: there is no dataset.
@@ -29,11 +29,11 @@ def read_sources(dataset: str) -> list[SourceRow]:
 
 
 def read_clips(dataset: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """The clips of a dataset by key, with the columns of REASON_FIELDS.
+    """Returns the clips of a dataset, sorted by key, with the columns of REASON_FIELDS.
 
     Args:
-        dataset: folder or URI.
-        columns: the columns besides `state` and those of the reason that are read; None: all.
+        dataset: folder or URI of the dataset.
+        columns: the columns to read besides `state` and the columns of the reason; None: all.
 
     Raises:
         RequestError: there is no dataset.
@@ -55,10 +55,10 @@ def _clips_uri(dataset: str) -> str:
 
 
 def check_conservation(sources: Sequence[SourceRow], clips: ClipTable) -> None:
-    """Checks that every clip found is in the tables once, in exactly one state.
+    """Checks that every clip of the sources is in the clips table exactly once, in exactly one state.
 
     Raises:
-        AssertionError: a clip is lost or comes twice. Nothing may be committed then.
+        AssertionError: a clip is missing or occurs twice, so that nothing may be committed.
     """
     problems = conservation_problems(
         pa.table({"path": [source.path for source in sources], "clips": [source.clips for source in sources]}),

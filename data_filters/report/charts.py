@@ -14,11 +14,11 @@ STYLE = (
     "svg{font:11px system-ui,sans-serif;background:#fff}text{fill:#5d6470}.kept{fill:#1f8a63}.dropped{fill:#e0952f}"
     ".others{fill:#c9cdd4}.limit{stroke:#c0392b;stroke-dasharray:4 3}.limit-word{fill:#c0392b}.axis{stroke:#c9cdd4}"
 )
-"""Colours of a chart that is a file of its own; in the report the page sets them."""
+"""CSS of a chart in a file of its own; in the report the CSS of the page applies."""
 
 
 def chart(figure: Histogram, style: str = "") -> str:
-    """An SVG of stacked bars: kept clips, clips that this score's bounds rejected, other rejected clips."""
+    """Returns an SVG of stacked bars: kept clips, clips that this score's bounds rejected, other rejected clips."""
     tallest = max(map(sum, zip(figure.kept, figure.dropped, figure.others, strict=True)))
     parts = [f"<style>{style}</style>" if style else ""]
     step = (_RIGHT - _LEFT) / len(figure.kept)
@@ -48,7 +48,7 @@ def chart(figure: Histogram, style: str = "") -> str:
 
 
 def _limit_line(figure: Histogram, end: str, value: float) -> str:
-    """A bound as a dashed line with its value; an arrow where the bound is outside the axis."""
+    """Returns a bound as a dashed line with its value; as an arrow if the bound is outside the axis."""
     low, high = figure.edges[0], figure.edges[-1]
     inside = low <= value <= high
     x = _LEFT + (min(max(value, low), high) - low) / (high - low) * (_RIGHT - _LEFT)

@@ -1,4 +1,4 @@
-"""The steps of the funnel: which check, which score, or which later stage rejected each clip."""
+"""The steps of the funnel: the score, check or later stage that rejected each clip."""
 
 from __future__ import annotations
 
@@ -12,49 +12,51 @@ from framemill.data_filters.ledger.reasons import OF_ONE_SCORE, Reason
 
 @dataclass(frozen=True)
 class DropStep:
-    """One step of the funnel, or the end of it."""
+    """One step of the funnel of clips, or the end of the funnel."""
 
     name: str
-    """A score's name, or what a reason says without the particulars of one clip, e.g. "near duplicate"."""
+    """Name of a score, `Reason.kind` of another check, e.g. "near duplicate", or a state."""
     of_score: bool = False
-    """Whether a bound of the score of that name rejects."""
+    """Whether the step is the bounds of the score `name`."""
 
     @property
     def id(self) -> str:
-        """An identifier for the page; a score may be called "kept" or "failed"."""
+        """The identifier of the step on the page; a score named "kept" or "failed" gets the prefix "score"."""
         return f"score {self.name}" if self.of_score and DropStep(self.name) in (KEPT, FAILED) else self.name
 
 
 KEPT = DropStep("kept")
+"""End of the funnel: the clips that are kept."""
 FAILED = DropStep("failed")
+"""Step of all clips that failed."""
 
 
 @dataclass(frozen=True)
 class DropSteps:
-    """The step that rejected each clip."""
+    """The steps of a funnel, and the step that rejected each clip."""
 
     steps: list[DropStep]
     indices: np.ndarray
     """int (clips,): index of the clip's step in `steps`; KEPT for a clip that is kept."""
 
     def rejects(self, step: DropStep) -> np.ndarray:
-        """bool (clips,): the clips that ended at a step."""
+        """Returns a mask of the clips that ended at a step, bool (clips,)."""
         if step not in self.steps:
             return np.zeros(len(self.indices), bool)
         return self.indices == self.steps.index(step)
 
     def rows(self, step: DropStep) -> list[int]:
-        """The indices of the clips that ended at a step."""
+        """Returns the indices of the clips that ended at a step."""
         return np.flatnonzero(self.rejects(step)).tolist()
 
 
 def drop_steps(clips: ClipTable) -> DropSteps:
-    """The step that rejected each clip, from its state and its reason's cause."""
+    """Returns the step that rejected each clip, found from the clip's state and reason."""
     index_of: dict[DropStep, int] = {KEPT: 0}
     known: dict[tuple[str, int], int] = {}
     indices = np.zeros(len(clips), int)
     for i, (state, reason) in enumerate(zip(clips.column("state"), clips.column("reason"), strict=True)):
-        # Reasons are shared objects: each is looked at once.
+        # Clips share reason objects: each object is classified once.
         index = known.get((state, id(reason)))
         if index is None:
             index = index_of.setdefault(_step_of(state, reason), len(index_of))

@@ -1,4 +1,4 @@
-"""The figures of a curation: what each step rejected, and how each score is distributed. Pure functions of rows."""
+"""The figures of a curation: what each step rejected, and the distribution of each score. Pure functions of rows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from framemill.data_filters.select.checks import Provenances, all_checks
 from framemill.data_filters.select.config import Band
 
 MAX_REASONS = 1000
-"""Different reasons listed per step; each near duplicate has one of its own."""
+"""Maximum number of distinct reasons listed per step: every near duplicate has a reason of its own."""
 _NOT_SCORES = {name for name, _ in [*CLIP_FIELDS, *STATE_FIELDS]} | {"captions", "provenance", "unscored"}
 """Columns of clips that are not scores."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the funnel: what it rejected of what reached it."""
+    """One step of the funnel: the rows that it rejected among the rows that reached it."""
 
     name: str
     state: str
@@ -40,7 +40,7 @@ class Step:
     reasons: dict[str, int]
     """Number of rejected rows by reason."""
     of_score: bool = False
-    """Whether a bound of the score of that name rejects."""
+    """Whether the step is the bounds of the score `name`."""
 
     @property
     def id(self) -> str:
@@ -50,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Figures:
-    """All figures of one curation."""
+    """All figures of one curation: the funnels of sources and clips, and the histograms of scores."""
 
     sources: list[Step]
     clips: list[Step]
@@ -66,7 +66,7 @@ def curation_figures(
     bands: Sequence[str],
     limits: Mapping[str, Limits],
 ) -> Figures:
-    """The figures of both ledger tables.
+    """Returns the figures of a curation, computed from both ledger tables.
 
     Args:
         sources: rows of the sources table.
@@ -89,7 +89,7 @@ def curation_figures(
 
 
 def score_names(scores: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """The columns of a clips table that may be scores: the measured ones in their order, then the others by name."""
+    """Returns the columns of a clips table that may be scores: measured scores in order, then others by name."""
     first = [name for name in scores if name in columns]
     return first + sorted(name for name in columns if name not in _NOT_SCORES and name not in first)
 
@@ -97,7 +97,7 @@ def score_names(scores: Sequence[str], columns: Sequence[str]) -> list[str]:
 def applied_limits(
     provenances: Provenances, clips: ClipTable, min_seconds: float, stages: Sequence[Stage]
 ) -> dict[str, Limits]:
-    """The bounds that each score was held to, with quantiles and the bounds of sets of sources."""
+    """Returns the bounds that were applied to each score, including quantiles and bounds of sets of sources."""
     limits: dict[str, Limits] = {}
     for check in all_checks(provenances, clips, min_seconds, stages) if len(clips) else ():
         if check.reason.score and check.reason.bound is not None:
@@ -106,14 +106,14 @@ def applied_limits(
 
 
 def band_limits(bands: Mapping[str, Band], name: str) -> Limits:
-    """The ends of a score's band for all sources, as far as they are values and not quantiles."""
+    """Returns the bounds of a score's band for all sources that are values; quantiles are left out."""
     band = bands.get(name)
     ends = {"min": band.min, "max": band.max} if band else {}
     return {end: value for end, value in ends.items() if value is not None}
 
 
 def _numbers(clips: ClipTable, name: str) -> np.ndarray | None:
-    """A column as float64 with NaN for null; None where a value is not a number."""
+    """Returns a column as float64 with NaN for null; None if a value is not a number."""
     values = clips.column(name)
     if isinstance(values, np.ndarray):
         return values.astype(float)
@@ -123,9 +123,9 @@ def _numbers(clips: ClipTable, name: str) -> np.ndarray | None:
 
 
 def _clip_steps(clips: ClipTable, steps: DropSteps, bands: Sequence[str], scores: Sequence[str]) -> list[Step]:
-    """The steps of the clips in the order in which they are checked: length, scores, duplicates, captions, failures.
+    """Returns the steps of the clips, in the order of the checks.
 
-    A band that rejected nothing is a step too.
+    The order is length, scores, duplicates, captions, failures. A band that rejected nothing is a step too.
     """
     order = [*bands, *scores]
     rows = {step: steps.rows(step) for step in steps.steps if step != KEPT}
@@ -155,7 +155,7 @@ def _clip_steps(clips: ClipTable, steps: DropSteps, bands: Sequence[str], scores
 
 
 def _source_steps(sources: Sequence[SourceRow]) -> list[Step]:
-    """The steps of the sources that have no clips."""
+    """Returns the steps at which sources without clips were rejected."""
     by_name: dict[str, list[SourceRow]] = {}
     for source in sources:
         if not source.clips:
@@ -178,5 +178,5 @@ def _source_step(source: SourceRow) -> str:
 
 
 def _count_reasons(sentences: Iterable[str]) -> dict[str, int]:
-    """How often each sentence comes, the first MAX_REASONS in alphabetical order."""
+    """Returns the number of occurrences of each sentence, for the first MAX_REASONS in alphabetical order."""
     return dict(sorted(Counter(sentences).items())[:MAX_REASONS])

@@ -1,4 +1,4 @@
-"""How a score is distributed over clips: kept ones, those that its bounds rejected, and the others."""
+"""Histograms of a score over kept clips, clips that the score's bounds rejected, and other clips."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 BINS = 40
+"""Number of bins of a histogram."""
 _TAIL = 3.0
-"""Where all values span this many times what the middle 98 % span, the axis shows the middle only, and its outer bins
-count the rest."""
+"""If the range of all values is more than this many times the range of the middle 98 %, the axis shows only the middle
+98 %, and the outer bins count the rest."""
 Limits = dict[str, float]
 """Bounds by side: "min", "max", "min of SET", "max of SET"."""
 
@@ -25,7 +26,7 @@ class Histogram:
     dropped: list[int]
     """Clips that a bound of this score rejected."""
     others: list[int]
-    """Clips that something else rejected."""
+    """Clips that were rejected for another reason."""
     limits: Limits
     """The bounds that were applied."""
     median: float
@@ -38,13 +39,13 @@ class Histogram:
 
 
 def histogram(name: str, limits: Limits, values: np.ndarray, kept: np.ndarray, dropped: np.ndarray) -> Histogram | None:
-    """The histogram of one score; None where no clip has the score.
+    """Returns the histogram of one score; None if no clip has the score.
 
     Args:
-        name: of the score.
+        name: name of the score.
         limits: the bounds that were applied.
-        values: float (clips,), NaN where missing.
-        kept: bool (clips,).
+        values: float (clips,), the scores; NaN if missing.
+        kept: bool (clips,), the clips that are kept.
         dropped: bool (clips,), the clips that a bound of this score rejected.
     """
     known = np.isfinite(values)
@@ -72,7 +73,7 @@ def histogram(name: str, limits: Limits, values: np.ndarray, kept: np.ndarray, d
 
 
 def _axis(values: np.ndarray, limits: Sequence[float]) -> tuple[float, float]:
-    """Lowest and highest value of the axis: without lone values far out, and with the limits that are near."""
+    """Returns the lowest and highest value of the axis, without outliers but with the bounds close to the values."""
     low, high = float(values.min()), float(values.max())
     first, last = (float(value) for value in np.percentile(values, (1, 99)))
     if last > first and high - low > _TAIL * (last - first):

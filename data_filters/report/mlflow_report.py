@@ -1,4 +1,4 @@
-"""The report's figures in MLflow."""
+"""Logging the report and its figures to MLflow."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def record_report(tracker: Tracker, output: str, figures: Figures) -> None:
 
 
 def _safe_name(text: str) -> str:
-    """A name that MLflow and file systems accept."""
+    """Returns a name that both MLflow and file systems accept."""
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)[:100]

@@ -1,6 +1,6 @@
-"""report.html: one file that fetches nothing and runs no script but its own.
+"""report.html: one self-contained file, which fetches nothing and runs no script but its own.
 
-All text from outside goes through the template's escaping, or as JSON into a text node.
+Text from files and captions is escaped by the template, or embedded as JSON in a text node.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from framemill.platform.text import display_text
 
 _TEMPLATES = Path(__file__).parent
 _SLOWEST = 12
-"""Rows of the table of slow sources."""
+"""Maximum number of rows in the table of slow sources."""
 _MAX_ROWS = 200
-"""Rows of a table of sources."""
+"""Maximum number of rows in any other table of sources."""
 
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What the report shows besides the rows of the ledger."""
+    """The settings of a curation that the report needs besides the rows of the ledger."""
 
     output: str
     """Folder or URI of the dataset."""
@@ -61,9 +61,9 @@ class ReportSettings:
 def write_report(
     settings: ReportSettings, parts: Sequence[Part], sources: Sequence[SourceRow], clips: ClipTable
 ) -> Figures:
-    """Writes `<output>/report.html` from the rows of both ledger tables and returns its figures.
+    """Writes `<output>/report.html` from the rows of both ledger tables, and returns the figures of the report.
 
-    The same dataset gives the same page, apart from the times in section `slowest`.
+    Equal datasets give equal pages, apart from the times in section `slowest`.
     """
     provenances = {part.source.path: part.provenance for part in parts}
     steps = drop_steps(clips)
@@ -91,7 +91,7 @@ def _render(
     sources: Sequence[SourceRow],
     clips: ClipTable,
 ) -> str:
-    """The page."""
+    """Returns the page as HTML."""
     import jinja2
     from markupsafe import Markup
 
@@ -133,12 +133,12 @@ def _render(
 
 
 def _bars(total: int, steps: Sequence[Step]) -> list[tuple[Step, float, float]]:
-    """Each step with what it left and what it rejected, in percent of the total."""
+    """Returns each step with the rows that it left and the rows that it rejected, in percent of the total."""
     return [(step, 100 * step.left / max(1, total), 100 * step.dropped / max(1, total)) for step in steps]
 
 
 def _details(clip: ClipRow, scores: Sequence[str]) -> dict[str, Any]:
-    """What the page shows of a clip that is clicked, as JSON values."""
+    """Returns the facts that the page shows about a clicked clip, as JSON values."""
     return {
         "path": display_text(clip.path),
         "time": f"{clip.start_s:.2f} to {clip.end_s:.2f} s",
@@ -151,7 +151,7 @@ def _details(clip: ClipRow, scores: Sequence[str]) -> dict[str, Any]:
 
 
 def _slowest(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Rows of the sources that took longest to fetch, decode and measure."""
+    """Returns the rows of the sources that took longest to fetch, decode and measure."""
     measured = [part for part in parts if part.seconds > 0]
     longest = max((part.seconds for part in measured), default=0.0)
     return [
@@ -169,7 +169,7 @@ def _slowest(parts: Sequence[Part]) -> list[dict[str, Any]]:
 
 
 def _duration(hours: float) -> str:
-    """A length for people: "42 s", "12.5 min", "3.2 h"."""
+    """Returns a duration for people, e.g. "42 s", "12.5 min" or "3.2 h"."""
     seconds = hours * 3600
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -1,6 +1,7 @@
-"""Contact sheets: which clips of each step the report shows, and their thumbnails from the parts of the decode pass.
+"""Contact sheets: the clips of each step that the report shows, and their thumbnails from the parts.
 
-A sheet never grows with the dataset: clips are chosen evenly over the keys, and thumbnails have a byte budget.
+The size of a report does not grow with the dataset: clips are chosen evenly over the keys, and the thumbnails have a
+byte budget.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from framemill.data_filters.report.figures import Figures
 from framemill.data_filters.sources.source import Source
 
 SHEET_CLIPS = 60
-"""Clips on one sheet."""
+"""Maximum number of clips on one sheet."""
 MAX_SHEETS = 16
-"""Sheets of a report; the clips of further steps are only counted."""
+"""Maximum number of sheets in a report; the clips of further steps are only counted."""
 THUMBNAIL_BYTES = 6 << 20
-"""Bytes of JPEG in a report; clips beyond the budget have no thumbnail."""
+"""Maximum bytes of JPEG in a report; clips beyond the budget have no thumbnail."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Some of the clips that one step rejected, or of the kept ones."""
+    """A contact sheet: some of the clips that one step rejected, or some of the kept clips."""
 
     id: str
     """Identifier of the step on the page."""
@@ -36,11 +37,11 @@ class Sheet:
     """Number of clips of the step."""
     clips: list[ClipRow]
     score: str = ""
-    """The score that rejected the clips, shown with each; empty where no score did."""
+    """The score that rejected the clips, shown with each clip; empty if no score did."""
 
 
 def contact_sheets(figures: Figures, clips: ClipTable, steps: DropSteps) -> list[Sheet]:
-    """A sheet of the kept clips, then one for each step, in the order of the funnel."""
+    """Returns a sheet of the kept clips, then a sheet for each step in the order of the funnel."""
     states = {KEPT: KEPT.name}
     states |= {DropStep(step.name, step.of_score): step.state for step in figures.clips if step.dropped}
     sheets = []
@@ -52,12 +53,13 @@ def contact_sheets(figures: Figures, clips: ClipTable, steps: DropSteps) -> list
 
 
 def thumbnail_uris(dataset: str, sources: Iterable[Source], sheets: Sequence[Sheet]) -> dict[str, str]:
-    """The thumbnails of the sheets' clips by key, as data URIs, up to THUMBNAIL_BYTES in all.
+    """Returns the thumbnails of the sheets' clips by key, as data URIs of at most THUMBNAIL_BYTES in all.
 
-    The sheets take turns, so that each has some. A dataset without its work/ folder has no thumbnails.
+    Clips are taken from the sheets in turn, so that every sheet has thumbnails. A dataset without its work/ folder has
+    no thumbnails.
 
     Args:
-        dataset: the dataset whose decode pass made them.
+        dataset: the dataset whose decode pass made the thumbnails.
         sources: sources of the clips.
         sheets: the contact sheets.
     """
@@ -83,5 +85,5 @@ def thumbnail_uris(dataset: str, sources: Iterable[Source], sheets: Sequence[She
 
 
 def _spread(rows: Sequence[int], most: int) -> Sequence[int]:
-    """At most `most` of the rows, evenly spaced."""
+    """Returns at most `most` of the rows, evenly spaced."""
     return [rows[i * len(rows) // most] for i in range(most)] if len(rows) > most else rows

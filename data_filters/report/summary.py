@@ -16,12 +16,12 @@ from framemill.platform.dataset_format import CLIP_STATES
 
 @dataclass(frozen=True)
 class CurateResult:
-    """The result of a curation."""
+    """The result of a curation: the dataset and its counts."""
 
     output: str
     """Folder or URI of the dataset."""
     digest: str
-    """The dataset's identity: `digest` of its index; empty where nothing was packed."""
+    """Digest of the dataset, from its index; empty if nothing was packed."""
     sources: dict[str, int]
     """Number of sources by state: ok, filtered, failed, duplicate."""
     clips: dict[str, int]
@@ -34,7 +34,7 @@ class CurateResult:
     """Length of the kept clips, hours."""
 
     def line(self) -> str:
-        """One line for the terminal."""
+        """Returns the result as one line for the terminal."""
         done = "kept" if self.digest else "would keep"
         return (
             f"curate: {done} {self.clips.get('kept', 0)} of {sum(self.clips.values())} clips "
@@ -43,7 +43,7 @@ class CurateResult:
         )
 
     def totals(self) -> dict[str, Any]:
-        """The counts as JSON values, for the index."""
+        """Returns the counts as JSON values, for the index."""
         return {
             "sources": self.sources,
             "clips": self.clips,
@@ -54,11 +54,11 @@ class CurateResult:
 
 
 def summarise(output: str, digest: str, sources: Sequence[SourceRow], clips: ClipTable) -> CurateResult:
-    """The counts of both ledger tables.
+    """Returns the counts of both ledger tables.
 
     Args:
         output: folder or URI of the dataset.
-        digest: of its index; empty where nothing was packed.
+        digest: digest of the dataset's index; empty if nothing was packed.
         sources: all sources.
         clips: all clips.
     """

@@ -1,4 +1,4 @@
-"""The best of the clips that pass, balanced over classes: the clips of a fine-tuning set."""
+"""Selection of the best clips among those that pass, balanced over classes, e.g. for a fine-tuning set."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from framemill.data_filters.select.bounds import source_tags
 from framemill.data_filters.select.config import BestConfig
 
 _NO_TAG = "other"
-"""Class of a clip whose source has none of the tags."""
+"""Class of a clip whose source has none of the listed tags."""
 
 
 def keep_best(best: BestConfig, clips: ClipTable) -> None:
     """Filters all kept clips except the `best.clips` best ones.
 
-    Every class gives as many clips as the others, or all it has: the best clip of each class comes before the second
-    of any. Within a class clips are ranked by score, then by key; a clip without the score comes last.
+    Classes get equal shares: the best clip of every class is taken before the second-best clip of any class, and a
+    class with too few clips gives all of them. Within a class clips are ranked by score, then by key; clips without the
+    score come last.
     """
     kept = np.flatnonzero(np.array(clips.column("state"), str) == "kept") if len(clips) else np.empty(0, int)
     if not best.clips or len(kept) <= best.clips:
@@ -36,7 +37,7 @@ def keep_best(best: BestConfig, clips: ClipTable) -> None:
 
 
 def _classes(best: BestConfig, clips: ClipTable, rows: np.ndarray) -> np.ndarray:
-    """str (rows,): the class of each clip, from the intervals between score edges and the tags of its source."""
+    """Returns the class of each clip, str (rows,), from the score edges and the tags of its source."""
     names = [""] * len(rows)
     for score, edges in sorted(best.edges.items()):
         # NaN sorts last: a clip without the score is above all edges.

@@ -14,16 +14,16 @@ from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.select.config import Band, SelectConfig
 
 _DECIMALS = 9
-"""A quantile times a number of clips is rounded to this many decimals: 0.29 * 100 is 28.999999999999996."""
+"""Decimals to which the product of a quantile and a number of clips is rounded: 0.29 * 100 is 28.999999999999996."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A band, and the sources that the band applies to."""
+    """A band of one score, and the sources that the band applies to."""
 
     band: Band
     name: str = ""
-    """Name of the set of sources; empty: all sources that no set before matches."""
+    """Name of the set of sources; empty: all sources that no earlier rule matches."""
     paths: list[str] = field(default_factory=list)
     """Globs of paths in the set."""
     tags: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Rule:
     """Whether the score comes from `join.scores`."""
 
     def matches(self, path: str, tags: Sequence[str]) -> bool:
-        """Whether the rule applies to a source."""
+        """Returns whether the rule applies to a source."""
         if not self.name:
             return True
         return any(fnmatchcase(path, glob) for glob in self.paths) or any(
@@ -41,12 +41,14 @@ class Rule:
 
 
 Stage = dict[str, list[Rule]]
-"""Rules by score, first match wins. A stage is the scores available at the same point: the decode pass, then each
-network."""
+"""Rules by score; the first rule that matches a source applies. Stages are checked in order: the scores of the decode
+pass, then those of each network."""
 
 
 def stage_rules(select: SelectConfig, scores: Iterable[str], joined: Iterable[str] = ()) -> Stage:
-    """The rules of some scores. A set of sources comes before the band of all sources, sets in order of their names.
+    """Returns the rules of some scores.
+
+    Rules of sets, in order of the sets' names, come before the rule for all sources.
 
     Args:
         select: bands and sets.
@@ -67,13 +69,13 @@ def stage_rules(select: SelectConfig, scores: Iterable[str], joined: Iterable[st
 
 
 def scores_with_bands(select: SelectConfig) -> list[str]:
-    """The scores that have a band for all sources or for a set, in the order in which they are checked."""
+    """Returns the scores that have a band for all sources or for a set, in the order in which they are checked."""
     in_sets = (score for _, sources in sorted(select.sets.items()) for score in sources.bands)
     return list(dict.fromkeys([*select.bands, *in_sets]))
 
 
 def matching_rule(rules: Sequence[Rule], path: str, tags: Sequence[str]) -> int:
-    """The index of the first rule that matches a source; -1 if none does."""
+    """Returns the index of the first rule that matches a source; -1 if none does."""
     return next((i for i, rule in enumerate(rules) if rule.matches(path, tags)), -1)
 
 
@@ -83,30 +85,30 @@ class Bound:
 
     value: float
     origin: str
-    """What set the bound, for people, e.g. "20 % quantile of set anime"; empty for a value for all sources."""
+    """Origin of the bound, for people, e.g. "20 % quantile of set anime"; empty for a value for all sources."""
 
     def reason(self, cause: Cause, score: str) -> Reason:
-        """The reason of a clip outside the bound, e.g. "motion below 1.2 (20 % quantile of set anime)"."""
+        """Returns the reason of a clip outside the bound, e.g. "motion below 1.2 (20 % quantile of set anime)"."""
         return Reason(cause, score, self.value, detail=self.origin)
 
 
 def lower_bound(rule: Rule, values: np.ndarray) -> Bound | None:
-    """The least score that is kept: the stricter of the rule's value and quantile.
+    """Returns the least score that is kept, the stricter of the rule's value and quantile; None without a lower bound.
 
-    The quantile q rejects the lowest floor(q * n) of n clips, but no clip that scores as the first kept one.
+    The quantile q rejects the lowest floor(q * n) of n clips, except clips with the same score as the first kept clip.
 
     Args:
         rule: the band.
-        values: float (n,), scores of the clips that a quantile is taken of.
-
-    Returns:
-        None where the rule has no lower bound.
+        values: float (n,), scores of the clips over which the quantile is computed.
     """
     return _strictest(rule, rule.band.min, rule.band.min_quantile, quantile(values, rule.band.min_quantile), 1.0)
 
 
 def upper_bound(rule: Rule, values: np.ndarray) -> Bound | None:
-    """The greatest score that is kept; the quantile q rejects the highest floor((1 - q) * n) in the same way."""
+    """Returns the greatest score that is kept; None without an upper bound.
+
+    The quantile q rejects the highest floor((1 - q) * n) of n clips, as in `lower_bound`.
+    """
     q = rule.band.max_quantile
     mirrored = quantile(-values, None if q is None else 1.0 - q)
     return _strictest(rule, rule.band.max, q, None if mirrored is None else -mirrored, -1.0)
@@ -123,9 +125,9 @@ def _strictest(rule: Rule, value: float | None, q: float | None, at_q: float | N
 
 
 def quantile(values: np.ndarray, q: float | None) -> float | None:
-    """The value with exactly floor(q * n) of the n values before it in order; None where there are no values.
+    """Returns the value at index floor(q * n) in ascending order; None if `q` is None or there are no values.
 
-    Never interpolated: a bound is a score that was measured.
+    It is not interpolated, so that a bound is always a measured score.
     """
     if q is None or not len(values):
         return None
@@ -134,5 +136,5 @@ def quantile(values: np.ndarray, q: float | None) -> float | None:
 
 
 def source_tags(provenance: dict[str, Any]) -> list[str]:
-    """The tags of a source."""
+    """Returns the tags of a source."""
     return list(provenance.get("tags") or [])

@@ -14,34 +14,35 @@ from framemill.data_filters.ledger.reasons import Cause, Reason
 from framemill.data_filters.select.bounds import Rule, Stage, lower_bound, matching_rule, source_tags, upper_bound
 
 SLACK_S = 1e-3
-"""A clip is too short only if it misses the minimum by more: clip times are sums of rounded steps."""
+"""Tolerance of the check of length, seconds: clip times are sums of rounded steps."""
 Provenances = Mapping[str, dict[str, Any]]
 """The provenance of each source by its path."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One bound that clips are held to."""
+    """One check of selection, with the clips that it rejects."""
 
     reason: Reason
-    """The reason of every clip that the check rejects. Names the bound and not the clip's value, so that reasons can
-    be counted."""
+    """The reason of every clip that the check rejects. It contains the bound and not the clip's value, so that equal
+    reasons can be counted."""
     rejects: np.ndarray
-    """bool (clips,): True where this check rejects the clip, whether or not an earlier check did. Always False for a
-    score that was not measured because an earlier stage rejected the clip."""
+    """bool (clips,): whether this check rejects the clip, even if an earlier check did. False if the score was not
+    measured because an earlier stage had rejected the clip."""
     state: str = "filtered"
     """State of a rejected clip: "filtered" or "failed"."""
     side: str = ""
-    """"min" or "max", with " of SET" for a set of sources; empty for the length."""
+    """The bound that is checked: "min" or "max", with " of SET" for a set of sources; empty: another check."""
 
 
 def all_checks(
     provenances: Provenances, clips: ClipTable, min_seconds: float, stages: Sequence[Stage]
 ) -> Iterator[Check]:
-    """Yields the checks in order: the first check that rejects a clip gives its reason.
+    """Yields the checks in order; the first check that rejects a clip gives its reason.
 
-    A quantile is taken of the clips of its rule that passed all stages before. Those have the score whatever bounds
-    were in force when it was measured, so the same bounds give the same result from any ledger.
+    A quantile is computed over the clips that its rule matches and that passed all earlier stages. Every ledger has the
+    scores of these clips, whatever bounds were in force during measuring, so the same bounds give the same result from
+    any ledger.
     """
     short = clips.column("end_s") - clips.column("start_s") < min_seconds - SLACK_S
     yield Check(Reason(Cause.TOO_SHORT, bound=min_seconds), short)
@@ -61,14 +62,14 @@ def all_checks(
 def _rule_checks(
     score: str, rule: Rule, values: np.ndarray, matches: np.ndarray, passed: np.ndarray
 ) -> Iterator[Check]:
-    """Yields the checks of one rule.
+    """Yields the checks of one rule: the score is measured, and is within the lower and upper bound.
 
     Args:
         score: name of the score.
-        rule: its band.
-        values: float (clips,), NaN where not measured.
+        rule: a rule of the score.
+        values: float (clips,), the scores; NaN if not measured.
         matches: bool (clips,), the clips that the rule applies to.
-        passed: bool (clips,), the clips that passed all stages before.
+        passed: bool (clips,), the clips that passed all earlier stages.
     """
     measured = np.isfinite(values)
     sample = values[matches & passed & measured]
@@ -83,7 +84,7 @@ def _rule_checks(
 
 
 def _rule_index_per_clip(provenances: Provenances, clips: ClipTable, rules: Sequence[Rule]) -> np.ndarray:
-    """int (clips,): index of the first rule that matches the clip's source; -1 if none."""
+    """Returns the index of the first rule that matches each clip's source, int (clips,); -1 if no rule does."""
     if not any(rule.name for rule in rules):
         return np.zeros(len(clips), int)
     paths = pc.dictionary_encode(clips.table["path"].combine_chunks())

@@ -12,7 +12,7 @@ from framemill.platform.errors import RequestError
 
 @dataclass
 class Band:
-    """The scores that are kept; a bound that is null rejects nothing."""
+    """The range of a score in which clips are kept; a bound that is null rejects nothing."""
 
     min: Optional[float] = key(None, "lowest score that is kept, in the score's unit")
     max: Optional[float] = key(None, "highest score that is kept, in the score's unit")
@@ -32,57 +32,70 @@ class Band:
 
 @dataclass
 class SourceSet:
-    """Sources with bands of their own: those that match a path or a tag."""
+    """A set of sources, matched by path or tag, with bands of its own."""
 
-    paths: List[str] = key(list, "globs of source paths in the set")
+    paths: List[str] = key(list, "globs of source paths; a source with a matching path is in the set")
     tags: List[str] = key(list, "globs of tags; a source with a matching tag is in the set")
     bands: Dict[str, Band] = key(dict, "bands of the set by score; other scores keep the band of select.bands")
 
 
 @dataclass
 class BestConfig:
-    """The best clips of those that pass, balanced over classes."""
+    """Selection of the best clips among those that pass the bands, balanced over classes."""
 
-    clips: int = key(0, "number of clips to keep, the best of those that pass the bands; 0: all")
+    clips: int = key(
+        0, "maximum number of clips to keep, the best of those that pass the bands; 0: all of those that pass"
+    )
     by: str = key("technical", "score that ranks clips, highest first")
     edges: Dict[str, List[float]] = key(
-        dict, "classes by score: the edges of each score's intervals, {score: [edge, ...]}; classes get equal shares"
+        dict,
+        "class edges per score, {score: [edge, ...]}: each interval is a class, and classes get equal shares of clips",
     )
     tags: Dict[str, List[str]] = key(
-        dict, "classes by tag: a clip is in the class of the first listed tag that its source has, {name: [tag, ...]}"
+        dict, "classes by tag, {name: [tag, ...]}: the class of a clip is the first listed tag that the source has"
     )
 
 
 @dataclass
 class SelectConfig:
-    """The rules by which clips are kept."""
+    """The rules by which measured clips are kept or rejected."""
 
-    bands: Dict[str, Band] = key(dict, "scores that are kept, for all sources: {score: {min: ..., max: ...}}")
+    bands: Dict[str, Band] = key(
+        dict, "bands of scores for all sources, {score: {min: ..., max: ...}}: clips outside a band are rejected"
+    )
     sets: Dict[str, SourceSet] = key(
-        dict, "sets of sources with bands of their own; the first set by name wins for a source in several sets"
+        dict,
+        "sets of sources with bands of their own, by name; if several sets of a source have a band for a score, the "
+        "first set by name applies",
     )
     best: BestConfig = key(BestConfig)
 
 
 @dataclass
 class JoinConfig:
-    """A table of scores and captions from elsewhere."""
+    """A table of scores and captions from outside, joined to the clips by key or by source path."""
 
     scores: str = key(
-        "", "Parquet or CSV file of scores by clip key (`key`) or source path (`path`), path or URI", result=False
+        "",
+        "path or URI of a Parquet or CSV file of scores, with a column `key` of clips or `path` of sources",
+        result=False,
     )
-    sha256: str = key("", "sha256 of the file join.scores, 64 hex digits; another file is refused")
-    columns: List[str] = key(list, "columns of join.scores that become scores of the clips")
-    caption: str = key("", "column of join.scores with captions, for captioner `joined`")
+    sha256: str = key(
+        "", "expected SHA-256 of the file join.scores, 64 hex digits; a file with another hash is refused"
+    )
+    columns: List[str] = key(list, "columns of the file join.scores that become scores of the clips")
+    caption: str = key("", "column of the file join.scores with captions, for captioner `joined`")
 
     def validate(self) -> None:
-        """Checks that the file and its columns are named together.
+        """Checks that the file and its columns are given together.
 
         Raises:
-            RequestError: a key is missing, or a column's name cannot be a score's.
+            RequestError: the file or its columns are missing, or a column has a name that no score can have.
         """
         if bool(self.scores) != bool(self.columns or self.caption):
-            raise RequestError(f"join.columns={self.columns}: name columns of the file join.scores, and the file")
+            raise RequestError(
+                f"join.columns={self.columns}: must be given together with join.scores, the file with these columns"
+            )
         if not self.scores and self.sha256:
             raise RequestError(f"join.sha256={self.sha256}: must be empty without join.scores")
         for column in self.columns:

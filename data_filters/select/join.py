@@ -1,6 +1,6 @@
-"""`join.scores`: scores and captions from elsewhere, as columns of the clips next to the measured ones.
+"""`join.scores`: scores and captions from a table of the user, added as columns of the clips.
 
-Nothing is decoded for them.
+Nothing is decoded for these columns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from framemill.platform.progress import say
 from framemill.platform.tables import read_table
 
 _DECIMALS = 6
-"""Joined scores are rounded to this many decimals, as measured ones are."""
+"""Decimals to which joined scores are rounded, as measured scores are."""
 _CAPTION = "joined_caption"
 """Column of the clips that captioner `joined` reads."""
 _ID_COLUMNS = ("key", "path")
@@ -27,10 +27,10 @@ _ID_COLUMNS = ("key", "path")
 
 
 def with_join_digest(join: JoinConfig) -> JoinConfig:
-    """The config section with the sha256 of the file `join.scores`, which the result depends on.
+    """Returns the config section with the SHA-256 of the file `join.scores`, on which the result depends.
 
     Raises:
-        RequestError: the file is missing, or has another sha256 than the config.
+        RequestError: the file is missing, or has another SHA-256 than configured.
     """
     if not join.scores:
         return join
@@ -44,19 +44,22 @@ def with_join_digest(join: JoinConfig) -> JoinConfig:
 
 
 def check_join(join: JoinConfig) -> None:
-    """Checks that `join.scores` is a table of numbers by `key` or `path`, before hours of measuring.
+    """Checks that `join.scores` is a table of scores by `key` or `path`, before hours of measuring.
 
     Raises:
-        RequestError: the file is not such a table.
+        RequestError: the file is no table, an id is missing or repeated, or a column is absent or has a wrong type.
     """
     if join.scores:
         _read_rows(join)
 
 
 def join_scores(join: JoinConfig, measured: MeasuredSources) -> MeasuredSources:
-    """The clips with the columns of the file; null for a clip that the file does not have.
+    """Returns the measurements with the columns of the file; null for a clip that the file does not have.
 
-    Rows of clips and sources that were not measured are ignored: one file may serve many datasets.
+    Rows of clips and sources that were not measured are ignored, so that one file may serve many datasets.
+
+    Raises:
+        RequestError: the file is no table, an id is missing or repeated, or a column is absent or has a wrong type.
     """
     if not join.scores:
         return measured
@@ -72,10 +75,12 @@ def join_scores(join: JoinConfig, measured: MeasuredSources) -> MeasuredSources:
 
 
 def _read_rows(join: JoinConfig) -> pa.Table:
-    """The file's `key` or `path`, each once, then the columns that are asked for: rounded numbers, and _CAPTION.
+    """Returns the `key` or `path` column and the configured columns of the file.
+
+    Scores are rounded, and the column of captions is named _CAPTION.
 
     Raises:
-        RequestError: the file is not such a table.
+        RequestError: the file is no table, an id is missing or repeated, or a column is absent or has a wrong type.
     """
     uri = join.scores
     table = _read_file(uri)
@@ -100,17 +105,17 @@ def _read_rows(join: JoinConfig) -> pa.Table:
 
 
 def _read_file(uri: str) -> pa.Table:
-    """A Parquet or CSV file as a table.
+    """Returns a Parquet or CSV file as a table.
 
     Raises:
-        RequestError: the file is neither.
+        RequestError: the file cannot be read as Parquet or CSV.
     """
     from pyarrow import csv
 
     try:
         if uri.endswith(".parquet"):
             return read_table(uri)
-        # Without a type for them the reader would turn keys of digits only into numbers.
+        # Without these types the reader would turn keys of digits only into numbers.
         options = csv.ConvertOptions(column_types=dict.fromkeys(_ID_COLUMNS, pa.string()))
         return csv.read_csv(pa.BufferReader(storage.read_bytes(uri)), convert_options=options)
     except (OSError, pa.ArrowException) as error:
@@ -119,7 +124,7 @@ def _read_file(uri: str) -> pa.Table:
 
 
 def _numbers(uri: str, id_column: str, ids: pa.ChunkedArray, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as rounded float64; NaN becomes null.
+    """Returns a column as rounded float64; NaN becomes null.
 
     Raises:
         RequestError: a value is not a finite number.
@@ -138,7 +143,7 @@ def _numbers(uri: str, id_column: str, ids: pa.ChunkedArray, name: str, values: 
 
 
 def _texts(join: JoinConfig, table: pa.Table) -> pa.ChunkedArray:
-    """The column of captions.
+    """Returns the column of captions as text.
 
     Raises:
         RequestError: there is no such column, or its values are not text.
@@ -156,7 +161,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _first_non_number(values: pa.ChunkedArray) -> tuple[int, object]:
-    """Row and value of the first text that is not a number; the first row of a column of another type."""
+    """Returns the row and value of the first text that is not a number; row 0 of a column of another type."""
     for row, value in enumerate(values.to_pylist()):
         try:
             float(value if isinstance(value, str) else "x")

@@ -1,4 +1,4 @@
-"""Which clips are kept: a pure function of what was measured, that builds both ledger tables."""
+"""The states of clips and sources: a pure function of the measurements that builds both ledger tables."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from framemill.data_filters.select.checks import Provenances, all_checks
 def build_tables(
     measured: MeasuredSources, min_seconds: float, stages: Sequence[Stage]
 ) -> tuple[list[SourceRow], ClipTable]:
-    """Both ledger tables, sources by path and clips by key, every clip with its state and reason.
+    """Returns both ledger tables, sources by path and clips by key, with the state and reason of every clip.
 
-    A source with the same bytes as another is a duplicate and has no clips of its own.
+    A source with the same bytes as another is a duplicate and has no clips.
 
     Args:
         measured: all sources and their clips.
@@ -53,7 +53,10 @@ def build_tables(
 
 
 def finish_sources(sources: Sequence[SourceRow], clips: ClipTable) -> list[SourceRow]:
-    """The sources once the state of every clip is known: one none of whose clips is kept is failed or filtered."""
+    """Returns the sources with their final states: a source without a kept clip becomes failed or filtered.
+
+    The states of all clips must be final.
+    """
     kept: set[str] = set()
     rejected: dict[str, dict[str, set[str]]] = {}
     columns = (clips.column(name) for name in ("path", "state", "reason"))
@@ -71,11 +74,11 @@ def finish_sources(sources: Sequence[SourceRow], clips: ClipTable) -> list[Sourc
 
 
 def _without_kept_clip(source: SourceRow, rejected: Mapping[str, set[str]]) -> SourceRow:
-    """The row of a source none of whose clips is kept.
+    """Returns the row of a source that has no kept clip.
 
     Args:
         source: the row so far.
-        rejected: the sentences of its clips by state.
+        rejected: the reasons of its clips as sentences, by state.
     """
     state = "failed" if "failed" in rejected else "filtered"
     sentences = rejected.get("failed") or set().union(*rejected.values())
@@ -84,7 +87,7 @@ def _without_kept_clip(source: SourceRow, rejected: Mapping[str, set[str]]) -> S
 
 
 def _originals(parts: Sequence[Part], counts: Mapping[str, int]) -> dict[str, str]:
-    """The path that stands for each content (sha256): the first source with clips, or that was pre-filtered.
+    """Returns the path of the original for each content hash: the first source that has clips or was pre-filtered.
 
     Args:
         parts: sorted by path.
@@ -100,8 +103,8 @@ def _originals(parts: Sequence[Part], counts: Mapping[str, int]) -> dict[str, st
 def _assign_states(provenances: Provenances, clips: ClipTable, min_seconds: float, stages: Sequence[Stage]) -> None:
     """Writes columns `state`, `reason`, `caption` (null) and `provenance`.
 
-    Column `unscored` says why a network could not score a clip; it is the clip's reason unless an earlier check
-    rejects the clip.
+    Column `unscored` has the reason why a network could not score a clip. It becomes the clip's reason unless an
+    earlier check rejects the clip.
     """
     state, reason = np.full(len(clips), "kept", object), np.full(len(clips), None, object)
     unscored = np.full(len(clips), None, object)

@@ -4,4 +4,4 @@ from framemill.platform.errors import FramemillError
 
 
 class ArchiveError(FramemillError):
-    """An archive, or a member of one, cannot be read, and a retry would not help. The message says why."""
+    """An archive or one of its members cannot be read, and a retry would not help. The message gives the reason."""

@@ -1,7 +1,7 @@
-"""Archives of videos, zips and WebDataset tars: which videos they hold, and how one of them is read.
+"""Archives of videos, zips and WebDataset tars: listing their videos, and copying a video out.
 
-A video in an archive has a URI of its own, `zip://<name>::<URI of the zip>` or
-`tar://<name>?<ranges>::<URI of the tar>` (see `tar_archive`); names are quoted.
+A video in an archive has a URI of its own, `zip://<name>::<URI of the zip>` or `tar://<name>?<ranges>::<URI of the
+tar>` (see `tar_archive`); names are percent-encoded.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class ArchiveListing:
     uris: dict[str, str]
     """URIs of the videos by name, sorted by name."""
     problem: str
-    """Why the archive could not be read to its end; empty where it could."""
+    """Why the archive could not be read to its end; empty if it could."""
 
 
 def list_archive(archive: str) -> ArchiveListing:
-    """Returns the videos in an archive, but for hidden ones.
+    """Returns the videos in an archive, except hidden videos.
 
     Raises:
         OSError: the archive cannot be reached.
@@ -51,13 +51,13 @@ def zip_member_uri(archive: str, name: str) -> str:
 
 
 def split_zip_uri(uri: str) -> tuple[str, str]:
-    """Returns the zip and the name of the member that `zip_member_uri` made a URI of."""
+    """Returns the URI of the zip and the name of the member, from a URI of `zip_member_uri`."""
     name, _, archive = uri.removeprefix(_ZIP_SCHEME).partition(_JOINT)
     return archive, unquote(name)
 
 
 def archive_uri(uri: str) -> str | None:
-    """Returns the URI of the archive that a video is in; None for a file."""
+    """Returns the URI of the archive that contains a video; None for a video file."""
     if uri.startswith(tar_archive.TAR_SCHEME):
         return tar_archive.TarVideo.parse(uri).archive
     return split_zip_uri(uri)[0] if uri.startswith(_ZIP_SCHEME) else None
@@ -66,7 +66,7 @@ def archive_uri(uri: str) -> str | None:
 def copy_member(uri: str, folder: str) -> str:
     """Copies a video out of its archive into a local folder; returns the path of the copy.
 
-    The copy's name is fixed, so that no name in an archive can lead out of the folder.
+    The copy has a fixed name, so that a name in an archive cannot lead out of the folder.
 
     Raises:
         ArchiveError: the video is damaged or encrypted, or its name leads out of the archive.
@@ -90,7 +90,7 @@ def read_member_sidecars(uri: str) -> tuple[str | None, Provenance]:
 
     Raises:
         SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
-        ArchiveError: the archive cannot be read, or the video's name leads out of it.
+        ArchiveError: the archive cannot be read, or the video's name leads out of the archive.
         OSError: the archive cannot be reached.
     """
     if uri.startswith(tar_archive.TAR_SCHEME):
@@ -103,7 +103,7 @@ def read_member_sidecars(uri: str) -> tuple[str | None, Provenance]:
 
 
 def _is_visible_video(name: str) -> bool:
-    """Returns whether a member is a video that is not hidden, nor in a hidden folder of its archive."""
+    """Returns whether a member is a video, and neither hidden nor in a hidden folder of its archive."""
     *folders, file = name.replace("\\", "/").removeprefix("./").split("/")
     return is_video(file) and not any(part.startswith(".") and part != ".." for part in folders)
 

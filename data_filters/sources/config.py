@@ -10,7 +10,7 @@ from framemill.platform.config import key
 
 @dataclass
 class DropConfig:
-    """Rules that exclude sources: each is a list of globs, and one glob that matches is enough."""
+    """Rules that exclude sources before they are decoded: lists of globs, of which one match is enough."""
 
     paths: List[str] = key(list, "exclude sources whose path matches one of these globs")
     tags: List[str] = key(list, "exclude sources with a tag that matches one of these globs")

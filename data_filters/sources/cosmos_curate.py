@@ -14,18 +14,18 @@ import re
 from typing import Any
 
 METAS = "metas"
-"""Name of the folder of metadata, and of the metadata in a source's provenance."""
+"""Name of the folder of metadata, and key of the metadata in a source's provenance."""
 _VIDEO_TAR = re.compile(r"(?P<bin>.*/|)video/(?P<tar>part_\d+/\d+\.tar)", re.DOTALL)
 
 
 def metas_uri(archive: str) -> str | None:
-    """Returns the URI of the tar with the metadata of a tar of video; None where the layout is another."""
+    """Returns the URI of the tar with the metadata of a tar of video; None if the path has another layout."""
     match = _VIDEO_TAR.fullmatch(archive)
     return f"{match['bin']}{METAS}/{match['tar']}" if match else None
 
 
 def metas_caption(metas: dict[str, Any]) -> str | None:
-    """Returns the first caption of a clip's metadata, an enhanced one before another; None where it has none.
+    """Returns the first caption in a clip's metadata, an enhanced caption if there is one; None without a caption.
 
     A window is {"start_frame": ..., "end_frame": ..., "<model>_caption": ..., "<model>_enhanced_caption": ...}.
     """

@@ -1,4 +1,4 @@
-"""Whether the disk has room for the shards that a curation may write."""
+"""Checks that the disk has enough free space for the shards that a curation may write."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from framemill.platform.errors import RequestError
 from framemill.platform.progress import say
 
 _EXACT_SHARE = 1.5
-"""Bytes of shards for a byte of source with pack.mode=exact: footage of a lower quality than `pack.crf` grows."""
+"""Bytes of shards per byte of source with pack.mode=exact: footage of lower quality than `pack.crf` grows."""
 _REFUSED_SHARE = 10
-"""A curation may keep few clips, so that only a disk without room for a tenth of the shards is refused."""
+"""Needed space divided by free space above which a disk is refused: a curation may keep only few of the clips."""
 
 
 def bytes_needed(sources: list[Source], mode: str) -> int:
-    """Returns the bytes that the shards of these sources have at most, which is with every clip kept.
+    """Returns the maximum bytes of the shards of these sources, which are needed if every clip is kept.
 
     Args:
-        sources: sources of which clips may be packed.
+        sources: sources whose clips may be packed.
         mode: `pack.mode`.
     """
     sizes = {archive_uri(source.uri) or source.uri: source.stamp.partition(":")[0] for source in sources}
@@ -30,7 +30,7 @@ def bytes_needed(sources: list[Source], mode: str) -> int:
 
 
 def bytes_free(output: str) -> int | None:
-    """Returns the free bytes on the disk of `output`, which need not exist yet; None for an object store."""
+    """Returns the free bytes on the disk of `output`, which may not exist yet; None for an object store."""
     if not storage.is_local(output):
         return None
     folder = os.path.abspath(storage.local_path(output))
@@ -40,15 +40,15 @@ def bytes_free(output: str) -> int | None:
 
 
 def check_disk(output: str, need: int, free: int | None) -> None:
-    """Prints a warning where the shards may not fit on the disk.
+    """Prints a warning if the shards may not fit on the disk.
 
     Args:
-        output: folder of the dataset; the shards that it has already are not needed again.
-        need: bytes of the shards at most, as `bytes_needed` returns.
-        free: free bytes on the disk; None where they are not known.
+        output: folder of the dataset; the bytes of shards that it already has are subtracted from `need`.
+        need: maximum bytes of the shards, from `bytes_needed`.
+        free: free bytes on the disk; None if unknown.
 
     Raises:
-        RequestError: the disk is far too small.
+        RequestError: the needed space is more than 10 times the free space.
     """
     if free is None:
         return

@@ -1,4 +1,4 @@
-"""Sources that a rule excludes by path, tag or licence. They are in the ledger with the reason, and are not decoded."""
+"""Exclusion of sources by path, tag or licence. Excluded sources are in the ledger with a reason, but not decoded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Exclusion:
     kind: str
     """"path", "tag" or "licence"."""
     glob: str
-    """The glob that fits; empty where the rule is that a source has no tag or licence."""
+    """The glob that matches; empty if the rule is that a source has no tag or licence."""
 
 
 @dataclass(frozen=True)
 class ExcludedSource:
-    """A source that is not decoded."""
+    """A source that a rule excludes, and that rule."""
 
     path: str
     provenance: Provenance
@@ -33,9 +33,9 @@ class ExcludedSource:
 
 
 def exclude_sources(sources: Sequence[Source], rules: DropConfig) -> tuple[list[Source], list[ExcludedSource]]:
-    """Returns the sources that no rule excludes, and the excluded ones.
+    """Returns the sources that no rule excludes, and the excluded sources.
 
-    A source whose sidecar cannot be read has no tags or licence to be excluded by; measuring it reports the sidecar.
+    A source whose sidecar cannot be read is not excluded by tag or licence; measuring reports the broken sidecar.
 
     Raises:
         OSError: a sidecar cannot be reached.
@@ -57,12 +57,12 @@ def exclude_sources(sources: Sequence[Source], rules: DropConfig) -> tuple[list[
 
 
 def find_exclusion(path: str, provenance: Provenance | None, rules: DropConfig) -> Exclusion | None:
-    """Returns the first rule that excludes a source; None where none does.
+    """Returns the first rule that excludes a source; None if no rule does.
 
     Args:
         path: path of the source.
-        provenance: tags and licence of the source; None where they are not known.
-        rules: what is excluded.
+        provenance: tags and licence of the source; None if they are unknown.
+        rules: the section `drop` of the config.
     """
     checks = [("path", rules.paths, [path])]
     if provenance is not None:

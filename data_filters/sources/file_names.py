@@ -1,4 +1,4 @@
-"""What the name of a file says about it: whether it is a video or an archive of videos."""
+"""File names: which are videos, and which are archives of videos."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ZIP_SUFFIX, TAR_SUFFIX = ".zip", ".tar"
 
 
 def is_video(name: str) -> bool:
-    """Returns whether a file is a video, by the suffix of its name or path. A hidden file is none."""
+    """Returns whether a file is a video, by the suffix of its name or path. Hidden files are not videos."""
     name = os.path.basename(name)
     return not name.startswith(".") and name.lower().endswith(VIDEO_SUFFIXES)
 
@@ -38,7 +38,7 @@ def is_zip(name: str) -> bool:
 
 
 def is_tar(name: str) -> bool:
-    """Returns whether a file is a tar without compression, by its suffix."""
+    """Returns whether a file is an uncompressed tar, by its suffix."""
     return name.lower().endswith(TAR_SUFFIX)
 
 

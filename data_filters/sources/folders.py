@@ -1,6 +1,6 @@
-"""Folders of an input, and the sources in each: on a local disk by walking, in an object store by one listing.
+"""Folders of an input, and the sources in each: found by walking a local disk, or by listing an object store.
 
-A listing of an object store costs a request for each thousand files, and no request for a file.
+A listing of an object store costs one request per thousand files, and no request per file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from framemill.data_filters.sources.source import Source, archive_stamp, file_st
 from framemill.platform import storage
 
 _DATASET_CONFIG, _DATASET_SHARDS = "config.yaml", "shards"
-"""File and folder of a dataset of ours."""
+"""File and folder by which a dataset of Framemill is recognised."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Folder:
     names: set[str]
     """Names of the files."""
     stamp: Callable[[str], str]
-    """Gives the stamp of the file of a name, "" where there is none."""
+    """Function that returns the stamp of the file of a name; "" if there is no such file."""
     in_dataset: bool = False
-    """Whether these are the shards of a dataset of ours, which is a subfolder of the input."""
+    """Whether the folder holds the shards of a dataset of Framemill inside the input."""
 
     def sources(self, names: Iterable[str]) -> Iterator[Source]:
         """Yields the sources among the files of these names."""
@@ -44,7 +44,7 @@ class Folder:
     def all_sources(self) -> Iterator[Source]:
         """Yields the sources in the folder.
 
-        A dataset that was written below its own input is no input of the next version, so its tars do not count.
+        Tars of a dataset that was written inside its own input are skipped: they are no input of the next version.
         """
         yield from self.sources(name for name in sorted(self.names) if not (self.in_dataset and is_tar(name)))
 
@@ -52,7 +52,7 @@ class Folder:
 def archive_sources(path: str, uri: str, stamp: str) -> Iterator[Source]:
     """Yields the videos in an archive as sources.
 
-    An archive that cannot be read to its end is a source itself, which fails with the reason.
+    An archive that cannot be read to its end is yielded as a source too, which fails with the reason.
     """
     listing = list_archive(uri)
     if listing.problem:
@@ -62,23 +62,23 @@ def archive_sources(path: str, uri: str, stamp: str) -> Iterator[Source]:
 
 
 def walk_folders(root: str, depth: int | None = None) -> Iterator[Folder]:
-    """Yields a folder and its subfolders, but for hidden ones.
+    """Yields a folder and its subfolders, except hidden folders.
 
     Args:
         root: path or URI of the folder.
-        depth: levels of folders that are searched; None: all.
+        depth: number of levels of folders to search; None: all.
     """
     return _local_folders(root, depth) if storage.is_local(root) else _remote_folders(root, depth)
 
 
 def listed_folder(uri: str) -> Folder:
-    """Returns one folder of an object store, from one listing, as if it was the input."""
+    """Returns one folder of an object store as if it were the input, from a single listing."""
     stamps = storage.list_tree(uri, 1)
     return Folder("", uri, set(stamps), _stamps_by_name(stamps))
 
 
 def _local_folders(root: str, depth: int | None) -> Iterator[Folder]:
-    """Yields local folders. Links are followed, each folder once, so that a loop of links ends."""
+    """Yields local folders. Links are followed, each folder is yielded once, so that a loop of links ends."""
     visited: set[tuple[int, int]] = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         status = os.stat(folder)

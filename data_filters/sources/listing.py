@@ -1,4 +1,4 @@
-"""The sources of an input, in an order that depends on their names alone."""
+"""The sources of an input, sorted by path."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _WILDCARDS = frozenset("*?[")
 def list_sources(input: str, limit: int = 0) -> list[Source]:
     """Returns the sources of an input, sorted by path.
 
-    Hidden files and folders do not count.
+    Hidden files and folders are skipped.
 
     Args:
         input: path or URI of a folder (searched with its subfolders), a glob, a text file of paths (one a line), a zip
             or tar of videos, or a video.
-        limit: number of sources at most; 0: all.
+        limit: maximum number of sources; 0: all.
 
     Raises:
-        RequestError: there is no such input, or no video in it, or two sources would have one path.
+        RequestError: the input does not exist or has no video, or two sources would have the same path.
         StorageError: an object store did not answer.
     """
     sources = sorted(set(_find_sources(input)), key=lambda source: (source.path, source.uri))
@@ -70,7 +70,7 @@ def _find_sources(input: str) -> Iterator[Source]:
 def _sources_in_list(uri: str) -> Iterator[Source]:
     """Yields the sources that a text file lists.
 
-    A relative path starts at the folder of the text file. Empty lines, and lines that begin with #, do not count.
+    A relative path starts at the folder of the text file. Empty lines and lines that begin with # are skipped.
     """
     home = uri.rpartition("/")[0] or "."
     folders: dict[str, Folder] = {}
@@ -95,7 +95,7 @@ def _sources_in_list(uri: str) -> Iterator[Source]:
 
 
 def _sources_of_file(path: str, uri: str) -> Iterator[Source]:
-    """Yields the videos of an archive, or any other file as the one source that it is."""
+    """Yields the videos of an archive as sources, or any other file as one source."""
     if is_archive(uri):
         yield from archive_sources(path, uri, source_stamp(uri))
     else:

@@ -1,4 +1,4 @@
-"""Sidecars: files next to a video, and of its name, with its caption (.txt) and its facts (.json)."""
+"""Sidecars: files with the name of a video next to it, for its caption (.txt) and its facts (.json)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from framemill.platform import storage
 
 Provenance = dict[str, Any]
-"""The keys `tags`, `licence` and `external` of a source, as `provenance` makes them."""
+"""The `tags`, `licence` and `external` of a source, see `provenance`."""
 
 
 class SidecarError(ValueError):
-    """A sidecar is not what its suffix says. The message begins with its name."""
+    """A sidecar does not have the format of its suffix. The message begins with the name of the sidecar."""
 
 
 def provenance(tags: Sequence[str] = (), licence: str | None = None) -> Provenance:
@@ -26,7 +26,7 @@ def provenance(tags: Sequence[str] = (), licence: str | None = None) -> Provenan
 
 
 def sidecar_names(name: str) -> tuple[str, str]:
-    """Returns the names that the caption (.txt) and the facts (.json) of a video have."""
+    """Returns the names of a video's sidecars: the caption (.txt) and the facts (.json)."""
     stem = os.path.splitext(name)[0]
     return stem + ".txt", stem + ".json"
 
@@ -42,15 +42,15 @@ def read_file_sidecars(uri: str) -> tuple[str | None, Provenance]:
 
 
 def parse_sidecars(name: str, text: bytes | None, facts: bytes | None) -> tuple[str | None, Provenance]:
-    """Returns the caption and the provenance that two sidecars give.
+    """Returns the caption and the provenance from the two sidecars of a video.
 
-    The caption is the text of the .txt, else the `caption` or `prompt` of the .json. Further keys of the .json that
-    count are `tags` and `licence` (or `license`).
+    The caption is the text of the .txt, or else the `caption` or `prompt` of the .json. The keys `tags` and `licence`
+    (or `license`) of the .json are read too.
 
     Args:
-        name: name or path of the video, from which messages name the sidecars.
-        text: content of the .txt; None where there is none.
-        facts: content of the .json; None where there is none.
+        name: name or path of the video, for the names of sidecars in messages.
+        text: content of the .txt; None if there is no .txt.
+        facts: content of the .json; None if there is no .json.
 
     Raises:
         SidecarError: `text` is not UTF-8, or `facts` is not a JSON object.
@@ -70,7 +70,7 @@ def parse_sidecars(name: str, text: bytes | None, facts: bytes | None) -> tuple[
 
 
 def parse_object(name: str, data: bytes) -> dict[str, Any]:
-    """Returns the JSON object that a sidecar holds. NaN and infinities, which JSON does not have, become None.
+    """Returns the JSON object in a sidecar. NaN and infinities, which JSON does not have, become None.
 
     Raises:
         SidecarError: `data` is not a JSON object.

@@ -1,4 +1,4 @@
-"""A source: a video to curate, as a file or in an archive, with its sidecars and the stamp of them all."""
+"""A source: a video to curate, as a file or in an archive, with its sidecars and a stamp that shows changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Source:
     """A video to curate."""
 
     path: str
-    """Path relative to the input, which is the source's key in the ledger. Of a video in an archive: the path of the
+    """Path relative to the input, which is the source's key in the ledger. For a video in an archive: the path of the
     archive, a slash, and the name of the video."""
     uri: str
     """URI of the file, or of the video in its archive."""
@@ -40,14 +40,14 @@ class Source:
 
 
 def source_stamp(uri: str) -> str:
-    """Returns the stamp that a source of this URI has now.
+    """Returns the current stamp of the source at a URI.
 
     Raises:
         StorageError: an object store did not answer.
     """
     whole = archive_uri(uri) or uri
     folder, _, name = whole.rpartition("/")
-    # A local file at the root has no folder before its slash.
+    # A local file in the root folder has nothing before its slash.
     base = folder or ("/" if whole.startswith("/") else ".")
 
     def stamp(file: str) -> str:
@@ -63,7 +63,7 @@ def file_stamp(name: str, stamp: Callable[[str], str]) -> str:
 
     Args:
         name: name of the video.
-        stamp: gives the stamp of a file in the same folder, "" where there is none.
+        stamp: function that returns the stamp of a file in the same folder; "" if there is no such file.
     """
     return "|".join(stamp(file) for file in (name, *sidecar_names(name)))
 
@@ -74,7 +74,7 @@ def archive_stamp(uri: str, names: Iterable[str], stamp: Callable[[str], str]) -
     Args:
         uri: URI of the archive.
         names: names of the files in the archive's folder.
-        stamp: gives the stamp of a file in that folder, "" where there is none.
+        stamp: function that returns the stamp of a file in this folder; "" if there is no such file.
     """
     name = uri.rpartition("/")[2]
     if is_tar(name):
@@ -83,16 +83,16 @@ def archive_stamp(uri: str, names: Iterable[str], stamp: Callable[[str], str]) -
 
 
 def is_gone(stamp: str) -> bool:
-    """Returns whether the file of a stamp is absent, whatever sidecars there are."""
+    """Returns whether a stamp shows that the video file is absent, even if it has sidecars."""
     return stamp.startswith("|") or not stamp
 
 
 def read_sidecars(uri: str) -> tuple[str | None, Provenance]:
-    """Returns the caption of a source and its provenance, from its sidecars.
+    """Returns the caption and the provenance of a source, from its sidecars.
 
     Raises:
         SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
-        ArchiveError: the archive that the source is in cannot be read.
+        ArchiveError: the archive that contains the source cannot be read.
         OSError: a file cannot be reached.
     """
     if archive_uri(uri):
@@ -102,10 +102,10 @@ def read_sidecars(uri: str) -> tuple[str | None, Provenance]:
 
 @contextlib.contextmanager
 def fetch_source(uri: str) -> Iterator[str]:
-    """Yields a local path with the content of a source. A copy is removed afterwards; a local file is not copied.
+    """Yields a local path with the content of a source. A copy is removed at the end; a local file is not copied.
 
     Raises:
-        ArchiveError: the source is an archive that cannot be read, or is in such an archive.
+        ArchiveError: the source is an archive, or is in an archive that cannot be read.
         OSError: the file or the archive cannot be reached.
     """
     if archive_uri(uri):

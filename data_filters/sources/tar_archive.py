@@ -4,7 +4,7 @@ video2dataset writes `00000.tar` with `<key>.mp4`, `<key>.txt` (caption) and `<k
 not be downloaded has no mp4. cosmos-curate's tars of video hold `<key>.mp4` alone (see `cosmos_curate`).
 
 A tar has no table of contents, so listing one reads the header of every member. The URI of a video has the byte ranges
-of the video and of its sidecars, so that a worker reads just these and never the headers:
+of the video and of its sidecars, so that a worker reads only these bytes and never the headers:
 `tar://<name>?video=<offset>-<size>&txt=<offset>-<size>::<URI of the tar>`.
 """
 
@@ -28,7 +28,7 @@ from framemill.platform import storage
 TAR_SCHEME = "tar://"
 _JOINT = "::"
 _BROKEN = (tarfile.TarError, EOFError, ValueError, OverflowError, struct.error)
-"""What `tarfile` raises for a file that is not a tar, or is damaged."""
+"""Exceptions that `tarfile` raises for a file that is not a tar, or is damaged."""
 _HEADER_BLOCK = 1 << 14
 """Bytes of a range request while headers are read: a header has 512, and short sidecars follow at once."""
 _COPY_BLOCK = 1 << 20
@@ -38,7 +38,7 @@ _SIDECARS = ("txt", "json")
 
 @dataclass(frozen=True)
 class ByteRange:
-    """Where the content of a member is in its tar."""
+    """The byte range of a member's content in its tar."""
 
     offset: int
     size: int
@@ -48,31 +48,31 @@ class ByteRange:
 
     @staticmethod
     def parse(text: str) -> ByteRange:
-        """Returns the range that `str` wrote."""
+        """Returns the byte range in a text that `str` wrote."""
         offset, _, size = text.partition("-")
         return ByteRange(int(offset), int(size))
 
 
 @dataclass(frozen=True)
 class TarHeaders:
-    """The whole members of a tar."""
+    """The complete members of a tar."""
 
     members: dict[str, ByteRange]
-    """By name. Of two members with one name the last counts, as `tar` has it."""
+    """Byte ranges by name. Of two members with the same name the last counts, as in the program `tar`."""
     problem: str
-    """Why the tar could not be read to its end; empty where it could."""
+    """Why the tar could not be read to its end; empty if it could."""
 
 
 @dataclass(frozen=True)
 class TarVideo:
-    """A video in a tar, and the byte ranges of all that belongs to it."""
+    """A video in a tar, with the byte ranges of its content and of its sidecars."""
 
     archive: str
     """URI of the tar."""
     name: str
     """Name of the member."""
     ranges: dict[str, ByteRange]
-    """`video`, and `txt`, `json` and `metas` where there are such sidecars; `metas` is a range of another tar."""
+    """Byte ranges by name: `video`, then those of `txt`, `json` and `metas` that exist; `metas` is in another tar."""
 
     @property
     def uri(self) -> str:
@@ -82,7 +82,7 @@ class TarVideo:
 
     @staticmethod
     def parse(uri: str) -> TarVideo:
-        """Returns the video of a URI."""
+        """Returns the video that a tar URI names."""
         member, _, archive = uri.removeprefix(TAR_SCHEME).partition(_JOINT)
         name, _, query = member.partition("?")
         ranges = {part: ByteRange.parse(where) for part, where in parse_qsl(query)}
@@ -90,7 +90,7 @@ class TarVideo:
 
 
 def list_tar(archive: str) -> tuple[list[TarVideo], str]:
-    """Returns the videos in a tar, sorted by name, and why the tar could not be read to its end, or "".
+    """Returns the videos in a tar, sorted by name, and the reason why it could not be read to its end, or "".
 
     Raises:
         OSError: the tar cannot be reached.
@@ -104,7 +104,7 @@ def list_tar(archive: str) -> tuple[list[TarVideo], str]:
 
 
 def read_tar_headers(archive: str) -> TarHeaders:
-    """Returns the whole members of a tar: what follows a damaged header, or is cut off, is not among them.
+    """Returns the complete members of a tar, up to a damaged header or the member that is cut off.
 
     Raises:
         OSError: the tar cannot be reached.
@@ -147,8 +147,8 @@ def copy_tar_member(video: TarVideo, target: str) -> None:
 def read_tar_sidecars(video: TarVideo) -> tuple[str | None, Provenance]:
     """Returns the caption of a video in a tar and its provenance.
 
-    The caption is that of the sidecars in the same tar, else the first one of cosmos-curate's metadata, which are
-    kept in the provenance as `external`: {"metas": ...}.
+    The caption is from the sidecars in the same tar, or else the first caption in cosmos-curate's metadata, which are
+    stored in the provenance as `external`: {"metas": ...}.
 
     Raises:
         SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
@@ -169,13 +169,13 @@ def read_tar_sidecars(video: TarVideo) -> tuple[str | None, Provenance]:
 
 
 def tar_stamp(archive: str, stamp: str) -> str:
-    """Returns the stamp of a tar's videos: that of the tar, and of the tar with cosmos-curate's metadata."""
+    """Returns the stamp of a tar's videos: the stamps of the tar and of the tar with cosmos-curate's metadata."""
     metas = metas_uri(archive)
     return f"{stamp}|{METAS}={storage.change_stamp(metas)}" if metas else stamp
 
 
 def _read_headers(file: IO[bytes], members: dict[str, ByteRange]) -> str:
-    """Puts the whole members of an open tar into `members`; returns why it breaks off, or ""."""
+    """Adds the complete members of an open tar to `members`; returns why the tar breaks off, or ""."""
     end = file.seek(0, os.SEEK_END)
     file.seek(0)
     with tarfile.open(fileobj=file, mode="r:") as tar:
@@ -194,7 +194,7 @@ def _videos(archive: str, members: dict[str, ByteRange], metas: dict[str, ByteRa
     """Yields the videos among the members of a tar, each with the sidecars of its sample."""
     from webdataset.tariterators import group_by_keys
 
-    # WebDataset's samples are runs of members with one key. Sorted, members that a writer has spread are together too.
+    # A WebDataset sample is a run of members with the same key. Sorting joins the members that a writer has scattered.
     files = [
         {"fname": name, "data": (name, members[name]), "__url__": archive}
         for name in sorted(members)
@@ -208,7 +208,7 @@ def _videos(archive: str, members: dict[str, ByteRange], metas: dict[str, ByteRa
 
 
 def _sidecar_ranges(sample: dict[str, Any], extension: str, metas: dict[str, ByteRange]) -> dict[str, ByteRange]:
-    """Returns the ranges of a video's sidecars: of `<key>.left.mp4` they are `<key>.left.txt`, else `<key>.txt`."""
+    """Returns the ranges of a video's sidecars: for `<key>.left.mp4` those of `<key>.left.txt`, else of `<key>.txt`."""
     stem = os.path.splitext(extension)[0]
     prefix = f"{stem}." if stem != extension else ""
     ranges: dict[str, ByteRange] = {}

@@ -1,4 +1,4 @@
-"""Reading a source that was measured before: the file must still be the one that was listed."""
+"""Reading a source again after it was measured: the file must be unchanged since it was listed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framemill.platform.retry import GONE, RetryLater, retry_storage_errors
 
 
 def require_unchanged(source: Source) -> None:
-    """Checks that a source's file and its sidecars are as they were when they were listed.
+    """Checks that a source's file and its sidecars have not changed since they were listed.
 
     Raises:
         RetryLater: the file is gone, or the file or a sidecar changed.
@@ -24,10 +24,10 @@ def require_unchanged(source: Source) -> None:
 
 @contextlib.contextmanager
 def retry_source_errors() -> Iterator[None]:
-    """Turns errors of reaching a source that could be read before into `RetryLater`.
+    """Turns the errors of reading a source again into `RetryLater`.
 
     Raises:
-        RetryLater: storage did not answer, the file is gone, or its archive cannot be read any more.
+        RetryLater: storage did not answer, the file is gone, or the archive cannot be read any more.
     """
     try:
         with retry_storage_errors():

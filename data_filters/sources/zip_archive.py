@@ -1,9 +1,9 @@
-"""Videos in zips, as SANA-Video's own datasets come.
+"""Videos in zips, in the layout of SANA-Video's datasets.
 
 A zip holds `<key>.mp4` and `<key>.json`. Next to `part.zip` are further sidecars, tables of values by key, such as
 `part_Qwen2.5-VL.json` ({key: {"prompt": ...}}) and `part_unimatch.json` ({key: {...: score or scores}}).
 
-A member is read at its offset in the zip, by a range request where the zip is in an object store; the zip is never
+A member is read at its offset in the zip, with range requests if the zip is in an object store; the zip is never
 unpacked.
 """
 
@@ -36,9 +36,9 @@ _BROKEN = (
     zlib.error,
     lzma.LZMAError,
 )
-"""What `zipfile` raises for a file that is not a zip, is damaged, or uses a method that it does not implement."""
+"""Exceptions that `zipfile` raises for a file that is not a zip, is damaged, or uses an unsupported method."""
 _BLOCK = 1 << 20
-"""Bytes of a read or of a range request."""
+"""Bytes per read or range request."""
 _CACHED_TABLES = 16
 """Sidecar tables of zips kept in memory: the members of a zip are measured one after another."""
 _ENCRYPTED = 1
@@ -70,7 +70,7 @@ def copy_zip_member(archive: str, name: str, target: str) -> None:
 def read_zip_sidecars(archive: str, name: str) -> tuple[str | None, Provenance]:
     """Returns the caption of a member of a zip and its provenance.
 
-    The caption is the `prompt` of a table next to the zip, else that of a sidecar inside. The provenance's `external`
+    The caption is the `prompt` of a table next to the zip, or else of a sidecar inside. The provenance's `external`
     has the member's entry of each table: {"unimatch": ..., "Qwen2.5-VL": ...}.
 
     Raises:
@@ -103,11 +103,11 @@ def read_zip_sidecars(archive: str, name: str) -> tuple[str | None, Provenance]:
 def table_names(zip_name: str, names: Iterable[str]) -> list[str]:
     """Returns the names of the sidecar tables of a zip, sorted: `<stem>_*.json`.
 
-    A table of another zip whose longer stem fits too (`part_two_x.json` of `part_two.zip`) is left out.
+    Tables of another zip with a longer stem that matches too (`part_two_x.json` of `part_two.zip`) are left out.
 
     Args:
         zip_name: name of the zip.
-        names: names of the files in its folder.
+        names: names of the files in the folder of the zip.
     """
     names = list(names)
     stem = os.path.splitext(zip_name)[0]
@@ -144,5 +144,5 @@ def _member_info(file: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 
 @functools.lru_cache(_CACHED_TABLES)
 def _read_table(uri: str, stamp: str) -> dict[str, Any]:
-    """Returns a sidecar table, from memory as long as its stamp is the same."""
+    """Returns a sidecar table, from a cache as long as its stamp is unchanged."""
     return parse_object(uri.rpartition("/")[2], storage.read_bytes(uri))

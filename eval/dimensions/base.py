@@ -34,7 +34,7 @@ class DimensionResult:
     """Result of one dimension on one video.
 
     The fields are the keys of a video's entry in VBench's result file. A dimension whose entry has more keys, or whose
-    `aggregate` needs more than the mean, returns a subclass with those fields; their values must be plain JSON values.
+    `aggregate` needs more than the mean, returns a subclass with more fields, whose values must be plain JSON values.
     """
 
     video_results: float

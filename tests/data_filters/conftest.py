@@ -1,4 +1,4 @@
-"""A folder of footage with one of everything that curation must tell apart, made by the tests."""
+"""A folder of footage with every kind of source that curation must distinguish, made by the tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.footage import shot
 
 @pytest.fixture(scope="session")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good shots beside a copy, a broken file, and files that are no video."""
+    """Good shots, a copy, a broken file, and files that are not videos."""
     folder = tmp_path_factory.mktemp("footage")
     (folder / "deep" / ".hidden").mkdir(parents=True)
     colours = ("red", "green", "blue", "yellow")
@@ -47,7 +47,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
-    """A curate config from key=value words, its record kept in one MLflow file for all tests."""
+    """Returns a function that builds a curate config from key=value words, with one MLflow file for all tests."""
     record = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
 
     def make(input: str | os.PathLike[str], output: str | os.PathLike[str], *words: str) -> CurateConfig:
@@ -60,7 +60,7 @@ def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
 
 @pytest.fixture(scope="session")
 def attacked(footage: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:
-    """The dataset of the footage, some of it under names and with a caption that attack whoever shows them."""
+    """The curated footage, with file names and a caption that attack the programs which show them."""
     from framemill.data_filters.pipeline import curate
 
     folder, output = tmp_path_factory.mktemp("hostile") / "footage", tmp_path_factory.mktemp("attacked") / "out"

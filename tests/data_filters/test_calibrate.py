@@ -1,4 +1,4 @@
-"""Calibration says what each bound drops, measures once, and packs nothing."""
+"""Calibration reports what each bound rejects, measures only once, and packs nothing."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Captions in a whole curation on Ray: which one a clip has, and that no recorded answer is ever asked for again."""
+"""Captions in a whole curation on Ray: the caption of each clip, and that no recorded answer is asked for again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORDER = ["endpoint", "sidecar", "descriptor"]
 
 @pytest.fixture(scope="module")
 def scenes(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three videos of the footage, one of them with a text beside it."""
+    """Three videos of the footage, one of them with a caption sidecar."""
     folder = tmp_path_factory.mktemp("scenes")
     for name in ("shot 0 \u00e9.mp4", "shot 0 \u00e9.txt", "shot 1 \u00e9.mp4", "deep/copy.mp4"):
         (folder / Path(name).name).symlink_to(footage / name)
@@ -35,7 +35,7 @@ def scenes(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(server: Server, *more: str) -> list[str]:
-    """Half-second clips, captioned two at a time."""
+    """Returns the words for clips of half a second, captioned two at a time."""
     cut = ["clip.min_seconds=0.4", "clip.max_seconds=0.5", "workers=2", "pack.samples_per_shard=6"]
     model = [f"caption.url={server.url}", f"caption.served_model={MODEL}", "caption.frames=2", "caption.max_side=96"]
     return [*cut, *model, "caption.concurrency=2", "caption.backoff_s=0.01", "caption.attempts=2", *more]
@@ -70,7 +70,7 @@ def test_wrong_keys_are_refused(scenes: Path, configure: Configure, tmp_path: Pa
 def test_captions_are_kept_with_their_weights(
     scenes: Path, configure: Configure, tmp_path: Path, ray_session: None
 ) -> None:
-    """Some clips get refused once, some always; the rest of the job does not mind."""
+    """Some clips are refused once, some always; the other clips are not affected."""
     bad = {REFUSED: [0.0, 0.5, 1], "Tiny.": [0.5, 0.75, 9]}
     with caption_server(bad=bad, script=["500"]) as server:
         order = f"captions=[{','.join(ORDER)}]"

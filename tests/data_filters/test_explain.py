@@ -1,4 +1,4 @@
-"""`framemill audit key=`: one clip's story, against the tables it is told from."""
+"""`framemill audit key=`: the history of one clip, compared with the dataset's tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def clips_of(output: Path) -> dict[str, Row]:
 
 
 def story(output: Path, key: str) -> dict[str, list[str]]:
-    """The lines by section."""
+    """Returns the lines of the history by section."""
     sections: dict[str, list[str]] = {}
     title = ""
     for line in explain(str(output), key):

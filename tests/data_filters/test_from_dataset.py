@@ -1,4 +1,4 @@
-"""`from=`: another dataset's measurements give what curating the footage would, and decode nothing twice."""
+"""`from=`: the measurements of another dataset give the same result as curating the footage, without decoding."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ LOOSE = "select=all"
 
 @pytest.fixture(scope="module")
 def whole(footage: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:
-    """All of the footage, every clip kept that can be."""
+    """The dataset of all the footage, with bounds that keep every clip that can be kept."""
     output = tmp_path_factory.mktemp("whole") / "out"
     curate(configure(footage, output, *PACK, LOOSE, "clip.max_seconds=8"))
     return output
 
 
 def reselect(configure: Configure, whole: Path, output: Path, *words: str) -> CurateResult:
-    """By keyword arguments, as a script would."""
+    """Selects again from the dataset `whole`."""
     config = configure("", output, f"from={whole}", *PACK, *words)
     return curate(config)
 
@@ -77,7 +77,7 @@ def test_it_is_what_curating_directly_gives(
 def test_neither_the_footage_nor_the_work_folder_is_needed(
     footage: Path, configure: Configure, whole: Path, tmp_path: Path
 ) -> None:
-    """For clips that were packed there; a dataset that was copied elsewhere without work/ does as well."""
+    """Holds for clips that `from` has packed, also after the dataset was copied without work/."""
     moved = tmp_path / "moved"
     shutil.copytree(whole, moved, ignore=shutil.ignore_patterns("work"))
     config = (moved / "config.yaml").read_text().replace(str(footage), str(tmp_path / "gone"))
@@ -87,7 +87,7 @@ def test_neither_the_footage_nor_the_work_folder_is_needed(
     assert dataset_bytes(tmp_path / "new") == dataset_bytes(tmp_path / "direct")
     with pytest.raises(RequestError, match="no such folder"):
         reselect(configure, moved, tmp_path / "other", "pack.crf=30", "pack.mode=exact")
-    with pytest.raises(RequestError, match="repeats a dropped source"):
+    with pytest.raises(RequestError, match="has the content of a dropped source"):
         reselect(configure, moved, tmp_path / "third", "drop.paths=[deep/copy*]")
 
 
@@ -150,7 +150,7 @@ def test_sources_that_were_left_out_there_are_not_made_up(
 
 
 def test_the_ledger_gives_back_what_the_parts_hold(configure: Configure, whole: Path, tmp_path: Path) -> None:
-    """Against the parts themselves: the same sources, reasons and clips, but for the clips of duplicates."""
+    """Compared with the parts: the same sources, reasons and clips, except the clips of duplicates."""
     from framemill.data_filters.ledger.parts import read_any_part
 
     measured, dropped = read_measured(inherit_config(configure("", tmp_path / "new", f"from={whole}")))

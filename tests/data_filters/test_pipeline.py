@@ -1,4 +1,4 @@
-"""The whole job on Ray: nothing lost, and the same bytes whatever the workers and whatever happened on the way."""
+"""The whole job on Ray: no clip is lost, and the bytes are the same for any number of workers and after a kill."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def clip_states(output: Path, path: str) -> list[tuple[str, str | None]]:
 
 @pytest.fixture(scope="module")
 def made(footage: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Made:
-    """The test's own footage curated by two workers."""
+    """The dataset of the test footage, curated by two workers."""
     output = tmp_path_factory.mktemp("made") / "out"
     summary = curate(configure(footage, output, "workers=2", "pack.samples_per_shard=3"))
     return output, summary
@@ -42,7 +42,7 @@ def made(footage: Path, configure: Configure, tmp_path_factory: pytest.TempPathF
 def real(
     shared_videos: Path, configure: Configure, tmp_path_factory: pytest.TempPathFactory, ray_session: None
 ) -> Path:
-    """The shared clips curated by two workers, undisturbed."""
+    """The dataset of the shared clips, curated by two workers without interruption."""
     output = tmp_path_factory.mktemp("real") / "out"
     curate(configure(shared_videos, output, "workers=2", "pack.samples_per_shard=4"))
     return output
@@ -177,7 +177,7 @@ def test_every_real_clip_ends_in_its_true_state(real: Path) -> None:
 def test_killed_half_way_it_goes_on_and_ends_with_the_same_bytes(
     made: Made, footage: Path, configure: Configure, tmp_path: Path
 ) -> None:
-    """Two workers undisturbed against one that is killed: also the same for any number of workers."""
+    """Two uninterrupted workers against a killed single worker, so any number of workers gives the same bytes."""
     output = tmp_path / "out"
     job = ["curate", f"input={footage}", f"output={output}", "workers=1", "pack.samples_per_shard=3"]
     kill_job_when(job, lambda: len(finished_entries(output)) >= 4)

@@ -1,4 +1,4 @@
-"""Footage of every awkward kind in one folder: nothing is lost, each state is true, and the good ones are kept."""
+"""Footage of every awkward kind in one folder: nothing is lost, each state is right, and good sources are kept."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Run:
 
 
 def fill(folder: Path) -> None:
-    """One of everything."""
+    """Writes one source of every kind to a folder."""
     seeds = iter(range(100))
     write(folder / "av1.mp4", moving(next(seeds)), codec="libsvtav1")
     write(folder / "vp9.webm", moving(next(seeds)), codec="libvpx-vp9")
@@ -96,7 +96,7 @@ def fill(folder: Path) -> None:
 
 
 class Meddler(threading.Thread):
-    """Removes one file and rewrites another as soon as the journal says that they are being read."""
+    """Removes one file and rewrites another as soon as the event log shows that they are being read."""
 
     def __init__(self, footage: Path, journal: Path) -> None:
         super().__init__(daemon=True)
@@ -118,7 +118,7 @@ class Meddler(threading.Thread):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, configure: Configure, ray_session: None) -> Run:
-    """The folder curated while somebody meddles with it, and then once more in peace."""
+    """The folder curated while a meddler changes it, and then a second time without changes."""
     base = tmp_path_factory.mktemp("hostile")
     footage, output = base / "in", base / "out"
     footage.mkdir()
@@ -138,7 +138,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, configure: Configure, ray_sess
 
 
 def test_the_law_of_conservation_holds(run: Run) -> None:
-    """Every source has a row, every clip found one state, and the dataset holds just the kept ones."""
+    """Every source has a row, every clip has one state, and the dataset has exactly the kept clips."""
     there = sum(file.suffix in (".mp4", ".mkv", ".webm") and file.is_file() for file in run.footage.iterdir())
     rows = read_ledger(str(run.output), "sources").to_pylist()
     assert len(rows) == len(run.sources) == there
@@ -176,7 +176,7 @@ def test_each_of_the_others_has_a_true_reason(run: Run, name: str, state: str, r
 
 
 def test_what_vanished_or_changed_is_waited_for(run: Run) -> None:
-    """Neither is written down as final: the next run reads the one anew, and the other is no source any more."""
+    """Neither is recorded as final: the next run measures the changed file, and the removed file is no source."""
     assert "changes.mp4: it changed while it was read (and 1 more); the same command tries again" in run.waited
     assert "vanishes.mp4" not in run.sources and run.sources["changes.mp4"] == ("ok", None)
     lines = [json.loads(line) for line in (run.output / "work" / "journal.jsonl").read_text().splitlines()]

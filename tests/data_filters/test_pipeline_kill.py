@@ -1,4 +1,4 @@
-"""A curation killed anywhere ends as if nobody had touched it; `tests/bench/bench_kill.py` does so 20 times."""
+"""A curation killed at any point ends with the same result; `tests/bench/bench_kill.py` kills 20 times."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_verdict_sees_what_it_is_there_for() -> None:
 
 
 def clips_of(path: Path, seconds: float, count: int) -> list[ClipPlan]:
-    """Plans of clips one after another, to be encoded again."""
+    """Returns plans of consecutive clips that are encoded again."""
     stamp = list_sources(str(path))[0].stamp
     source = {"path": path.name, "source_id": "0" * 64, "width": 854, "height": 480, "fps": 16.0, "caption": ""}
     rows = [
@@ -81,7 +81,7 @@ def clips_of(path: Path, seconds: float, count: int) -> list[ClipPlan]:
 
 @pytest.fixture
 def packing(tmp_path: Path) -> tuple[Path, ShardPlan]:
-    """An output and the plan of a shard of eight clips."""
+    """Returns an output and the plan of a shard of eight clips."""
     footage = draw_footage(tmp_path / "footage", 0)
     output = tmp_path / "out"
     (output / MANIFESTS).mkdir(parents=True)
@@ -130,7 +130,7 @@ def test_an_orphan_overtaken_in_the_middle_of_a_shard_leaves_nothing(packing: tu
 def test_a_file_left_half_written_does_not_bar_the_next_run(
     footage: Path, configure: Configure, tmp_path: Path
 ) -> None:
-    """Killed while the first file of a folder was being written: nothing is there but that half."""
+    """Killed while writing the first file of a folder: the folder has only the incomplete file."""
     output = tmp_path / "out"
     (output / PARTS).mkdir(parents=True)
     (output / PARTS / f"{TEMPORARY}1-ab").write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""Curation from and to an object store: the same bytes as on a local disk, nothing fetched twice, nothing lost."""
+"""Curation from and to an object store: the same bytes as on a local disk, no file fetched twice, no clip lost."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def contents(output: str) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def local(clips: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> str:
-    """The clips curated from disk to disk."""
+    """The clips curated from a local disk to a local disk."""
     folder = tmp_path_factory.mktemp("local")
     assert main(["curate", *words(clips, folder / "out", folder)]) == 0
     assert len(contents(str(folder / "out"))) == 4

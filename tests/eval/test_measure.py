@@ -29,13 +29,17 @@ def item(tmp_path: Path) -> VideoItem:
 
 @contextmanager
 def killed_decoders(item: VideoItem, number: signal.Signals) -> Iterator[None]:
-    """Sends a signal to the decoder process of each attempt; before the last, puts a plain file at the item's path."""
+    """Sends a signal to the decoder process of each attempt; before the last, puts a plain file at the item's path.
+
+    Child processes that are there before, such as MLflow's of another test, are left alone.
+    """
+    others = {process.pid for process in decoders(descendants(os.getpid()))}
 
     def kill() -> None:
         pids: set[int] = set()
         while len(pids) < ATTEMPTS:
             for process in decoders(descendants(os.getpid())):
-                if process.pid not in pids:
+                if process.pid not in pids | others:
                     pids.add(process.pid)
                     if len(pids) == ATTEMPTS:
                         Path(item.uri).unlink()

@@ -77,8 +77,8 @@ except RequestError as error:
     ("words", "package"),
     [
         (["curate", "input=videos", "output=dataset"], "av"),
-        (["encode", "input=dataset", "output=latents"], "av"),
-        (["generate", "model=videos", "prompts=prompts.txt", "output=samples"], "torch"),
+        (["encode", "input=dataset", "output=latents"], "opencv-python-headless"),
+        (["generate", "model=videos", "prompts=prompts.txt", "output=samples"], "opencv-python-headless"),
     ],
 )
 def test_a_job_without_its_extra_names_it_in_one_line(tmp_path: Path, words: list[str], package: str) -> None:

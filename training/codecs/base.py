@@ -42,7 +42,7 @@ class Codec(ABC):
             width: W.
 
         Raises:
-            ValueError: T is not 1 plus a multiple of the temporal stride, or H or W is no multiple of the spatial one.
+            ValueError: T is not 1 plus a multiple of the temporal stride, or H or W no multiple of the spatial stride.
         """
         time, rows, columns = self.stride
         if frames < 1 or (frames - 1) % time or height % rows or width % columns:

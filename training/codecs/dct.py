@@ -114,7 +114,7 @@ class DctCodec(Codec):
         """Returns RGB uint8 frames (T, H, W, 3) of float32 latents (16, T', H', W')."""
         _, time, rows, columns = latents.shape
         coefficients = np.rint((latents.transpose(1, 2, 3, 0) * STD + MEAN) * _COEFFICIENT_SCALE) / _COEFFICIENT_SCALE
-        # The first latent frame is one still frame: motion that a model put into it is not part of the video.
+        # The first latent frame is one still frame: motion that a model generated in this frame is ignored.
         coefficients[0, ..., [frequency[0] > 0 for _, frequency, _, _ in CHANNELS]] = 0
         pixels = coefficients.reshape(-1, self.channels) @ _SYNTHESIS + _GREY
         blocks = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

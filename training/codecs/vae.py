@@ -1,4 +1,4 @@
-"""Video codecs that are diffusers autoencoders, read from a folder on disk. To add one, copy `wan.py`.
+"""Video codecs that are diffusers autoencoders, read from a folder on disk. To add a codec, copy `wan.py`.
 
 Frames are RGB in -1..1 for the networks. Encoding takes the posterior's mode, never a sample: encoding twice gives the
 same bytes. Weights are float32 on a CPU, and in the precision in which SANA runs them on a GPU.

@@ -1,6 +1,6 @@
 """The Wan-VAE (Wan 2.1: 16 channels, stride 4x8x8), SANA-Video's codec at 480p.
 
-Wan 2.2's VAE, with 48 channels and stride 4x16x16, is of the same class and works too.
+Wan 2.2's VAE, with 48 channels and stride 4x16x16, is of this class too and is supported.
 """
 
 from __future__ import annotations

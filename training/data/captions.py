@@ -26,7 +26,7 @@ def weighted_captions(caption: str | None, captions: Sequence[Mapping[str, Any]]
 
     Args:
         caption: column `caption` of `samples.parquet`: the main caption.
-        captions: column `captions`: a struct of text and weight for each caption, the main one first; None in datasets
+        captions: column `captions`: a struct of text and weight per caption, main caption first; None in datasets
             written before clips had several captions.
     """
     captions = captions or []

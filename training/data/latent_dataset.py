@@ -63,7 +63,7 @@ class LatentDataset:
         return np.load(io.BytesIO(self.dataset.read(row, latent_extension(bucket)))).astype(np.float32)
 
     def text(self, row: int, number: int = 0) -> np.ndarray:
-        """Returns the embedding of a clip's caption, float32 (L, D), without padding; caption 0 is the main one."""
+        """Returns the embedding of a clip's caption, float32 (L, D), without padding; caption 0 is the main caption."""
         return np.load(io.BytesIO(self.dataset.read(row, text_extension(number)))).astype(np.float32)
 
     @cached_property

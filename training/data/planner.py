@@ -165,7 +165,7 @@ class StagePlan:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of everything that determines the batches, 16 hex digits: plans of one fingerprint are equal."""
+        """Hash of everything that determines the batches, 16 hex digits: plans with equal fingerprints are equal."""
         order = self._video_order.key
         key = key64(order, self._image_order.key, self.images) if self.images else order
         return f"{key:016x}"

@@ -18,7 +18,7 @@ class EncodeConfig:
 
     input: str = key(help="path or URI of the dataset of video clips that `framemill curate` wrote", result=False)
     output: str = key(help="output folder of the dataset of latents", result=False)
-    # Out of the digest: learning rates and steps change no latent. `encode` compares the stages' sizes itself.
+    # Not in the config digest: learning rates and steps change no latent. `encode` compares the stages' sizes itself.
     curriculum: CurriculumConfig = key(
         CurriculumConfig,
         "training stages; a clip is encoded once per distinct resolution, number of frames and frame rate",
@@ -44,10 +44,10 @@ class EncodeConfig:
     cluster: ClusterConfig = key(ClusterConfig, "Ray cluster", result=False)
 
     def validate(self) -> None:
-        """Checks that two stages of the same size and length have the same frame rate.
+        """Checks that stages of equal size and length have equal frame rates.
 
         Raises:
-            RequestError: two stages with the same bucket have different frame rates.
+            RequestError: two stages with a common bucket have different frame rates.
         """
         rates: dict[Bucket, tuple[str, float]] = {}
         for name, stage in self.curriculum.stages.items():
@@ -55,6 +55,6 @@ class EncodeConfig:
                 other, fps = rates.setdefault(bucket, (name, stage.fps))
                 if fps != stage.fps:
                     raise RequestError(
-                        f"curriculum.stages.{name}.fps={stage.fps}: must be {fps}, as stage {other} has the same "
-                        f"{bucket.name}; one dataset holds a size and length at one rate"
+                        f"curriculum.stages.{name}.fps={stage.fps}: must be {fps}, the frame rate of stage {other} for "
+                        f"{bucket.name}; a dataset has one frame rate per size and length"
                     )

@@ -151,13 +151,13 @@ def _result(output: str, index: dict[str, Any]) -> EncodeResult:
 
 
 def _check_source(config: EncodeConfig, source: Dataset) -> None:
-    """Checks that the input holds video and the motion score.
+    """Checks that the input contains video and the motion score.
 
     Raises:
         RequestError: the samples have no mp4, or the dataset has no score named `motion`.
     """
     if len(source) and "mp4" not in source.extensions(0):
-        raise RequestError(f"input={config.input}: must hold video, its samples have no mp4; give curate's dataset")
+        raise RequestError(f"input={config.input}: must hold video, but the samples have no mp4; give curate's dataset")
     if config.motion and len(source) and config.motion not in source.samples.column_names:
         raise RequestError(
             f"motion={config.motion}: must be a score of the dataset at input, or empty (motion=) for captions without"

@@ -1,4 +1,4 @@
-"""Encoding in a Ray task: one shard of video becomes one shard of latents and text embeddings."""
+"""Encodes one shard of video as one shard of latents and text embeddings, in a Ray task."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class SourceClip:
 
 
 def encode_shard(task: ShardTask) -> None:
-    """Encodes one shard of the input, commits it, and writes its manifest.
+    """Encodes one shard of the input, commits the encoded shard, and writes the manifest.
 
     Raises:
         FramemillError: a clip cannot be read.

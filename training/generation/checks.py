@@ -65,7 +65,9 @@ def image_hashes(config: GenerateConfig, bucket: Bucket, images: list[str]) -> d
         RequestError: an image cannot be read, or the videos have a single frame.
     """
     if images and bucket.frames == 1:
-        raise RequestError(f"frames=1: must be more for prompts={config.prompts}, whose videos begin with an image")
+        raise RequestError(
+            f"frames=1: must be more than 1, since videos of prompts={config.prompts} begin with an image"
+        )
     hashes = {}
     for image in dict.fromkeys(images):
         try:

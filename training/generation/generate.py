@@ -57,7 +57,7 @@ def generate(config: GenerateConfig | None = None, **keys: Any) -> GenerateResul
     Raises:
         RequestError: there is no model or no prompt, an image cannot be read, the model does not support the size or
             the blocks, or the output contains other videos.
-        PendingError: some videos are not made yet; the same command tries them again.
+        PendingError: some videos are not generated yet; the same command tries these videos again.
     """
     config = resolve("generate", GenerateConfig, config, keys)
     export = find_export(config.model)

@@ -118,7 +118,7 @@ def _pipeline_card(pipeline: str, codec_path: str) -> ModelCard:
 
 
 def check_networks(card: ModelCard, codec_path: str, text_path: str) -> dict[str, str]:
-    """Checks that codec and text encoder are those of the card.
+    """Checks that codec and text encoder are the networks that the card describes.
 
     Args:
         card: card of the model.

@@ -46,7 +46,7 @@ def read_prompts(path: str) -> list[Prompt]:
     """Returns the prompts of a text file, one per line; blank lines are ignored.
 
     Raises:
-        RequestError: there is no such file, it has no prompt, or a line does not have exactly one path after `<image>`.
+        RequestError: the file is absent or has no prompt, or a line does not have exactly one path after `<image>`.
     """
     try:
         text = storage.read_bytes(path).decode("utf-8-sig")  # some editors write a byte order mark

@@ -100,7 +100,7 @@ def stream(model: LinearDiT, request: SamplingRequest, blocks: Sequence[int]) ->
 
 def _denoise(velocities: _Velocities, x: Tensor, first: Tensor | None, request: SamplingRequest) -> Tensor:
     """Returns the latents denoised from noise x (B, C, T, H, W); `first` replaces the first frame of the noise."""
-    # A scheduler counts its steps, so each video and each block needs its own.
+    # A scheduler counts steps, so each video and each block needs a separate scheduler.
     scheduler = copy.deepcopy(request.scheduler) if request.scheduler is not None else flow_scheduler(FLOW_SHIFT)
     scheduler.set_timesteps(request.steps, device="cpu")
     is_noisy = x.new_ones(len(x), 1)  # 0 at clean frames

@@ -1,4 +1,4 @@
-"""Generation in a Ray task: one video from its prompt and seed."""
+"""Generates one video from a prompt and a seed, in a Ray task."""
 
 from __future__ import annotations
 

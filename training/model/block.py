@@ -1,4 +1,4 @@
-"""A transformer block of the Linear DiT, and the state that it carries from one call to the next.
+"""A transformer block of the Linear DiT, and the block's state between two calls.
 
 Shapes: B batch, T latent frames, S tokens of a frame, D width, F timesteps of a sample (1 or T), h heads, d width of a
 head.
@@ -29,7 +29,7 @@ class BlockState(NamedTuple):
     def detached_copy(self, dtype: torch.dtype) -> BlockState:
         """Returns a contiguous copy without gradient, with `conv_frame` in `dtype`.
 
-        A view would keep the whole activation that it is part of in memory.
+        A view would keep the whole underlying activation in memory.
         """
         kv, k, conv_frame = (
             part.detach().clone(memory_format=torch.contiguous_format) for part in (*self.attention, self.conv_frame)

@@ -11,7 +11,7 @@ from torch import nn
 from framemill.platform.progress import say
 
 COMPILERS = ("g++", "clang++")
-"""C++ compilers, any of which torch.compile can use for a CPU. Triton, which it uses for a GPU, needs none of them."""
+"""C++ compilers, any of which torch.compile can use for a CPU. Triton, the compiler for a GPU, needs none of these."""
 
 
 def compile_blocks(blocks: nn.ModuleList, device: torch.device) -> bool:

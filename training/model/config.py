@@ -14,8 +14,8 @@ DIFFUSERS_CLASS = "SanaVideoTransformer3DModel"
 DIFFUSERS_VERSION = "0.42.1"
 """Version of diffusers whose format is written."""
 _NOT_IN_DIFFUSERS = {"linear_attention_eps": 1e-15, "null_caption_tokens": 0}
-"""Fields that diffusers does not know, with their defaults. diffusers warns of such a field, so a config.json holds it
-only where it differs from the default."""
+"""Fields that diffusers does not know, with their defaults. diffusers warns of unknown fields, so a config.json
+contains these fields only if they differ from the default."""
 _ONLY_VALUES = {
     "dropout": 0.0,
     "interpolation_scale": None,
@@ -24,14 +24,14 @@ _ONLY_VALUES = {
     "qk_norm": "rms_norm_across_heads",
 }
 """Fields of the diffusers config that no released SANA-Video model uses, with the only value that is implemented. They
-are fields so that a config.json is read and written whole; any other value is refused rather than ignored."""
+are fields so that a config.json is read and written completely; any other value is an error."""
 
 
 @dataclass(frozen=True)
 class LinearDiTConfig:
     """Shape of a Linear DiT.
 
-    Defaults are those of diffusers, so that a config.json that leaves a field out means the same in both.
+    Defaults are diffusers' defaults, so that a config.json without a field describes the model that diffusers builds.
 
     Raises:
         RequestError: a value that the model does not implement.
@@ -188,7 +188,7 @@ class LinearDiTConfig:
 
 
 def _required_kind(value: Any, default: Any) -> str:
-    """Returns what a config.json's value must be; "" where it is of the same kind as the field's default."""
+    """Returns what a config.json's value must be; "" if the value is of the kind of the field's default."""
 
     def is_whole(number: Any) -> bool:
         return type(number) is int and number >= (1 if default else 0)

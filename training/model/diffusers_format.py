@@ -24,14 +24,14 @@ from framemill.platform.network_folder import (
 from framemill.training.model.config import LinearDiTConfig
 
 _NULL_CAPTION = "null_caption.safetensors"
-"""File of the learned null caption: diffusers has no such parameter, and would report a tensor that it cannot place."""
+"""File of the learned null caption, which diffusers would report as an unexpected tensor of the model."""
 
 
 def save_transformer(folder: str | PathLike[str], config: LinearDiTConfig, tensors: Mapping[str, Tensor]) -> None:
-    """Writes config and weights to `folder`; each file appears whole or not at all."""
+    """Writes config and weights to `folder`; each file is written atomically."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    # Readers prefer an index: one left from a sharded model would hide the weights written here.
+    # Readers prefer an index: the index of an earlier sharded model would hide the weights written here.
     (target / SHARD_INDEX).unlink(missing_ok=True)
     (target / _NULL_CAPTION).unlink(missing_ok=True)
     files: dict[str, dict[str, Tensor]] = {WEIGHTS: {}}

@@ -20,7 +20,7 @@ def forward_flops(config: LinearDiTConfig, tokens: int, text_tokens: int, timest
         config: shape of the model.
         tokens: video tokens.
         text_tokens: tokens of the caption.
-        timesteps: 1, or the number of latent frames where each has a timestep of its own.
+        timesteps: 1, or the number of latent frames if each frame has a separate timestep.
     """
     width, cross = config.width, config.cross_width
     hidden = int(config.mlp_ratio * width)

@@ -77,7 +77,7 @@ class LinearDiT(nn.Module):
         """
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
-                if getattr(module, "groups", 1) == 1:  # depthwise ones keep torch's default
+                if getattr(module, "groups", 1) == 1:  # depthwise convolutions keep torch's default
                     nn.init.xavier_uniform_(module.weight.flatten(1))
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)

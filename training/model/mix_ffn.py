@@ -25,8 +25,8 @@ class MixFFN(nn.Module):
     """SANA's gated convolution, followed by SANA-Video's temporal convolution with a residual connection.
 
     u = W_point(a * silu(g)), where (a, g) are the halves of depthwise3x3(silu(W_inverted x)); the result is
-    u + temporal(u), with a dense 3-tap convolution over frames. A frame is mixed with both neighbours, except
-    those of a later block: zeros replace the frames of later blocks and the frame before the video.
+    u + temporal(u), with a dense 3-tap convolution over frames. A frame is mixed with both neighbours. In
+    place of a frame of a later block, and before the first frame of the video, the convolution uses zeros.
     """
 
     recompute = False
@@ -54,7 +54,7 @@ class MixFFN(nn.Module):
     def _spatial(self, x: Tensor) -> Tensor:
         """Returns u (frames, H, W, D) of x (frames, H, W, D)."""
         # Tokens are channels-last in memory: the permutes are views that convolutions take without a copy. The 1x1
-        # convolutions could be matrix products, but those are slower on CPUs other than Intel's.
+        # convolutions could be matrix products, but matrix products are slower on CPUs other than Intel's.
         expanded = self.conv_inverted(x.permute(0, 3, 1, 2))
         frames = max(1, TOKENS_AT_ONCE["cpu" if expanded.is_cpu else "gpu"] // expanded[0, 0].numel())
         chunks = [expanded] if torch.compiler.is_compiling() else expanded.split(frames)

@@ -64,7 +64,7 @@ def _axis_table(length: int, dim: int, device: torch.device) -> Tensor:
     float32 the angles of late frames would lose the last digits. The tables are not buffers of the model, so that
     casting a model to bfloat16 leaves the tables in float32.
     """
-    # A tensor made under inference_mode can never take part in training, and this cache outlives such a block.
+    # A tensor made under inference_mode cannot be used in training, and this cache is shared by both modes.
     with torch.inference_mode(False):
         frequencies = _THETA ** (-torch.arange(0, dim, 2, dtype=torch.float64, device="cpu") / dim)
         angles = torch.outer(torch.arange(length, dtype=torch.float64, device="cpu"), frequencies)

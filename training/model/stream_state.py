@@ -58,10 +58,10 @@ class StreamState:
         Raises:
             ValueError: the grid, or the shape or dtype of a tensor, differs.
         """
-        mine, wanted = self._shapes(), expected._shapes()
-        for name in wanted | mine:
-            if mine.get(name) != wanted.get(name):
-                raise ValueError(f"state: its {name} is {mine.get(name)}, must be {wanted.get(name)}")
+        shapes, expected_shapes = self._shapes(), expected._shapes()
+        for name in expected_shapes | shapes:
+            if shapes.get(name) != expected_shapes.get(name):
+                raise ValueError(f"state: {name} is {shapes.get(name)}, must be {expected_shapes.get(name)}")
 
     def _shapes(self) -> dict[str, tuple[object, ...]]:
         tensors = {name: (*tensor.shape, tensor.dtype) for name, tensor in self.tensors().items()}
@@ -93,7 +93,7 @@ class StreamState:
         """Returns the state that `save` wrote.
 
         Raises:
-            RequestError: there is no such file, or it is not a saved state.
+            RequestError: the file is absent, or is not a saved state.
         """
         try:
             with safe_open(path, framework="pt") as file:

@@ -1,15 +1,15 @@
 """Checkpoints: folders that are complete or do not exist.
 
 All workers write `checkpoints/<stage>-<step>/` under a hidden name; the files are hashed and listed in `manifest.json`,
-then the folder is renamed. The file `latest` next to `checkpoints/` names the newest. A folder that does not match its
-manifest is not loaded.
+then the folder is renamed. The file `latest` next to `checkpoints/` names the newest checkpoint. A folder that does not
+match its manifest is not loaded.
 
     checkpoints/low-000200/
       manifest.json        sha256 and size of every other file, written last
       state.json           the run's step, and the identity of run and data that it can be resumed with
-      engine/              DeepSpeed's files: weights and each worker's part of the optimiser
+      engine/              DeepSpeed's files: weights and each worker's share of the optimiser states
       model.json           the model's config, as diffusers names it
-      model.safetensors    the whole weights
+      model.safetensors    the full state dict of the model
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from framemill.platform.errors import FramemillError
 from framemill.training.run.identity import RunIdentity
 
 MANIFEST = "manifest.json"
-"""File of a checkpoint that lists the others."""
+"""File of a checkpoint that lists all other files."""
 _STATE = "state.json"
 
 
@@ -72,7 +72,7 @@ class Checkpoint:
         return int(self.name.rpartition("-")[2])
 
     def read_state(self) -> CheckpointState | None:
-        """Returns the state; None for weights that `convert` wrote, which have none."""
+        """Returns the content of `state.json`; None for a checkpoint that `convert` wrote, which has no such file."""
         path = self.folder / _STATE
         if not path.exists():
             return None
@@ -104,7 +104,7 @@ def unfinished_folder(output: str, name: str) -> Path:
 
 
 def begin_checkpoint(output: str, name: str) -> None:
-    """Makes the empty folder in which a checkpoint is written, and removes unfinished ones of earlier attempts."""
+    """Makes the empty folder in which a checkpoint is written, and removes unfinished folders of earlier attempts."""
     for leftover in (Path(output) / "checkpoints").glob(".tmp-*"):
         shutil.rmtree(leftover)
     unfinished_folder(output, name).mkdir(parents=True)
@@ -127,12 +127,12 @@ def _file_names(folder: Path) -> list[str]:
 
 
 def commit_checkpoint(output: str, name: str, files: dict[str, FileEntry], keep: int) -> Checkpoint:
-    """Commits the unfinished folder of a checkpoint, points `latest` to it, and removes all but the newest checkpoints.
+    """Commits the unfinished folder of a checkpoint, updates `latest`, and removes all but the newest checkpoints.
 
     Args:
         output: run directory.
         name: name of the checkpoint.
-        files: manifest entries of all its files.
+        files: manifest entries of all files of the checkpoint.
         keep: number of checkpoints to keep.
     """
     folder = unfinished_folder(output, name)
@@ -168,5 +168,5 @@ def verify_checkpoint(checkpoint: Checkpoint, rank: int = 0, workers: int = 1) -
 
 
 def _damage(checkpoint: Checkpoint, problem: str) -> str:
-    advice = "remove this checkpoint, and the same command resumes from the one before"
+    advice = "remove this checkpoint, and the same command resumes from the previous checkpoint"
     return f"{checkpoint.folder}: {problem}; {advice}"

@@ -1,4 +1,4 @@
-"""Checks of a run before any worker starts: data, model, curriculum, initial weights and machine go together."""
+"""Checks before any worker starts that data, model, curriculum, initial weights and machine fit together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def check_data_fits(config: TrainConfig, dataset: LatentDataset) -> None:
     """Checks that the model's inputs and the stages' blocks fit the dataset.
 
     Raises:
-        RequestError: they do not.
+        RequestError: channels of latents or text embeddings differ from the model's, or a stage has a single block.
     """
     channels, width = dataset.index.latent_channels, dataset.index.text_width
     if channels != config.model.in_channels:
@@ -37,7 +37,7 @@ def check_data_fits(config: TrainConfig, dataset: LatentDataset) -> None:
 
 
 def check_initial_weights(config: TrainConfig) -> None:
-    """Checks that the weights at `init` fit the model, and says which of the model's parameters are new.
+    """Checks that the weights at `init` fit the model, and prints which modules of the model get no initial weights.
 
     Raises:
         RequestError: there are no weights at `init`, or they do not fit the model.
@@ -58,7 +58,7 @@ def check_batches_divide(config: TrainConfig, workers: int) -> None:
     """Checks that each stage's batch can be divided equally among the workers.
 
     Raises:
-        RequestError: it cannot.
+        RequestError: a batch cannot be divided equally.
     """
     for name, stage in config.curriculum.stages.items():
         try:
@@ -68,10 +68,12 @@ def check_batches_divide(config: TrainConfig, workers: int) -> None:
 
 
 def worker_resources(config: TrainConfig) -> tuple[int, bool]:
-    """Returns the number of workers to start, and whether each gets a GPU: if the cluster has enough of them.
+    """Returns the number of workers to start, and whether each worker gets a GPU.
+
+    Workers get GPUs if the cluster has at least one GPU per worker.
 
     Raises:
-        RequestError: this machine has too few CPUs. On a cluster Ray waits for more instead, since it may grow.
+        RequestError: this machine has too few CPUs. On a cluster, Ray waits for CPUs instead, since a cluster may grow.
     """
     import ray
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ModelConfig:
-    """The Linear DiT to train, under the names of a diffusers config.json; the defaults are SANA-Video 2B's."""
+    """Architecture of the Linear DiT, with the names of a diffusers config.json and the values of SANA-Video 2B."""
 
     in_channels: int = key(16, "channels of the codec's latents")
     out_channels: int = key(16, "channels of the predicted velocity, equal to in_channels")
@@ -43,7 +43,7 @@ class ModelConfig:
     )
 
     def shape(self) -> LinearDiTConfig:
-        """Returns the model's own config.
+        """Returns these values as a `LinearDiTConfig`.
 
         Raises:
             RequestError: a value that the model does not implement.
@@ -55,7 +55,7 @@ class ModelConfig:
 
 @dataclass
 class OptimizerConfig:
-    """AdamW with SANA-Video's values; each stage has its own learning rate."""
+    """AdamW with SANA-Video's values; the learning rate is a key of each stage."""
 
     betas: List[float] = key(lambda: [0.9, 0.999], "AdamW: decay rates of the first and second moment, in [0, 1)")
     eps: float = key(1e-10, "AdamW: epsilon added to the square root of the second moment")
@@ -76,7 +76,7 @@ class OptimizerConfig:
 
 @dataclass
 class EvalConfig:
-    """The held-out loss: on clips that training never uses, at the last stage's size, with fixed noise."""
+    """Held-out loss: evaluated on clips that training never uses, in the last stage's buckets, with fixed noise."""
 
     every: int = key(
         500, "steps between evaluations of the held-out loss, which also run before training and after each stage"

@@ -33,8 +33,8 @@ def _set_environment(device: torch.device) -> None:
 def _import_deepspeed(device: torch.device) -> Any:
     """Returns DeepSpeed for a kind of device, with errors only in its log, and without compiling its shared-memory op.
 
-    That op (all-reduce for inference on CPUs) has no part in training. Building it needs a compiler, and a process that
-    is killed while it holds torch's lock on the build folder leaves every later process waiting for ever.
+    The op (all-reduce for inference on CPUs) is not used in training. Building the op needs a compiler, and if a
+    process is killed during the build, torch's lock on the build folder remains and later processes wait for ever.
     """
     _set_environment(device)
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -68,7 +68,7 @@ def _clips_itself(config: TrainConfig) -> bool:
 
 
 class DeepSpeedEngine:
-    """One rank's part of the model in training. All ranks call every method at the same point."""
+    """One rank's DeepSpeed engine. All ranks must call every method at the same point of the program."""
 
     def __init__(self, model: torch.nn.Module, config: TrainConfig, device: torch.device) -> None:
         self.device = device
@@ -116,19 +116,19 @@ class DeepSpeedEngine:
         return float(norm)
 
     def save(self, folder: Path) -> None:
-        """Writes this rank's part of weights and optimiser state below a folder."""
+        """Writes this rank's share of weights and optimiser states to a folder."""
         self._engine.save_checkpoint(str(folder), tag=_TAG, save_latest=False)
         torch.distributed.barrier()
         for script in folder.glob("zero_to_*.py"):  # DeepSpeed adds conversion scripts to every checkpoint
             script.unlink(missing_ok=True)
 
     def load(self, folder: Path) -> None:
-        """Loads what `save` wrote, in a run of the same config and number of workers."""
+        """Loads what `save` wrote: weights and optimiser states of a run of equal config and number of workers."""
         with torch.serialization.safe_globals(checkpoint_classes()):
             self._engine.load_checkpoint(str(folder), tag=_TAG)
 
     def weights(self) -> dict[str, Tensor]:
-        """Returns the whole weights on the CPU in rank 0, gathered from all ranks; an empty dict in other ranks."""
+        """Returns the full state dict on the CPU of rank 0, gathered from all ranks; empty on other ranks."""
         module = self._engine.module
         parameters = list(module.parameters()) if self.zero_stage == 3 else []
         with self._deepspeed.zero.GatheredParameters(parameters, enabled=bool(parameters)):
@@ -138,7 +138,7 @@ class DeepSpeedEngine:
 
 
 def checkpoint_classes() -> list[Any]:
-    """Returns the classes besides tensors in DeepSpeed's files, which torch may load: plain records without code."""
+    """Returns the classes that torch may unpickle from DeepSpeed's files: plain records without code."""
     from deepspeed.runtime.fp16.loss_scaler import LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address

@@ -1,13 +1,13 @@
-"""The export of a finished run: a diffusers folder of its model.
+"""Exports the model of a finished run as a diffusers folder.
 
-The folder is a diffusers pipeline without codec and text encoder, which are large and published by others. Given those,
-diffusers runs it:
+The folder is a diffusers pipeline without codec and text encoder, which are large and published by others. diffusers
+runs the pipeline if codec and text encoder are passed:
 
     SanaVideoPipeline.from_pretrained(export, vae=..., text_encoder=..., tokenizer=...)
     SanaImageToVideoPipeline.from_pretrained(export, ..., scheduler=FlowMatchEulerDiscreteScheduler.from_pretrained(
         export, subfolder="scheduler_i2v"))
 
-diffusers implements the bidirectional model only: it loads a model trained in causal blocks, and gives another video.
+diffusers implements the bidirectional model only: a block-causal model is loaded too, but generates another video.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from framemill.training.run.config import TrainConfig
 
 
 def export_model(config: TrainConfig, checkpoint: Checkpoint, dataset: LatentDataset, plan: StagePlan) -> Path:
-    """Writes `<output>/export/`: a diffusers pipeline's folder, and a model card for generation. Returns the folder.
+    """Writes a diffusers pipeline and a model card to `<output>/export/`, and returns this folder.
 
     Args:
         config: config of the run.

@@ -1,10 +1,10 @@
-"""The held-out loss: one number that can be compared between any two moments of a run.
+"""The held-out loss: one number that can be compared between any two steps of a run.
 
 The loss is taken on clips that training never uses, at fixed quantiles of the last stage's training timesteps, with
 fixed noise for each clip, and in the last stage's buckets, whichever stage is training. Also reported: the loss with
 captions exchanged among the clips (higher for a model that uses its captions), the loss of the best linear predictor
-(higher than that of a model that uses context) and, if the last stage trains on them, the losses of image to video and
-of images. A block-causal stage is evaluated in its blocks, all at one sigma.
+(higher than that of a model that uses context) and, if the last stage trains on these tasks, the losses of image to
+video and of images. A block-causal stage is evaluated with block-causal attention, with one sigma for all blocks.
 
 Shapes: B batch (here the quantiles of one clip), Q quantiles, C channels, T, H, W latent frames, rows and columns.
 """
@@ -33,16 +33,16 @@ VelocityModel = Callable[[Tensor, Tensor, Tensor, Tensor, list[int] | None], Ten
 
 @dataclass(frozen=True)
 class HeldOutBaseline:
-    """Figures of the held-out clips that do not depend on the model."""
+    """Statistics of the held-out clips, which do not depend on the model."""
 
     linear_loss: float
-    """Loss of the best predictor a x + b, with its own a and b for each channel and timestep."""
+    """Loss of the best predictor a x + b, with separate a and b for each channel and timestep."""
     variance: list[float]
-    """Variance of each channel."""
+    """Variance of each latent channel."""
 
 
 class HeldOutEvaluation:
-    """Held-out clips of a dataset, distributed over the ranks."""
+    """Evaluates the loss on held-out clips, which are distributed over the ranks."""
 
     def __init__(
         self, dataset: LatentDataset, rows: list[int], stage: StageConfig, quantiles: list[float], seed: int
@@ -64,7 +64,7 @@ class HeldOutEvaluation:
         self.tasks = [_TEXT_TO_VIDEO, _OTHER_CAPTIONS, *(name for name, share in further.items() if share)]
 
     def clip(self, number: int) -> TrainBatch:
-        """Returns a held-out clip as a batch of one sample per quantile, with its own caption.
+        """Returns a held-out clip and its caption as a batch with one sample per quantile.
 
         Args:
             number: index of the clip in `rows`.
@@ -79,14 +79,15 @@ class HeldOutEvaluation:
         return TrainBatch(x0, noise, sigma, *self._text(row), torch.zeros(count, dtype=torch.bool))
 
     def losses(self, model: VelocityModel, device: torch.device, rank: int, workers: int) -> Tensor:
-        """Returns a rank's sums over its clips, float64 (tasks, Q): the loss of each task at each quantile.
+        """Returns the sum over a rank's clips of the loss of each task at each quantile, float64 (tasks, Q).
 
-        Every rank calls the model equally often, since ZeRO 3 gathers weights in each call; surplus calls count 0.
+        Every rank calls the model equally often, since ZeRO stage 3 gathers weights in each call; the losses of surplus
+        calls are not added.
 
         Args:
             model: predicts the velocity.
             device: device of the model.
-            rank: this rank.
+            rank: index of this rank.
             workers: number of ranks.
         """
         total = torch.zeros(len(self.tasks), len(self.sigma), dtype=torch.float64)
@@ -116,7 +117,10 @@ class HeldOutEvaluation:
         )
 
     def baseline(self) -> HeldOutBaseline:
-        """Returns the best linear predictor's loss, in closed form: Var(v) - Cov(x, v)^2 / Var(x) in each channel."""
+        """Returns the loss of the best linear predictor, and the variance of each latent channel.
+
+        The loss has the closed form Var(v) - Cov(x, v)^2 / Var(x) in each channel and timestep.
+        """
         moments = torch.stack([_clip_moments(clip) for clip in self._clips()]).mean(0)  # (6, Q, C)
         x, v, xx, xv, vv, power = moments
         residual = vv - v * v - (xv - x * v).square() / (xx - x * x)
@@ -132,7 +136,7 @@ class HeldOutEvaluation:
         return text.expand(len(self.sigma), -1, -1), mask.expand(len(self.sigma), -1)
 
     def _task_clip(self, number: int, task: str) -> TrainBatch:
-        """Returns a held-out clip as a task sees it."""
+        """Returns a held-out clip as the batch of one evaluation task."""
         clip = self.clip(number)
         if task == _OTHER_CAPTIONS:
             text, mask = self._text(self.rows[self._other_captions[number]])
@@ -152,7 +156,7 @@ def _clip_moments(clip: TrainBatch) -> Tensor:
 
 
 def other_captions(texts: list[np.ndarray]) -> list[int]:
-    """Returns for each caption the index of the next caption that differs; its own index if all are equal.
+    """Returns for each caption the index of the next caption that differs; the caption's index if all are equal.
 
     Args:
         texts: embeddings (L_i, D).

@@ -1,4 +1,4 @@
-"""The identity of a run: the config, data, order and number of workers with which it can be resumed."""
+"""The identity of a run: the config, data, batch order and number of workers that must not change on resume."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IDENTITY_FILE = "run.json"
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """Everything that must be the same for a resumed run to give the same losses."""
+    """Everything that must not change on resume, so that a resumed run gives identical losses."""
 
     config: str
     """Digest of the config's keys that determine the result."""
@@ -39,12 +39,12 @@ class RunIdentity:
 
 
 def claim_identity(output: str, identity: RunIdentity, resumed: RunIdentity | None) -> None:
-    """Binds a run directory to an identity.
+    """Checks that a run directory has no other identity, and writes the identity to it.
 
     Args:
         output: run directory.
         identity: identity of this start.
-        resumed: identity in the checkpoint that this start resumes from; None if there is none.
+        resumed: identity in the checkpoint to resume from; None if there is no checkpoint.
 
     Raises:
         RequestError: an earlier start, or the checkpoint, has another identity.
@@ -52,11 +52,11 @@ def claim_identity(output: str, identity: RunIdentity, resumed: RunIdentity | No
     uri = storage.join(output, _IDENTITY_FILE)
     earlier = [RunIdentity.parse(json.loads(storage.read_bytes(uri)))] if storage.exists(uri) else []
     for other in [*earlier, *([resumed] if resumed else [])]:
-        theirs = asdict(other)
+        recorded = asdict(other)
         for name, value in identity.values().items():
-            if theirs[name] != value:
+            if recorded[name] != value:
                 raise RequestError(
-                    f"output={output}: this run has {name} {theirs[name]}, must be resumed with the same, is {value}; "
-                    "choose another output"
+                    f"output={output}: this run has {name} {recorded[name]}, which must not change on resume, is "
+                    f"{value}; choose another output"
                 )
     storage.write_atomic(uri, (json.dumps(identity.values(), indent=1, sort_keys=True) + "\n").encode())

@@ -1,4 +1,4 @@
-"""The plot of a run's losses."""
+"""Plots the losses of a run."""
 
 from __future__ import annotations
 

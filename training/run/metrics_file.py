@@ -1,4 +1,4 @@
-"""`metrics.jsonl`, the metrics of a run: one JSON object per line, every step once however often the run was stopped.
+"""`metrics.jsonl`, the metrics of a run: one JSON object per line, every step once, however often the run is resumed.
 
 Kinds of lines: "start" (a process began or resumed the run), "baseline" (the best linear predictor's loss), "train"
 (one step) and "eval" (held-out losses after a step).
@@ -17,7 +17,7 @@ from framemill.platform import storage
 METRICS = "metrics.jsonl"
 """Name of the file in a run directory."""
 _LOSS, _SIGMA_LOSS = "loss_", "loss_sigma_"
-"""Beginnings of the names of a task's loss and of the loss at one noise level."""
+"""Prefixes of the names of a task's loss and of the loss at one noise level."""
 
 
 @dataclass(frozen=True)
@@ -26,24 +26,24 @@ class StartLine:
 
     kind: ClassVar[str] = "start"
     step: int
-    """Steps done before."""
+    """Number of optimiser steps done before this start."""
     workers: int
     """Number of ranks."""
     device: str
     """Device of rank 0."""
     pid: int
-    """Process of rank 0."""
+    """Process id of rank 0."""
     attempt: int
     """Attempt number of the driver's lock."""
 
 
 @dataclass(frozen=True)
 class BaselineLine:
-    """The held-out clips before training."""
+    """Statistics of the held-out clips, written before training."""
 
     kind: ClassVar[str] = "baseline"
     step: int
-    """0."""
+    """Always 0."""
     linear_loss: float
     """Held-out loss of the best linear predictor."""
     variance: list[float]
@@ -72,13 +72,13 @@ class TrainLine:
     lr: float
     """Learning rate."""
     samples: int
-    """Clips of the global batch."""
+    """Number of clips in the global batch."""
     tokens: int
-    """Video tokens of the global batch."""
+    """Number of video tokens in the global batch."""
     step_s: float
-    """Duration in seconds."""
+    """Duration of the step in seconds."""
     tokens_per_s: float
-    """Tokens per second, all ranks together."""
+    """Video tokens per second, all ranks together."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class HeldOutLosses:
     by_task: dict[str, float] = field(default_factory=dict)
     """Further tasks of the last stage: "image_to_video" and "images"."""
     by_sigma: dict[str, float] = field(default_factory=dict)
-    """Text to video at each noise level, named with two digits as "0.75"."""
+    """Text to video by noise level (sigma) with two decimals, e.g. "0.75"."""
 
     def values(self) -> dict[str, float]:
         """Returns the losses under their names in a metrics line."""
@@ -125,7 +125,7 @@ class EvalLine:
     stage: str
     """Stage that is being trained."""
     losses: HeldOutLosses
-    """The losses, always at the last stage's size."""
+    """The losses, always in the buckets of the last stage."""
 
 
 MetricsLine = StartLine | BaselineLine | TrainLine | EvalLine
@@ -163,7 +163,7 @@ def read_lines(output: str) -> list[MetricsLine]:
 
 
 def _read_texts(output: str) -> list[str]:
-    """Returns the whole lines of a run's file as text."""
+    """Returns the complete lines of a run's file as text."""
     path = storage.join(output, METRICS)
     texts: list[str] = []
     if storage.exists(path):
@@ -180,9 +180,9 @@ class MetricsFile:
     """Appends lines to a run's file."""
 
     def __init__(self, output: str, step: int) -> None:
-        """Opens the file to continue after a step; lines of later steps are removed, since those steps run again.
+        """Opens the file to continue after a step; lines of later steps are removed, since later steps run again.
 
-        The file is replaced, not cut: a process that outlived its driver goes on writing to the old one.
+        The file is replaced, not truncated: a process that outlived its driver continues to write to the old file.
 
         Args:
             output: run directory.

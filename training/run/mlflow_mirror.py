@@ -1,7 +1,7 @@
 """Copies a run's `metrics.jsonl` to MLflow and to the progress bar while the run goes on.
 
-The workers write one file and wait for nobody; the driver reads the file in a thread. A step that runs again after a
-restart gives the same numbers, so MLflow keeps those it has, and each step is there once.
+Rank 0 writes the file and never waits for MLflow; the driver reads the file in a thread. A step that runs again after
+a restart gives identical values, so steps that MLflow already has are not logged again.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from framemill.training.run.metrics_file import (
 _POLL_S = 1.0
 """Seconds between two readings of the file."""
 _LINES_PER_REQUEST = 50
-"""Few enough that all metrics of the lines fit in one request of MLflow, which takes 1000: a step is logged whole."""
+"""Maximum number of lines per request. Metrics of 50 lines fit in one request of MLflow, which takes 1000 metrics."""
 _PREFIXES = {TrainLine.kind: "train/", EvalLine.kind: "eval/", BaselineLine.kind: "eval/"}
-"""Beginning of the metrics' names in MLflow, by kind of line. Other kinds are not copied."""
+"""Prefix of the metrics' names in MLflow, by kind of line. Other kinds are not copied."""
 _MARKERS = {TrainLine.kind: "train/loss", EvalLine.kind: "eval/loss", BaselineLine.kind: "eval/linear_loss"}
-"""For each kind of line, the metric whose last step tells which lines MLflow already has."""
+"""For each kind of line, the metric whose last step in MLflow shows which lines are already logged."""
 
 
 class MlflowMirror:
-    """Copies the metrics in a thread while its block runs; at the end of the block everything written is copied."""
+    """Context manager that copies the metrics in a thread; all lines written so far are copied at exit."""
 
     def __init__(self, output: str, tracker: Tracker, bar: Progress) -> None:
-        """Reads from MLflow which steps it already has.
+        """Reads from MLflow the last steps that are already logged.
 
         Args:
             output: run directory.
@@ -70,7 +70,7 @@ class MlflowMirror:
         try:
             while not self._stop.wait(_POLL_S):
                 self.copy()
-        except Exception as error:  # raised at the end of the block: training itself does not depend on MLflow
+        except Exception as error:  # raised at exit: training does not depend on MLflow
             self._error = error
 
     def copy(self) -> None:

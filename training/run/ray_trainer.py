@@ -1,4 +1,4 @@
-"""Running the ranks of a training run on Ray Train, with MLflow and the progress bar following the metrics."""
+"""Runs the ranks of a training run on Ray Train, and copies the metrics to MLflow and to the progress bar."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run_ranks(
             use_gpu=use_gpu,
             resources_per_worker={"CPU": config.cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
         ),
-        # A new name for each start: under the same name Ray would restore its own state of the last start.
+        # A new name for each start: under an old name Ray would restore the state of the earlier start.
         run_config=RunConfig(
             name=f"attempt-{token.attempt}",
             storage_path=str(_ray_folder(config.output)),
@@ -81,7 +81,7 @@ def run_ranks(
 def _keyboard_interrupts() -> Iterator[None]:
     """Makes Ctrl-C during `fit` raise KeyboardInterrupt, and restores the signal handler afterwards.
 
-    Ray Train's own handler answers Ctrl-C with exit status 0, and stays installed for the rest of the process.
+    Ray Train's handler ends the process with exit status 0 on Ctrl-C, and stays installed after `fit`.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT) if in_main_thread else None
@@ -95,12 +95,12 @@ def _keyboard_interrupts() -> Iterator[None]:
 
 
 def _ray_folder(output: str) -> Path:
-    """Returns the folder of Ray Train's own state of a start, which is never read again."""
+    """Returns the folder of Ray Train's own state, which Framemill never reads."""
     return Path(output) / "work" / "ray"
 
 
 def _cause(error: Exception) -> str:
-    """Returns the last line of the error, preferring a worker's own FramemillError to how others saw it end."""
+    """Returns the last line of a worker's FramemillError, else of the first worker's error, else of `error`."""
     failures = list((getattr(error, "worker_failures", None) or {}).values())
     first = next((failure for failure in failures if isinstance(failure, FramemillError)), [*failures, error][0])
     lines = [line for line in str(first).strip().splitlines() if line.strip()]

@@ -7,7 +7,7 @@ from framemill.training.run.metrics_file import EvalLine, TrainLine, read_lines
 
 
 def training_status(path: str, names: list[str]) -> list[str]:
-    """Returns how far a training run is, one line per fact; none if the folder is not a run directory.
+    """Returns lines about the progress of a training run; an empty list if the folder is not a run directory.
 
     Args:
         path: the folder, as a path or URI.

@@ -1,4 +1,4 @@
-"""`framemill train`: from a dataset of latents to a run directory, on Ray Train workers, resuming where a start ended.
+"""`framemill train`: from a dataset of latents to a run directory, on Ray Train workers, with resume.
 
 Ray Train places the workers, notices when a worker is lost and restarts all of them; they resume from the newest
 checkpoint. The driver follows the metrics, and exports the model at the end.
@@ -6,7 +6,7 @@ checkpoint. The driver follows the metrics, and exports the model at the end.
     <output>/
       config.yaml       the resolved config
       run.json          identity of the run: data, number of workers and order of the batches
-      metrics.jsonl     every step once
+      metrics.jsonl     metrics of every step, each step once
       checkpoints/      <stage>-<step>/; `latest` next to it names the newest
       export/           transformer/, scheduler/, framemill.json: a diffusers folder
       loss.png          the loss curve
@@ -43,18 +43,18 @@ from framemill.training.run.ray_trainer import run_ranks
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Figures of a finished run. Losses are held-out losses, at the last stage's size."""
+    """Result of the job `train`. Losses are held-out losses of text to video, in the buckets of the last stage."""
 
     output: str
     """Run directory."""
     export: str
     """Folder of the exported model."""
     steps: int
-    """Optimiser steps."""
+    """Number of optimiser steps."""
     stages: dict[str, int]
-    """Optimiser steps of each stage."""
+    """Number of optimiser steps by stage."""
     stage_losses: dict[str, float]
-    """Loss at the end of each stage."""
+    """Loss at the end of each stage, by stage."""
     first_loss: float
     """Loss before training."""
     last_loss: float
@@ -64,15 +64,15 @@ class TrainResult:
     linear_loss: float
     """Loss of the best linear predictor."""
     tokens_per_s: float
-    """Mean number of video tokens per second."""
+    """Mean number of video tokens per second, all ranks together."""
 
     @property
     def fall(self) -> float:
-        """Share by which the held-out loss fell."""
+        """Relative decrease of the held-out loss: 1 - last_loss / first_loss."""
         return 1 - self.last_loss / self.first_loss
 
     def line(self) -> str:
-        """Returns the result as one line for people."""
+        """Returns a one-line summary of the result, which the job prints."""
         return (
             f"trained {self.steps} steps ({', '.join(f'{name} {steps}' for name, steps in self.stages.items())}): "
             f"held-out loss {self.first_loss:.3f} -> {self.last_loss:.3f} ({-100 * self.fall:+.0f} %), "
@@ -82,13 +82,14 @@ class TrainResult:
 
 
 def train(config: TrainConfig | None = None, **keys: Any) -> TrainResult:
-    """Trains the whole curriculum, or what is left of it, and exports the model.
+    """Trains the curriculum, from the newest checkpoint if there is one, and exports the model.
 
     Args:
-        config: the whole config; or None, with its keys as keyword arguments.
+        config: the whole config, or None.
+        **keys: the command's keys, e.g. `data`, `output`, `curriculum`.
 
     Raises:
-        RequestError: data, model and curriculum do not go together, or the output holds another run.
+        RequestError: data, model and curriculum do not fit together, or the output contains another run.
         FramemillError: the training failed more often than `max_failures` allows.
     """
     config = resolve("train", TrainConfig, config, keys)
@@ -118,7 +119,9 @@ def train(config: TrainConfig | None = None, **keys: Any) -> TrainResult:
         state = newest.read_state() if newest else None
         claim_identity(config.output, identity, state.identity if state else None)
         if newest:
-            verify_checkpoint(newest)  # as the workers do; here damage is reported in one line, before any starts
+            verify_checkpoint(
+                newest
+            )  # workers verify too; here damage is reported in one line, before any worker starts
         if not is_exported(config.output):
             run_ranks(config, dataset, identity, lock.token(), workers, use_gpu)
             _finish(config, dataset, plans)

@@ -50,7 +50,7 @@ class RankArguments:
     config: TrainConfig
     """Config of the run."""
     identity: RunIdentity
-    """Identity of the run, stored with each checkpoint."""
+    """Identity of the run, stored in each checkpoint."""
     token: LockToken
     """Token of the driver's lock on the output."""
 
@@ -73,7 +73,7 @@ def train_rank(settings: dict[str, Any]) -> None:
 
 
 class _Rank:
-    """A rank: its part of the model, its share of each batch, and its step."""
+    """One training rank: a DeepSpeed engine, a share of each batch, and the number of steps done."""
 
     def __init__(self, arguments: RankArguments, rank: int, workers: int, device: torch.device) -> None:
         self.config, self.arguments = arguments.config, arguments
@@ -174,7 +174,7 @@ class _Rank:
             started = time.perf_counter()
 
     def _train_step(self, clips: TrainBatch, stage: StageConfig, stage_step: int) -> tuple[float, float]:
-        """Takes one optimiser step; returns the loss over the global batch, and the gradient's norm."""
+        """Takes one optimiser step; returns the mean loss over the global batch, and the gradient's global L2 norm."""
         micro_batches = stage.micro_batches(self.workers)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for part in clips.split(micro_batches):
@@ -194,7 +194,7 @@ class _Rank:
         return loss_mean, grad_norm
 
     def _evaluate(self, stage: str) -> None:
-        """Records the held-out losses; up to rounding they do not depend on the number of ranks."""
+        """Records the held-out losses, which up to rounding do not depend on the number of ranks."""
         self.engine.train(False)
         total = self._sum(self.evaluation.losses(self.engine, self.device, self.rank, self.workers).to(self.device))
         self.engine.train(True)

@@ -20,16 +20,16 @@ class TextEncoder(ABC):
     width: int
     """Width of an embedding, D."""
     max_tokens: ClassVar[int]
-    """Most tokens of a text."""
+    """Maximum number of tokens of a text."""
     folders: tuple[Path, ...] = ()
-    """Folders of the encoder's weights; empty for an encoder without."""
+    """Folders of the encoder's weights; empty for an encoder without weights."""
 
     @abstractmethod
     def __init__(self, path: str) -> None:
         """Makes the encoder.
 
         Args:
-            path: folder of the encoder's weights; "" for an encoder without.
+            path: folder of the encoder's weights; "" for an encoder without weights.
         """
 
     @abstractmethod
@@ -37,9 +37,9 @@ class TextEncoder(ABC):
         """Returns float32 embeddings (L, D) of one text, 1 <= L <= max_tokens, without padding."""
 
     def encode_null(self, text: str = "") -> np.ndarray:
-        """Returns the embeddings (L, D) that guidance moves away from, by default those of the empty text.
+        """Returns the embeddings (L, D) that guidance moves away from, by default of the empty text.
 
-        An encoder that adds an instruction to captions leaves it out here.
+        An encoder that adds an instruction to captions omits the instruction here.
         """
         return self.encode_one(text)
 

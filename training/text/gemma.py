@@ -1,7 +1,8 @@
-"""Gemma-2-2b-it as SANA's text encoder: the last hidden states, behind an instruction to enhance the prompt.
+"""Gemma-2-2b-it as SANA's text encoder: last hidden states of a caption that follows an instruction.
 
-The instruction precedes the caption. Of all tokens the first (<bos>) and the last 299 positions are kept, counted as if
-the caption were padded to its full length: <bos>, the instruction's last token, and up to 298 tokens of the caption.
+The instruction, to enhance the prompt, precedes the caption. Of all tokens the first (<bos>) and the last 299 positions
+are kept, counted as if the caption were padded to full length: <bos>, the instruction's last token, and up to 298
+tokens of the caption.
 The model is causal, so the padding itself is not computed. The text that guidance moves away from has no instruction.
 Captions are lower-cased, as in diffusers' pipelines.
 """
@@ -45,7 +46,7 @@ trained with it."""
 
 
 class GemmaTextEncoder(TextEncoder):
-    """Gemma-2 with SANA's instruction."""
+    """Text encoder that returns Gemma-2's last hidden states, with SANA's instruction before each caption."""
 
     name = "gemma"
     max_tokens = 300
@@ -57,7 +58,7 @@ class GemmaTextEncoder(TextEncoder):
             path: folder of model and tokenizer, or of a pipeline with text_encoder/ and tokenizer/ in it.
 
         Raises:
-            RequestError: the folder holds no Gemma-2 and its tokenizer.
+            RequestError: the folder does not contain Gemma-2 and a tokenizer.
         """
         folder = component_folder(path, "text_encoder", "text_path")
         tokenizer = folder if folder.name != "text_encoder" else folder.with_name("tokenizer")
@@ -76,7 +77,7 @@ class GemmaTextEncoder(TextEncoder):
         """Gemma's tokenizer.
 
         Raises:
-            RequestError: it cannot be read, or does not begin texts with <bos>.
+            RequestError: the tokenizer cannot be read, or does not begin texts with <bos>.
         """
         from transformers import AutoTokenizer
 

@@ -1,6 +1,6 @@
 """A text encoder that needs no weights: each word piece has a fixed pseudo-random embedding.
 
-Embeddings distinguish captions and show shared words, but know neither what words mean nor their order.
+Embeddings distinguish captions and show shared words, but represent neither the meaning nor the order of words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PIECE_LETTERS = 8
 _WORD = re.compile(r"\w+|[^\w\s]")
 """A word, or a punctuation mark."""
 _START = "<bos>"
-"""First piece of every text. No word looks like this: brackets are pieces of their own."""
+"""First piece of every text. No piece of a caption can be equal: brackets are separate pieces."""
 
 
 def word_pieces(text: str) -> list[str]:
@@ -36,13 +36,13 @@ def word_pieces(text: str) -> list[str]:
 
 @functools.lru_cache(maxsize=65536)
 def _embedding(piece: str) -> np.ndarray:
-    """Returns the bits of the piece's hash as 64 signs: unit root mean square, nearly orthogonal to other pieces."""
+    """Returns the 64 bits of the piece's hash as values of -1 and 1, nearly orthogonal to other pieces' values."""
     digest = hashlib.blake2b(piece.encode(), digest_size=_WIDTH // 8).digest()
     return np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.float32) * 2 - 1
 
 
 class HashedTextEncoder(TextEncoder):
-    """The encoder of hashed word pieces."""
+    """Text encoder that embeds each word piece by a hash."""
 
     name = "hashed"
     width = _WIDTH

@@ -1,4 +1,4 @@
-"""Text encoders by their config name, known without importing torch or transformers."""
+"""Registry of text encoders by config name, which imports neither torch nor transformers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TEXT_ENCODERS: Registry[Entry] = Registry(
 
 @functools.lru_cache(maxsize=1)
 def get_text_encoder(name: str, path: str = "") -> TextEncoder:
-    """Returns a text encoder, built once per process.
+    """Returns a text encoder; the encoder of the last call is cached.
 
     Args:
         name: name in TEXT_ENCODERS.
-        path: folder of the encoder's weights; "" for an encoder without.
+        path: folder of the encoder's weights; "" for an encoder without weights.
 
     Raises:
-        RequestError: there is no text encoder of that name, or the folder does not hold its network.
+        RequestError: there is no text encoder of that name, or the folder does not contain the encoder's network.
     """
     encoder: type[TextEncoder] = TEXT_ENCODERS.load(name)
     return encoder(path)

@@ -29,7 +29,7 @@ from framemill.training.weights.source import CONFIG_ENTRY, MODEL_JSON, MODEL_TE
 
 @dataclass(frozen=True)
 class ConvertResult:
-    """What `convert` wrote."""
+    """Result of the job `convert`."""
 
     source: Path
     """File or folder that was read."""
@@ -38,14 +38,14 @@ class ConvertResult:
     kind: str
     """Format that was written: "checkpoint", "diffusers" or "original"."""
     tensors: int
-    """Tensors of the model."""
+    """Number of tensors of the model."""
     parameters: int
-    """Parameters of the model."""
+    """Number of parameters of the model."""
     heads: int
-    """Heads of the self-attention."""
+    """Number of self-attention heads."""
 
     def line(self) -> str:
-        """Returns the result as one line for people."""
+        """Returns a one-line summary of the result, which the job prints."""
         return (
             f"convert: {self.source} -> {self.kind} {self.output}: "
             f"{self.tensors} tensors, {self.parameters:,} parameters, {self.heads} heads"
@@ -56,11 +56,12 @@ def convert(config: ConvertConfig | None = None, **keys: Any) -> ConvertResult:
     """Writes the weights at `input` to `output` in another format.
 
     Args:
-        config: the whole config; or None, with its keys as keyword arguments.
+        config: the whole config, or None.
+        **keys: the command's keys: `input`, `output`, `to`, `heads`.
 
     Raises:
-        RequestError: there are no weights at `input`, `output` is not free, tensors are missing, extra or misshapen, or
-            the weights have another number of heads than `heads`.
+        RequestError: there are no weights at `input`; `output` is not empty; a tensor is missing, extra or of the wrong
+            shape; or `heads` differs from the number of heads in the weights.
     """
     config = resolve("convert", ConvertConfig, config, keys)
     source, output = find_weights(config.input, "input"), Path(config.output)
@@ -86,7 +87,7 @@ def convert(config: ConvertConfig | None = None, **keys: Any) -> ConvertResult:
 
 
 def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
-    """Writes a checkpoint's weights; `model.json` comes last, so that a folder with `model.json` is whole."""
+    """Writes a checkpoint's weights; `model.json` is written last, so that a folder with `model.json` is complete."""
     output.mkdir(parents=True, exist_ok=True)
     temporary = storage.temporary_path(str(output / MODEL_TENSORS))
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
@@ -96,7 +97,7 @@ def save_checkpoint(output: Path, shape: LinearDiTConfig, tensors: dict[str, Ten
 
 
 def _save_original(output: Path, shape: LinearDiTConfig, tensors: dict[str, Tensor]) -> None:
-    """Writes tensors in the original layout, whole or not at all."""
+    """Writes tensors in the original layout, atomically."""
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = storage.temporary_path(str(output))
     with open(temporary, "wb") as file:  # torch.save by name fails for a file that begins with a dot

@@ -1,7 +1,7 @@
 """The layout of NVlabs/Sana's own checkpoints (SANA-Video and SANA's image models), mapped to and from diffusers'.
 
-The tensors are the same but for their names, and for the self-attention's q, k and v and the cross-attention's k and v,
-which the original layout concatenates into one tensor.
+The layouts differ in the names of the tensors. In addition, the original layout concatenates the self-attention's q, k
+and v, and the cross-attention's k and v, into one tensor each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _OUTER_MODULES = {
     "time_embed.linear": "t_block.1",
     "proj_out": "final_layer.linear",
 }
-"""Original name of each module outside the blocks, by its name in diffusers. "" has the model's scale_shift_table."""
+"""Original name of each module outside the blocks, by the name in diffusers. "" is the module of the model's
+scale_shift_table."""
 _BLOCK_MODULES = {
     "": "",
     "attn1.norm_q": "attn.q_norm",
@@ -44,34 +45,35 @@ _BLOCK_MODULES = {
     "ff.conv_point": "mlp.point_conv.conv",
     "ff.conv_temp": "mlp.t_conv",
 }
-"""Original name of each module inside a block, by its name in diffusers. "" has the block's scale_shift_table."""
+"""Original name of each module inside a block, by the name in diffusers. "" is the module of the block's
+scale_shift_table."""
 _FUSED_MODULES = {
     "attn.qkv": ("attn1.to_q", "attn1.to_k", "attn1.to_v"),
     "cross_attn.kv_linear": ("attn2.to_k", "attn2.to_v"),
 }
-"""Modules of diffusers that are concatenated along the rows, by the original module that holds them."""
+"""Modules of diffusers whose tensors are concatenated along the rows, by the name of the original module."""
 _UNUSED = ("y_embedder.y_embedding", "pos_embed", "logvar_linear.weight", "logvar_linear.bias")
 """Tensors without a counterpart: the null caption's embedding (the text encoder's output for the empty text), a table
 of positions, and a head that is never trained."""
 _BLOCK = re.compile(r"(?:transformer_)?blocks\.(\d+)\.")
 HEADS = {1152: 16, 2240: 20, 2560: 20}
-"""Attention heads of the published models by their width; the checkpoints do not record them."""
+"""Number of attention heads of the published models by width; the checkpoints do not record the number."""
 _HEAD_WIDTH = 112
-"""Width of a head of SANA-Video's linear attention, by which its code divides any other width."""
+"""Channels per head of SANA-Video's linear attention; a width that is not in HEADS is divided by this number."""
 
 
 def to_diffusers(tensors: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
-    """Returns the tensors of an original checkpoint under diffusers' names, fused tensors split.
+    """Returns the tensors of an original checkpoint under diffusers' names, with fused tensors split.
 
     Args:
         tensors: state dict of the original checkpoint.
-        source: file that the error names.
+        source: file named in error messages.
 
     Raises:
-        RequestError: a tensor that no SANA model has.
+        RequestError: the checkpoint has a tensor that no SANA model has, or a fused tensor that cannot be split.
     """
-    outer = {theirs: ours for ours, theirs in _OUTER_MODULES.items()}
-    inner = {theirs: ours for ours, theirs in _BLOCK_MODULES.items()}
+    outer = {original: diffusers for diffusers, original in _OUTER_MODULES.items()}
+    inner = {original: diffusers for diffusers, original in _BLOCK_MODULES.items()}
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         block = _BLOCK.match(name)
@@ -95,7 +97,7 @@ def to_original(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Returns the tensors of a Linear DiT under their names in an original checkpoint, q, k and v fused.
 
     Raises:
-        RequestError: a tensor that the original layout cannot hold.
+        RequestError: the original layout has no place for a tensor.
     """
     fused = {part: (whole, index) for whole, parts in _FUSED_MODULES.items() for index, part in enumerate(parts)}
     renamed: dict[str, Tensor] = {}
@@ -123,11 +125,11 @@ def config_from_tensors(tensors: Mapping[str, Tensor], heads: int, source: str |
 
     Args:
         tensors: state dict of the model.
-        heads: heads of both attentions; 0: SANA-Video's number at this width.
-        source: file that the error names.
+        heads: number of heads of self- and cross-attention; 0: SANA-Video's number for the model's width.
+        source: file named in error messages.
 
     Raises:
-        RequestError: a tensor is missing or misshapen, or the number of heads is not known.
+        RequestError: a tensor is missing or of the wrong shape, or the number of heads is not known.
     """
     try:
         width, channels, *patch = tensors["patch_embedding.weight"].shape
@@ -138,7 +140,7 @@ def config_from_tensors(tensors: Mapping[str, Tensor], heads: int, source: str |
     except KeyError as error:
         raise RequestError(f"{source}: has no tensor for {error.args[0]}; it is not a SANA model") from error
     except ValueError as error:
-        raise RequestError(f"{source}: its projections must have a SANA model's number of dimensions") from error
+        raise RequestError(f"{source}: the projections must have a SANA model's number of dimensions") from error
     heads = heads or HEADS.get(width, 0) or (0 if width % _HEAD_WIDTH else width // _HEAD_WIDTH)
     if not heads or width % heads:
         raise RequestError(

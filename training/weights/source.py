@@ -1,4 +1,4 @@
-"""Weights from any source, recognised by its files and read under diffusers' names.
+"""Reads weights of any format, recognised by the file names, under diffusers' tensor names.
 
 run directory          its newest checkpoint
 checkpoint             model.json, model.safetensors
@@ -32,7 +32,7 @@ from framemill.training.weights import original
 from framemill.training.weights.warm_start import warm_start
 
 MODEL_JSON, MODEL_TENSORS = "model.json", "model.safetensors"
-"""Files of a checkpoint: the model's config and its whole weights."""
+"""Files of a checkpoint: the model's config and the full state dict."""
 CONFIG_ENTRY = "linear_dit_config"
 """Entry that `convert` adds to an original .pth: the config, which the tensors' shapes do not fully determine."""
 _IMAGE_CLASS = "SanaTransformer2DModel"
@@ -41,7 +41,7 @@ _IMAGE_CLASS = "SanaTransformer2DModel"
 
 @dataclass(frozen=True)
 class WeightSource:
-    """A file or folder that holds weights."""
+    """A file or folder of weights, and the format."""
 
     path: Path
     """File or folder."""
@@ -52,14 +52,15 @@ class WeightSource:
         """Returns config and tensors under diffusers' names, unchecked; the config is None for a SANA image model.
 
         Args:
-            heads: attention heads of an original checkpoint that does not record them; 0: as many as SANA-Video has.
+            heads: number of attention heads of an original checkpoint that does not record the number; 0: SANA-Video's
+                number for the model's width.
 
         Raises:
             RequestError: the files cannot be read, or are not of a SANA model.
         """
         if self.kind == "original":
-            theirs, config = _load_pth(self.path)
-            tensors = original.to_diffusers(theirs, self.path)
+            original_tensors, config = _load_pth(self.path)
+            tensors = original.to_diffusers(original_tensors, self.path)
             if config is not None:
                 return parse_config(config, self.path), tensors
             if not any(name.endswith(".conv_temp.weight") for name in tensors):
@@ -77,10 +78,12 @@ class WeightSource:
         """Returns config and tensors of a video model, every name and shape checked.
 
         Args:
-            heads: as in `read`.
+            heads: number of attention heads of an original checkpoint that does not record the number; 0: SANA-Video's
+                number for the model's width.
 
         Raises:
-            RequestError: as `read`; or the weights are an image model's, or tensors are missing, extra or misshapen.
+            RequestError: the files cannot be read, the weights are not of a SANA video model, or a tensor is missing,
+                extra or of the wrong shape.
         """
         shape, tensors = self.read(heads)
         if shape is None:
@@ -93,7 +96,7 @@ class WeightSource:
         return shape, tensors
 
     def digest(self) -> str:
-        """Returns 16 hex digits over the weight files and the config, the same wherever they are stored."""
+        """Returns a hash of the weight files and the config, 16 hex digits, independent of the path."""
         is_checkpoint = self.kind == "checkpoint"
         return files_digest([self.path / MODEL_JSON, self.path / MODEL_TENSORS] if is_checkpoint else [self.path])
 
@@ -103,7 +106,7 @@ def find_weights(given: str, key: str) -> WeightSource:
 
     Args:
         given: value of a config key: a run directory, checkpoint, diffusers folder, pipeline or original .pth.
-        key: the config key, which the error names.
+        key: the config key, named in error messages.
 
     Raises:
         RequestError: there are no weights at the path.
@@ -128,7 +131,7 @@ def _load_pth(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     """Returns the tensors of an original checkpoint, and the config if `convert` wrote it; unpickles no other object.
 
     Raises:
-        RequestError: the file is damaged, or holds no tensors by name.
+        RequestError: the file is damaged, or has no tensors by name.
     """
     try:
         # Only torch's newer files, which are zips, can be mapped into memory.
@@ -145,7 +148,7 @@ def _load_pth(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
 
 
 def image_to_video_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns an image model's tensors as a video model's, with patches of one frame."""
+    """Returns an image model's tensors under a video model's names, with a patch embedding of one frame."""
     renamed = {name.replace("patch_embed.proj.", "patch_embedding."): tensor for name, tensor in tensors.items()}
     if (patch := renamed.get("patch_embedding.weight")) is not None and patch.ndim == 4:
         renamed["patch_embedding.weight"] = patch.unsqueeze(2)
@@ -153,7 +156,9 @@ def image_to_video_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def start_from(model: LinearDiT, init: str) -> list[str]:
-    """Loads the weights that the config key `init` names into a new model; returns the tensors that stay as they were.
+    """Loads the weights that the config key `init` names into a new model; returns the names of new parameters.
+
+    New parameters get no initial weights: the weights do not contain them, or contain them for another codec.
 
     Raises:
         RequestError: there are no weights at `init`, or they do not fit the model.

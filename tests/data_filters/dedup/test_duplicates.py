@@ -1,4 +1,4 @@
-"""Which clips repeat others: the kept one is the best, whatever order they come in; chains, mirrors, embeddings."""
+"""Duplicates: the best clip is kept, whatever the order of the clips; chains, mirrored copies, embeddings."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ drawn = st.lists(
 @settings(deadline=None)
 @given(drawn, st.randoms(use_true_random=False))
 def test_any_order_gives_the_same(table: list[tuple[int, int, bool, int, int]], random: Random) -> None:
-    """And every clip that goes names one that stays, of another source, and really lies that near to it."""
+    """Every duplicate names a kept clip of another source, at most the threshold away."""
     rows = []
     for number, (family, bits, flipped, side, source) in enumerate(table):
         frames = turned(hashes(family), bits, seed=number)
@@ -77,7 +77,7 @@ def test_any_order_gives_the_same(table: list[tuple[int, int, bool, int, int]], 
 
 
 def test_a_chain_keeps_the_ends_that_are_no_copies_of_each_other() -> None:
-    """A~B~C, each 20 bits from the next, but A and C are 40 apart."""
+    """A to B and B to C are 20 bits apart, A to C 40 bits."""
     a = hashes(1)
     b, c = a.copy(), a.copy()
     b[:, 0:120:6] ^= True
@@ -103,7 +103,7 @@ def test_a_crowd_of_copies_leaves_one() -> None:
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two takes; of the first a mirrored one at half the size, and its own bytes once more; and two scenes in one."""
+    """Two takes, with a mirrored copy of the first take at half the size and a copy with the same bytes."""
     folder = tmp_path_factory.mktemp("copied")
     first = [np.ascontiguousarray(frame) for frame in render_scene(Scene("red", "yellow", pace="quickly"), 5)]
     whole = encode_mp4(first, 16)

@@ -1,4 +1,4 @@
-"""Near duplicates by perceptual hash: buckets find what comparing all pairs does."""
+"""Near duplicates by perceptual hash: LSH buckets find the same duplicates as comparing all pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = DedupConfig().near
 
 
 def brute_force(rows: list[np.ndarray], most: int) -> dict[int, tuple[int, int]]:
-    """Every pair, a bit at a time."""
+    """Returns the duplicates found by comparing every pair bit by bit."""
     gone: dict[int, tuple[int, int]] = {}
     for j, later in enumerate(rows):
         best = None

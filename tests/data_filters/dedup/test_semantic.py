@@ -1,4 +1,4 @@
-"""Semantic duplicates by embedding: the search finds what comparing all pairs does."""
+"""Semantic duplicates by embedding: the search finds the same duplicates as comparing all pairs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.hashed_clips import unit
 
 
 def families(seed: int, count: int, width: int = 32) -> np.ndarray:
-    """Unit vectors around shared centres, at all distances."""
+    """Returns unit vectors around shared centres, at all distances."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(count // 6 + 1, width))
     spread = random.uniform(0.05, 0.8, (count, 1))
@@ -40,7 +40,7 @@ def test_semantic_equals_comparing_all(least: float) -> None:
 
 
 def test_cells_find_nearly_all_of_it() -> None:
-    """With more than `max_exact` clips, where only the nearest cells are searched."""
+    """More clips than `max_exact`, for which only the nearest cells are searched."""
     embeddings = families(4, 3000)
     exact = semantic_duplicates(embeddings, 0.9)
     cells = semantic_duplicates(embeddings, 0.9, max_exact=1000)

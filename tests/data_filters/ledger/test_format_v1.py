@@ -1,4 +1,4 @@
-"""Sentences of format version 1 are read back as the reasons that wrote them."""
+"""Sentences of format version 1 are parsed to the reasons that wrote them."""
 
 from __future__ import annotations
 

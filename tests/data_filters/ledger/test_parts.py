@@ -1,4 +1,4 @@
-"""What the ledger says of a source's file, against files made with known facts and against real ones."""
+"""The file properties in the ledger, of files made with known properties and of real files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def with_sound(path: Path, transfer: int = 2) -> Path:
-    """Ten bit pictures of a transfer function by its H.273 code, and a sound track."""
+    """Writes a 10-bit video with a transfer function, by its H.273 code, and a sound track."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx265", rate=8)
         video.width, video.height, video.pix_fmt = 128, 72, "yuv420p10le"
@@ -65,7 +65,7 @@ def test_high_dynamic_range_and_sound(tmp_path: Path, code: int, name: str | Non
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("webm", "libvpx-vp9")])
 def test_a_rate_that_varies_is_told_from_rounded_times(tmp_path: Path, suffix: str, codec: str) -> None:
-    """24 frames a second are 41 and 42 ms in Matroska."""
+    """The frames of 24 frames per second are 41 or 42 ms apart in Matroska."""
     pictures = moving(2, fps=24)
     even = write(tmp_path / f"even.{suffix}", pictures, codec=codec, rate=24)
     assert facts(even)["fps_varies"] is False
@@ -90,7 +90,7 @@ def test_turned_and_unreadable(tmp_path: Path) -> None:
 
 
 def test_real_files(shared_videos: Path) -> None:
-    """Against the codec in each file's name, and the size as FFmpeg itself says it is stored."""
+    """Compared with the codec in each file's name, and with the stored size that FFmpeg reports."""
     known = {
         "h265_128px.mp4": ("hevc", "yuv420p"),
         "h264_10bit.mp4": ("h264", "yuv420p10le"),

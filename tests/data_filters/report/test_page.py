@@ -1,4 +1,4 @@
-"""report.html, opened in a real Chromium: a click on a step shows what it dropped, and names of files do nothing."""
+"""report.html in a real Chromium: a click on a step shows the clips it rejected, and file names run no script."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, attacked: Path) -> Iterator[Any]:
-    """The report opened; nothing may have been said on the console or fetched by the end."""
+    """The opened report; at the end nothing may have been logged to the console or fetched."""
     messages: list[str] = []
     fetched: list[str] = []
     page = browser.new_page()
@@ -178,7 +178,7 @@ def test_the_record_holds_the_same_figures(attacked: Path, configure: Configure)
 
 
 def many(count: int) -> ClipTable:
-    """Rows of a clips table, of a thousand sources, with names as long as can be and reasons all different."""
+    """Returns rows of a clips table of a thousand sources, with the longest names and all reasons different."""
     rng = np.random.default_rng(0)
     states = rng.choice(["kept", "filtered", "duplicate", "failed"], count, p=[0.5, 0.3, 0.1, 0.1])
     motion = rng.lognormal(1, 1, count).round(6)
@@ -203,7 +203,7 @@ def many(count: int) -> ClipTable:
 
 
 def figures(sources: list[SourceRow], clips: ClipTable, limits: dict[str, dict[str, float]] | None = None) -> Figures:
-    """With the default filters' scores, three of which have a band."""
+    """Returns the figures of three scores, each with a band."""
     scores = ["motion", "saturation", "technical"]
     return curation_figures(sources, clips, drop_steps(clips), scores=scores, bands=scores, limits=limits or {})
 
@@ -265,7 +265,7 @@ def test_figures_add_up_and_skip_what_is_no_number(configure: Configure) -> None
 
 
 def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure: Configure) -> None:
-    """A quantile of the clips that no set takes, and the bound of a set."""
+    """A quantile over the clips that are in no set, and the bound of a set."""
     rows = [{"key": f"{i:03d}", "path": f"{'ab'[i // 50]}.mp4", "motion": float(i)} for i in range(100)]
     rows = [{**row, "start_s": 0.0, "end_s": 3.0} for row in rows]
     parts = [Part(Source(path, "", ""), path, None, provenance()) for path in ("a.mp4", "b.mp4")]
@@ -281,7 +281,7 @@ def test_the_bounds_drawn_are_those_that_clips_were_held_to(configure: Configure
 
 @pytest.mark.parametrize("name", ["near", "shorter", "semantic", "kept", "failed", "duplicate", "not"])
 def test_a_score_with_the_name_of_a_cause_is_counted_apart(name: str) -> None:
-    """`join.columns` allows any of these names; the reasons below begin with them."""
+    """`join.columns` accepts each of these names, with which the sentences of reasons begin."""
     rows = [
         (None, "kept"),
         (Reason(Cause.NEAR_DUPLICATE, other="k", detail="distance 3"), "duplicate"),

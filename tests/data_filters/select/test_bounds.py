@@ -1,4 +1,4 @@
-"""Bounds of sets and quantiles: what they drop is counted another way."""
+"""Bounds of sets and quantiles, against another way of counting the clips that they reject."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ shares = st.integers(0, 100).map(lambda percent: percent / 100)
 
 @given(few, shares)
 def test_a_quantile_drops_as_many_as_it_says_but_none_of_those_alike(values: list[float], share: float) -> None:
-    """Against sorting: the clip after the lowest floor(share * n) is the first that is kept."""
+    """Against sorting: the clip after the lowest floor(share * n) clips is the first that is kept."""
     bound = lower_bound(Rule(Band(min_quantile=share)), np.array(values)).value
     percent = round(100 * share)
     assert bound == sorted(values)[min(len(values) - 1, percent * len(values) // 100)]
@@ -62,7 +62,7 @@ def decide(
     tags: dict[str, list[str]],
     stages: list[list[str]] | None = None,
 ) -> dict[str, list[str | None]]:
-    """{path: reasons of its clips} where each clip has only `motion`, 3 s long, and `late`, its double."""
+    """Returns {path: reasons of its clips} for clips of 3 s with score `motion` and `late`, which is twice `motion`."""
     parts: list[Part] = []
     rows: list[dict[str, Any]] = []
     for path, scores in clips.items():
@@ -97,7 +97,7 @@ def test_a_set_overrides_the_general_band_by_path_or_tag() -> None:
 
 
 def test_a_quantile_is_of_the_clips_of_its_set_that_the_stages_before_left() -> None:
-    """A network measures only what the pass leaves: a ledger that holds more of its scores decides the same."""
+    """A network scores only clips that pass the decode pass: scores of further clips in a ledger change nothing."""
     select = SelectConfig({"motion": Band(min=3.0), "late": Band(min_quantile=0.5)})
     clips = {"a": [float(i) for i in range(8)]}
     reasons = decide(select, clips, {}, [["motion"], ["late"]])["a"]

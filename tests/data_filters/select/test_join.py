@@ -1,4 +1,4 @@
-"""Scores made elsewhere come along by key or path, and count as any filter's."""
+"""Scores from outside are joined by key or path, and count as the scores of any filter."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Zips as SANA-Video's datasets come: each video a source, with what is said of it inside and beside."""
+"""Zips in the layout of SANA-Video's datasets: each video is a source, with sidecars inside and next to the zip."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ODD = "we::ird %41.mp4"
 
 @pytest.fixture(scope="module")
 def zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two good zips, one with dangerous names, one cut off, one encrypted in part; beside a plain video."""
+    """Two good zips, one with dangerous names, one cut off, one partly encrypted, and a plain video."""
     root = tmp_path_factory.mktemp("zips")
     folder = root / "in"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""A disk that is far too small is refused before the work."""
+"""A disk that is far too small is refused before the work begins."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Sources left out by name, tag or licence are in the ledger, and nothing decodes them."""
+"""Sources excluded by path, tag or licence are in the ledger and are never decoded."""
 
 import json
 from pathlib import Path

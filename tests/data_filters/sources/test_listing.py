@@ -1,4 +1,4 @@
-"""Which files count as sources, under which names, and what lies beside them."""
+"""Listing an input: which files are sources, their paths, and their sidecars."""
 
 import os
 from pathlib import Path

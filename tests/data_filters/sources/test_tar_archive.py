@@ -47,7 +47,7 @@ def write_tar(path: Path, samples: list[dict[str, bytes | str]]) -> Path:
 
 
 def video2dataset(folder: Path, shard: int, clips: list[bytes]) -> Path:
-    """A shard as video2dataset's WebDatasetSampleWriter writes it; its last sample could not be downloaded."""
+    """A shard in the layout of video2dataset's WebDatasetSampleWriter; its last sample could not be downloaded."""
     samples: list[dict[str, bytes | str]] = []
     for number, clip in enumerate([*clips, b""]):
         key = f"{shard:05d}{number:04d}"
@@ -62,7 +62,7 @@ def video2dataset(folder: Path, shard: int, clips: list[bytes]) -> Path:
 
 
 def cosmos_curate(folder: Path, clips: dict[str, bytes], metas: dict[str, dict]) -> Path:
-    """Three parallel tars as cosmos-curate's DownloadPackUpload writes them: video, metadata, text embeddings."""
+    """Three parallel tars in the layout of cosmos-curate's DownloadPackUpload: video, metadata, text embeddings."""
     tar = "part_000000/000000.tar"
     write_tar(folder / BIN / "metas" / tar, [{"__key__": k, "json": json.dumps(v)} for k, v in metas.items()])
     write_tar(folder / BIN / "t5_xxl" / tar, [{"__key__": key, "pickle": pickle.dumps([0.5])} for key in clips])
@@ -131,7 +131,7 @@ def test_metadata_without_a_caption(tmp_path: Path, clips: list[bytes], caption:
 
 
 def test_names_and_keys(tmp_path: Path, clips: list[bytes]) -> None:
-    """A key ends at the first dot of the base name, and a video's own sidecar counts before that of its key."""
+    """A key ends at the first dot of the base name; a video's own sidecar takes precedence over its key's sidecar."""
     samples = [
         {"__key__": "de ep.v1/clip ü", "mp4": clips[0], "txt": "Of the key."},
         {"__key__": "we::ird ?&%41", "left.mp4": clips[1], "right.mp4": clips[2], "txt": "Both.", "left.txt": "Left."},
@@ -153,7 +153,7 @@ def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def test_tars_that_others_wrote(tmp_path: Path, clips: list[bytes]) -> None:
-    """GNU tar's `./`, members of one key apart, a member added again, links, hidden files, names that lead out."""
+    """Names with `./` of GNU tar, scattered and repeated members, links, hidden files, names that lead out."""
     with tarfile.open(tmp_path / "odd.tar", "w") as tar:
         for name, data in (("./a.mp4", clips[0]), ("b.mp4", clips[1]), ("./a.txt", b"A."), ("b.txt", b"B.")):
             add(tar, name, data)

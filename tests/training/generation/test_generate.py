@@ -297,7 +297,7 @@ def test_wrong_pictures_and_blocks_are_refused(
         ("a<image>text.png", r"text\.png: is not an image that can be read", {}),
         ("a<image>b<image>c", "must be written text<image>path", {}),
         ("a<image>", "must be written text<image>path", {}),
-        (f"a<image>{picture}", "frames=1: must be more for prompts=", {"frames": 1}),
+        (f"a<image>{picture}", "frames=1: must be more than 1, since videos of prompts=", {"frames": 1}),
         ("a", "block_frames=2: must be 0, since the model is bidirectional", {"block_frames": 2}),
         (
             "a",
