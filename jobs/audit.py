@@ -1,4 +1,4 @@
-"""framemill audit: hash and count a dataset or a run again, or explain one clip."""
+"""framemill audit: verify the hashes and counts of a dataset or a run, or explain the state of one clip."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from framemill.platform.progress import say
 
 @dataclass
 class AuditConfig:
-    """Keys of `audit`."""
+    """The keys of `audit`."""
 
     path: str = key(help="dataset or run directory, as a path or URI", result=False)
     key_: str = key(
@@ -22,7 +22,7 @@ CONFIG = AuditConfig
 
 
 def run(config: AuditConfig) -> int:
-    """Prints the problems, or the clip's explanation; 1 if there are problems."""
+    """Prints the problems of the output and returns 1 if there are any, else 0; or prints the explanation of a clip."""
     if config.key_:
         from framemill.data_filters.explain import explain
 

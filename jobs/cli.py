@@ -27,15 +27,18 @@ JOBS = {
     "demo": "render a small sample reel, then run the loop on it",
 }
 LONGEST_DEFAULT = 28
-"""Width of the column of defaults in a job's help, in characters; longer defaults shift their line's text."""
+"""Maximum width of the column of defaults in a job's help, characters; longer defaults move the text of their line."""
 FLAGS = {"--debug": "show tracebacks", "--frozen": "FILE: run a frozen config.yaml instead of key=value words"}
 
 
 def main(words: list[str] | None = None) -> int:
-    """Runs one job.
+    """Runs the job that the words of a command line name, and returns the exit status.
+
+    Args:
+        words: the words after `framemill`; None takes them from sys.argv.
 
     Returns:
-        0 done, 1 the work failed or something that could still succeed did not, 2 the request was wrong.
+        0: the job is done; 1: the job failed or has pending items; 2: the request was wrong.
     """
     words = sys.argv[1:] if words is None else words
     debug = "--debug" in words
@@ -62,7 +65,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _unexpected_error_line(words: list[str], error: Exception) -> str:
-    """Returns the line for an error that no job foresaw: a missing package names its extra, any other its type."""
+    """Returns the line for an unexpected error: install advice for a missing package, else the type and the message."""
     from framemill.jobs.extras import install_advice, missing_package
 
     if isinstance(error, ImportError) and (package := missing_package(error)):
@@ -72,7 +75,11 @@ def _unexpected_error_line(words: list[str], error: Exception) -> str:
 
 
 def _dispatch(words: list[str]) -> int:
-    """Runs the job that the words name, or prints help, and returns the exit status."""
+    """Runs the named job or prints help, and returns the exit status.
+
+    Raises:
+        RequestError: there is no such job, or a key or value is wrong.
+    """
     if not words or words[0] in ("--help", "-h", "help"):
         _print_jobs()
         return 0
@@ -89,19 +96,19 @@ def _dispatch(words: list[str]) -> int:
 
 
 class Job(Protocol):
-    """What a module of `framemill.jobs` defines: `CONFIG` and `run`.
+    """Interface of a job's module in `framemill.jobs`: `CONFIG`, its config class, and `run`.
 
-    A job with its own syntax of words (`submit`) also defines `configure(words)`, which returns its config.
+    A job whose words are not all `key=value` (`submit`) also defines `configure(words)`, which returns its config.
     """
 
     CONFIG: type
 
     def run(self, config: Any) -> int:
-        """Runs the job and returns its exit status."""
+        """Runs the job and returns the exit status."""
 
 
 def configure(name: str, job: Job, words: list[str]) -> object:
-    """Returns the job's config, from a frozen file or composed from the words.
+    """Returns the config of a job, loaded from a frozen file (`--frozen FILE`) or composed from `key=value` words.
 
     Raises:
         RequestError: a key or value is wrong.
@@ -120,7 +127,7 @@ def configure(name: str, job: Job, words: list[str]) -> object:
 
 
 def _print_jobs() -> None:
-    """Prints the jobs and flags."""
+    """Prints the list of jobs and flags."""
     print("usage: framemill JOB [key=value ...]\n\njobs:")
     for name, line in JOBS.items():
         print(f"  {name:<10} {line}")
@@ -144,7 +151,7 @@ def _print_keys(name: str, job: Job) -> None:
 
 
 def _interrupt(*_: object) -> None:
-    """Ends the job as Ctrl-C does; handles SIGTERM."""
+    """Handles SIGTERM like Ctrl-C."""
     raise KeyboardInterrupt
 
 

@@ -7,7 +7,7 @@ CONFIG = ConvertConfig
 
 
 def run(config: ConvertConfig) -> int:
-    """Runs the job and prints its result as a line."""
+    """Runs the job, prints a line with its result, and returns exit status 0."""
     from framemill.training.weights.convert import convert
 
     say(convert(config).line())

@@ -7,7 +7,7 @@ CONFIG = CurateConfig
 
 
 def run(config: CurateConfig) -> int:
-    """Runs the job and prints its result as a line."""
+    """Runs the job, prints a line with its result, and returns exit status 0."""
     from framemill.data_filters.pipeline import curate
 
     say(curate(config).line())

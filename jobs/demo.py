@@ -9,7 +9,7 @@ CONFIG = LoopConfig
 
 
 def run(config: LoopConfig) -> int:
-    """Renders the sample reel unless `input=` is given or it exists, and runs the loop."""
+    """Renders the sample reel unless `input=` is given or the reel exists, runs the loop, and returns exit status 0."""
     from framemill.jobs import loop
 
     claim_output(config, config.output)

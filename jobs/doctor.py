@@ -6,7 +6,7 @@ CONFIG = DoctorConfig
 
 
 def run(config: DoctorConfig) -> int:
-    """Prints the findings; 1 if something required is missing."""
+    """Prints the findings and returns 1 if something required is missing, else 0."""
     from framemill.platform.doctor import doctor
 
     return doctor(config)

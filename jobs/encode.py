@@ -7,7 +7,7 @@ CONFIG = EncodeConfig
 
 
 def run(config: EncodeConfig) -> int:
-    """Runs the job and prints its result as a line."""
+    """Runs the job, prints a line with its result, and returns exit status 0."""
     from framemill.training.encoding.encode import encode
 
     say(encode(config).line())

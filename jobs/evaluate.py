@@ -7,7 +7,7 @@ CONFIG = EvaluateConfig
 
 
 def run(config: EvaluateConfig) -> int:
-    """Runs the job and prints its result as a line."""
+    """Runs the job, prints a line with its result, and returns exit status 0."""
     from framemill.eval.pipeline import evaluate
 
     say(evaluate(config).line())

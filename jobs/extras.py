@@ -1,4 +1,4 @@
-"""Which extra of the distribution has a package that is not installed."""
+"""Install advice for missing packages: the extra of the distribution that requires a package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JOB_EXTRAS = {
     "loop": "all",
     "demo": "all",
 }
-"""By job, the extra with everything that the job can use; the other jobs run on the core or on any extra."""
+"""The extra with everything that a job can use, by job; the other jobs need no extra, or any extra is enough."""
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
@@ -23,7 +23,7 @@ DISTRIBUTIONS = {
     "open_clip": "open-clip-torch",
     "scenedetect": "scenedetect-headless",
 }
-"""By module, the distribution that has it, where the names differ."""
+"""The distribution that contains a module, by module, where the names differ."""
 
 
 def missing_package(error: ImportError) -> str:
@@ -38,7 +38,7 @@ def missing_package(error: ImportError) -> str:
 
 
 def install_advice(job: str, package: str) -> str:
-    """Returns the one line that tells a user of `job` how to install a missing package."""
+    """Returns a line with the pip command that installs a missing package for a user of `job`."""
     extras = _extras(package)
     wanted = JOB_EXTRAS.get(job, "")
     extra = wanted if wanted in (*extras, "all") else extras[0]

@@ -7,7 +7,7 @@ CONFIG = GenerateConfig
 
 
 def run(config: GenerateConfig) -> int:
-    """Runs the job and prints its result as a line."""
+    """Runs the job, prints a line with its result, and returns exit status 0."""
     from framemill.training.generation.generate import generate
 
     say(generate(config).line())

@@ -11,7 +11,7 @@ CONFIG = LoopConfig
 
 
 def run(config: LoopConfig) -> int:
-    """Runs the five jobs; each resumes from its output, so the same command finishes a stopped loop."""
+    """Runs the five jobs and returns exit status 0; each job resumes, so the same command finishes a stopped loop."""
     from framemill.data_filters.pipeline import curate
     from framemill.eval.pipeline import evaluate
     from framemill.jobs.loop_report import LoopResult, log_samples, report
@@ -40,7 +40,7 @@ def run(config: LoopConfig) -> int:
 
 
 def _write_prompts(config: LoopConfig) -> None:
-    """Writes the prompt file of `generate`: different captions of the dataset, evenly spread."""
+    """Writes the prompt file of `generate`: distinct captions, evenly spread over the sorted captions."""
     from framemill.platform.dataset import Dataset
 
     captions = sorted(set(Dataset.open(config.curate.output).samples["caption"].to_pylist()))

@@ -29,7 +29,7 @@ class LoopConfig:
     cluster: ClusterConfig = key(ClusterConfig, result=False)
 
     def with_tracking(self, uri: str) -> LoopConfig:
-        """Returns a copy whose jobs all record in the MLflow store `uri`."""
+        """Returns a copy of the config in which all jobs record in the MLflow store `uri`."""
         return replace(
             self,
             curate=replace(self.curate, tracking=replace(self.curate.tracking, uri=uri)),

@@ -1,4 +1,4 @@
-"""The result of a loop: a short table, an image, and the paths of all outputs."""
+"""The report of a loop: a short table, an image, and the paths of all outputs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from framemill.training.run.train import TrainResult as Trained
 
 _STRIP = 6
-"""Frames of a video that are shown side by side in the image."""
+"""Number of frames of each video that the image shows side by side."""
 
 
 @dataclass(frozen=True)
 class LoopResult:
-    """What the jobs of a loop returned."""
+    """Results of the jobs of a loop."""
 
     curated: Curated
     trained: Trained
@@ -34,7 +34,7 @@ class LoopResult:
 
 
 def log_samples(config: LoopConfig) -> list[str]:
-    """Copies the generated videos to the run directory's samples/ and to the MLflow run; returns their names."""
+    """Copies the generated videos to samples/ of the run directory and to the MLflow run; returns their names."""
     from framemill.platform.tracking import Tracker
 
     samples = storage.join(config.train.output, "samples")
@@ -48,7 +48,7 @@ def log_samples(config: LoopConfig) -> list[str]:
 
 
 def _table(result: LoopResult) -> list[str]:
-    """Returns the lines of the closing table."""
+    """Returns the lines of the table of results."""
     curated, trained, summary = result.curated, result.trained, result.evaluated.summary
     fall = f"{-100 * trained.fall:+.0f} %"
     better = "better" if trained.last_loss < trained.linear_loss else "NOT better"
@@ -72,14 +72,14 @@ def _table(result: LoopResult) -> list[str]:
 
 
 def _loss_rise(trained: Trained, clips: int) -> list[str]:
-    """Returns a line that explains a loss on held-out clips that rose; none if it fell."""
+    """Returns a line that explains why the loss on held-out clips rose, or [] if the loss fell."""
     if trained.last_loss <= trained.first_loss:
         return []
     return [f"           it rose: {clips} clips are few for {trained.steps} steps, and were learned by heart"]
 
 
 def report(config: LoopConfig, result: LoopResult) -> None:
-    """Prints the table and the paths of the outputs, and draws `overview.png`."""
+    """Prints the table of results and the paths of the outputs, and writes `overview.png`."""
     overview = storage.join(config.output, "overview.png")
     _draw_overview(config, result, overview)
     say("")
@@ -99,7 +99,7 @@ def report(config: LoopConfig, result: LoopResult) -> None:
 
 
 def _draw_overview(config: LoopConfig, result: LoopResult, path: str) -> None:
-    """Draws one image: kept clips on the left, generated videos with their prompts on the right."""
+    """Writes an image with kept clips on the left, and generated videos with their prompts on the right."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -134,5 +134,5 @@ def _draw_overview(config: LoopConfig, result: LoopResult, path: str) -> None:
 
 
 def _shorten(text: str, length: int = 90) -> str:
-    """Returns text cut to `length` characters."""
+    """Returns text truncated to `length` characters."""
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -7,7 +7,7 @@ CONFIG = ScoreConfig
 
 
 def run(config: ScoreConfig) -> int:
-    """Runs the job and prints its result as a line."""
+    """Runs the job, prints a line with its result, and returns exit status 0."""
     from framemill.eval.result_file import score
 
     say(score(config).line())

@@ -1,4 +1,4 @@
-"""framemill status: how far a job's output is, and what it waits for."""
+"""framemill status: progress of a job's output, and what is still to be done."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from framemill.platform.progress import say
 
 @dataclass
 class StatusConfig:
-    """Keys of `status`."""
+    """The keys of `status`."""
 
     path: str = key(help="output folder or URI of any job", result=False)
 
@@ -19,10 +19,10 @@ CONFIG = StatusConfig
 
 
 def status(path: str) -> list[str]:
-    """Returns how far the work in a folder is, one line for each fact; subfolders with a config are included.
+    """Returns lines about the progress of the outputs in a folder and in its subfolders that have a config.yaml.
 
     Raises:
-        RequestError: nothing in the folder was made by a job.
+        RequestError: the folder is empty or not the output of a job.
     """
     from framemill.data_filters.status import curation_status
     from framemill.eval.status import evaluation_status
@@ -44,7 +44,7 @@ def status(path: str) -> list[str]:
 
 
 def run(config: StatusConfig) -> int:
-    """Prints the lines."""
+    """Prints the lines of `status` and returns exit status 0."""
     for line in status(config.path):
         say(line)
     return 0

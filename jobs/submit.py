@@ -15,14 +15,16 @@ CONFIG = SubmitConfig
 
 @dataclass(frozen=True)
 class Submission:
-    """A job to be submitted: the config of `submit`, and that of the job."""
+    """A job to submit: the config of `submit` and the config of the job."""
 
     config: SubmitConfig
+    """The config of `submit`."""
     job_config: Any
+    """The config of the submitted job."""
 
 
 def configure(words: list[str]) -> Submission:
-    """Returns the configs of `JOB key=value ... cluster.address=http://...`, validated before anything is submitted.
+    """Returns the validated configs of the words `JOB key=value ... cluster.address=http://...`.
 
     Raises:
         RequestError: there is no such job, or a key or value is wrong.
@@ -40,7 +42,7 @@ def configure(words: list[str]) -> Submission:
 
 
 def run(submission: Submission) -> int:
-    """Submits the job and returns its exit status."""
+    """Submits the job, follows its log, and returns its exit status."""
     from framemill.platform.submit import submit
 
     return submit(submission.config, submission.job_config)

@@ -7,7 +7,7 @@ CONFIG = TrainConfig
 
 
 def run(config: TrainConfig) -> int:
-    """Runs the job and prints its result as a line."""
+    """Runs the job, prints a line with its result, and returns exit status 0."""
     from framemill.training.run.train import train
 
     say(train(config).line())

@@ -1,6 +1,6 @@
-"""Aspect-ratio classes: the eleven of SANA-Video's bucket tables.
+"""Aspect-ratio classes: the eleven classes of SANA-Video's bucket tables.
 
-They are part of the dataset format: `samples.parquet` names the class of each sample.
+The classes are part of the dataset format: `samples.parquet` names the class of each sample.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ ASPECTS = {
     "9:16": 1.75,
     "1:2": 2.0,
 }
-"""Height / width of each class in the published tables, from wide to tall, by its name width:height.
+"""Height / width of each class in the published tables by name (width:height), from wide to tall.
 
-A name is the usual ratio that is nearest: 0.57 is 832x480, which is 16:9 in multiples of 16."""
+The name is the nearest common ratio: 0.57 is 832x480, which is 16:9 rounded to multiples of 16."""
 
 
 def aspect_ratio(width: int, height: int) -> str:
-    """Returns the name of the class whose height / width is nearest to that of a frame of width x height pixels."""
+    """Returns the name of the class whose aspect ratio is nearest to that of a frame of `width` x `height` pixels."""
     return min(ASPECTS, key=lambda name: (abs(ASPECTS[name] - height / width), name))

@@ -1,4 +1,4 @@
-"""Auditing a dataset or a run: every byte is hashed again, every row counted again."""
+"""Auditing a dataset or a run: all files are hashed and all rows counted again."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from framemill.platform.tables import read_table
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What an audit found."""
+    """The result of an audit."""
 
     path: str
+    """Folder or URI of the output."""
     problems: list[str]
-    """One line a problem; empty if the output is whole."""
+    """One line per problem; empty if the output is intact."""
     unchecked: list[str]
-    """Files and folders (with a `/` at the end) of the output that have no recorded hash, sorted."""
+    """Sorted names of files, and of folders with a `/` at the end, for which the output records no hash."""
 
     def lines(self) -> list[str]:
-        """Returns the result as lines for people, the verdict last."""
+        """Returns the result as lines of text, with the summary last."""
         verdict = f"{len(self.problems)} problems" if self.problems else "whole"
         unchecked = [f"not checked, as no hash is recorded: {', '.join(self.unchecked)}"] if self.unchecked else []
         return [f"audit: {line}" for line in (*self.problems, *unchecked, f"{self.path}: {verdict}")]
@@ -34,12 +35,12 @@ class AuditResult:
 def audit(path: str) -> AuditResult:
     """Audits a dataset or a run directory.
 
-    Of a dataset it checks the index against its own digest, every shard and table against its hash, the members of
-    every sample against the shard's own directory, and the conservation law of the ledger. Of a run directory it
-    checks every file of each checkpoint against the checkpoint's manifest.
+    For a dataset, the audit checks the index against its digest, every shard and table against its hash, the members in
+    samples.parquet against the members of each tar file, and the conservation law of the ledger. For a run directory,
+    the audit checks every file of each checkpoint against the checkpoint's manifest.
 
     Raises:
-        RequestError: the folder has neither a dataset nor checkpoints.
+        RequestError: the folder contains neither a dataset nor checkpoints.
     """
     checkpoints = storage.join(path, "checkpoints")
     if storage.exists(storage.join(path, "index.json")) or not storage.exists(checkpoints):
@@ -57,7 +58,7 @@ def audit(path: str) -> AuditResult:
 
 
 def _unchecked(path: str, checked: set[str]) -> list[str]:
-    """Returns the entries of a folder that have no hash; a folder with a `/` at its end."""
+    """Returns the entries of a folder that are not in `checked`, with a `/` at the end of folder names."""
     folders = {name.partition("/")[0] for name in checked if "/" in name}
     entries = [name for name in storage.list_dir(path) if name not in checked | folders]
     return [f"{name}/" if storage.is_dir(storage.join(path, name)) else name for name in entries]
@@ -70,7 +71,7 @@ def _dataset_problems(path: str, index: dict[str, Any]) -> list[str]:
     for name, entry in index["files"].items():
         problems.extend(_file_problems(path, name, entry))
     folder = storage.join(path, "shards")
-    # Shards of a version that is being made are not part of the dataset yet.
+    # Shards of a version that is not yet committed are allowed, and are not part of the dataset.
     allowed = {shard["name"] for shard in index["shards"]} | pending_shards(path)
     for shard in index["shards"]:
         problems.extend(_file_problems(path, f"shards/{shard['name']}", shard))
@@ -82,7 +83,7 @@ def _dataset_problems(path: str, index: dict[str, Any]) -> list[str]:
 
 
 def _file_problems(path: str, name: str, entry: dict[str, Any]) -> list[str]:
-    """Checks one file against its size and sha256."""
+    """Returns the problems of one file: missing, or its size or sha256 differs from its entry in the index."""
     uri = storage.join(path, name)
     if not storage.exists(uri):
         return [f"{name}: missing"]
@@ -94,7 +95,7 @@ def _file_problems(path: str, name: str, entry: dict[str, Any]) -> list[str]:
 
 
 def _sample_problems(path: str, index: dict[str, Any]) -> list[str]:
-    """Checks that each shard has just the members that samples.parquet lists, at the offsets that it lists."""
+    """Returns the shards whose members, offsets or sizes differ from samples.parquet."""
     rows = read_table(storage.join(path, "samples.parquet"), ["key", "shard", "members"]).to_pylist()
     expected: dict[str, dict[str, tuple[int, int]]] = {shard["name"]: {} for shard in index["shards"]}
     for row in rows:
@@ -110,7 +111,7 @@ def _sample_problems(path: str, index: dict[str, Any]) -> list[str]:
 
 
 def _ledger_problems(path: str, index: dict[str, Any]) -> list[str]:
-    """Checks that the ledger obeys the conservation law, and that every kept clip is a sample."""
+    """Returns the violations of the ledger's conservation law, and kept clips that are not samples."""
     if not {"ledger/sources.parquet", "ledger/clips.parquet"} <= index["files"].keys():
         return ["ledger: sources or clips are missing from the index"]
     clips = read_ledger(path, "clips")
@@ -123,7 +124,7 @@ def _ledger_problems(path: str, index: dict[str, Any]) -> list[str]:
 
 
 def _manifest_problems(folder: str, label: str) -> list[str]:
-    """Checks every file of a checkpoint against its `manifest.json`."""
+    """Returns the files of a checkpoint that are not in its `manifest.json` or differ from it."""
     manifest = storage.join(folder, "manifest.json")
     if not storage.exists(manifest):
         return [f"{label}: has no manifest.json: it was never finished"]

@@ -1,9 +1,8 @@
 """Child processes for work that may hang or crash.
 
-Native decoders crash on some files and loop on others. Each worker keeps one child process, sends it a function and
-its arguments, and starts another when it has died. The two share nothing but a pipe: the child is no fork of a process
-that has threads.
-"""
+Native decoders crash on some files and never return on others. Each worker has one child process, sends it the name and
+arguments of a function, and starts a new child after a crash. Parent and child share only a pipe: the child is a new
+interpreter, since forking a process with threads is unsafe."""
 
 from __future__ import annotations
 
@@ -20,20 +19,20 @@ from types import TracebackType
 from typing import Any
 
 RENEW_AFTER = 100
-"""Calls after which a child is replaced, since decoders leak memory."""
+"""Number of calls after which a child is replaced, since decoders leak memory."""
 _EXIT_S = 5.0
-"""Seconds to wait for the exit status of a child that has closed its pipe."""
+"""Timeout in seconds for the exit status of a child that has closed its pipe."""
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; from framemill.platform.child_process import serve; serve({work}, {lifeline})"
 )
 
 
 class ChildTimeout(Exception):
-    """The child sent nothing for the time limit, and was killed."""
+    """The child process sent nothing within the timeout and was killed."""
 
 
 class ChildCrashed(Exception):
-    """The child died of a signal, or exited by itself; `signal` is None then."""
+    """The child process was killed by a signal (`signal` is its number) or exited by itself (`signal` is None)."""
 
     def __init__(self, message: str, signal: int | None = None) -> None:
         super().__init__(message)
@@ -43,8 +42,8 @@ class ChildCrashed(Exception):
 class ChildProcess:
     """Runs functions by name in a child process, one at a time.
 
-    The child is started by the first call, replaced after `renew_after` calls, and ends with its parent, however that
-    ends. Use the object as a context manager, or `close` it.
+    The first call starts the child. The child is replaced after `renew_after` calls and never outlives its parent, even
+    if the parent is killed. Use the object as a context manager, or call `close`.
 
     Args:
         renew_after: number of calls after which the child is replaced.
@@ -58,17 +57,17 @@ class ChildProcess:
         self._lifeline: int | None = None
 
     def call(self, function: str, *arguments: Any, timeout: float | None) -> Any:
-        """Calls a function in the child and returns its result.
+        """Calls a function in the child process and returns its result.
 
         Args:
             function: "module:name". If it returns an iterator, the items are sent one by one and returned as a list.
             arguments: positional arguments; they and the result are pickled.
-            timeout: longest silence in seconds, before the result or between two items; None: no limit.
+            timeout: maximum time in seconds before the result, or before each item of an iterator; None: no limit.
 
         Raises:
             ChildTimeout: the child sent nothing for `timeout` seconds.
             ChildCrashed: the child died; the message names the signal.
-            Exception: raised by the function itself.
+            Exception: the exception that the function raised.
         """
         if self._process is None or self.calls >= self.renew_after:
             self._renew()
@@ -84,10 +83,10 @@ class ChildProcess:
                 if kind != "item":
                     break
                 items.append(value)
-        # OSError: the child died in the middle of an answer.
+        # OSError: the child died while it was sending an answer.
         except (EOFError, OSError) as error:
             raise self._death() from error
-        except BaseException:  # a timeout or Ctrl-C: the answer that is still to come belongs to no later call
+        except BaseException:  # after a timeout or Ctrl-C, no later call may read the outstanding answer
             self.close()
             raise
         if kind == "error":
@@ -96,11 +95,11 @@ class ChildProcess:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the child; None if there is none."""
+        """Process id of the child; None if no child is running."""
         return self._process.pid if self._process else None
 
     def close(self) -> None:
-        """Kills the child."""
+        """Kills the child, if one is running."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -121,7 +120,7 @@ class ChildProcess:
             [sys.executable, "-c", program],
             stdin=subprocess.DEVNULL,
             pass_fds=[child_end.fileno(), lifeline],
-            start_new_session=True,  # Ctrl-C in a terminal is for the parent, which then ends the child
+            start_new_session=True,  # Ctrl-C in a terminal must reach only the parent, which then ends the child
         )
         child_end.close()
         os.close(lifeline)
@@ -150,7 +149,12 @@ class ChildProcess:
 
 
 def serve(work: int, lifeline: int) -> None:
-    """Runs in the child: answers requests from the pipe until it closes."""
+    """Answers requests from a pipe until the pipe closes; runs in the child.
+
+    Args:
+        work: file descriptor of the pipe for requests and answers.
+        lifeline: file descriptor of a pipe whose other end the parent has open.
+    """
     _end_with_parent(lifeline)
     pipe = Connection(work)
     while True:
@@ -182,10 +186,10 @@ def _answer(pipe: Connection, function: str, arguments: tuple[Any, ...]) -> None
 
 
 def _end_with_parent(lifeline: int) -> None:
-    """Lets the kernel end this process when the other end of the pipe `lifeline` closes: when the parent dies.
+    """Makes the kernel end this process when the other end of the pipe `lifeline` closes because the parent died.
 
-    The default action of SIGIO ends a process even while native code does not return to Python. PR_SET_PDEATHSIG would
-    fire too early: it watches the thread that started the child, and Ray's threads come and go.
+    SIGIO's default action ends a process even if native code never returns to Python. PR_SET_PDEATHSIG would fire too
+    early: it fires when the thread that started the child exits, and Ray's threads are short-lived.
     """
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
@@ -193,5 +197,5 @@ def _end_with_parent(lifeline: int) -> None:
         closed = os.read(lifeline, 1) == b""
     except BlockingIOError:
         closed = False
-    if closed:  # the parent died before the kernel was asked
+    if closed:  # the parent died before SIGIO was enabled
         os._exit(1)

@@ -1,4 +1,4 @@
-"""The Ray session of a job: started in this process, or that of a cluster which is joined."""
+"""The Ray session of a job: a local Ray instance, or a connection to an existing cluster."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from collections.abc import Iterator
 from framemill.platform.config import ClusterConfig
 
 _OBJECT_STORE = 512 << 20
-"""Bytes of Ray's object store: Framemill passes paths and small results, not videos."""
+"""Size of Ray's object store in bytes: Framemill passes paths and small results through it, not videos."""
 _START_ATTEMPTS = 4
-"""Ray gives its own processes 30 s to start, and no setting for it (`raylet_start_wait_time_s` in
-ray/_private/node.py); a busy machine takes longer."""
+"""Maximum attempts to start Ray. Ray's timeout for starting its processes is fixed at 30 s (`raylet_start_wait_time_s`
+in ray/_private/node.py), which busy machines exceed."""
 
 
 def worker_count(workers: int) -> int:
-    """Returns `workers`, or the number of this machine's cores if it is 0."""
+    """Returns `workers`, or the number of CPU cores of this machine if `workers` is 0."""
     return workers if workers > 0 else max(1, len(os.sched_getaffinity(0)))
 
 
 def _set_ray_environment() -> None:
-    """Turns Ray's usage reports, dashboard hints and Ray Train's watchers off; must run before Ray is imported."""
+    """Turns off Ray's usage reports, dashboard hints and Ray Train's watchers; must run before Ray is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
@@ -36,11 +36,12 @@ def _set_ray_environment() -> None:
 def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
     """Runs the block in a Ray session.
 
-    If this process has a session already, the block joins it and leaves it running: a loop of jobs starts Ray once.
+    If this process already has a session, the block uses that session and leaves it running, so that a loop of jobs
+    starts Ray once.
 
     Args:
-        cluster: address of a cluster; without one Ray starts in this process.
-        workers: number of workers that must find a core; 0: one a core.
+        cluster: `cluster.address` is the address of a cluster; if it is empty, Ray starts in this process.
+        workers: number of workers that a local Ray has CPUs for; 0: one per CPU core.
     """
     _set_ray_environment()
     import ray
@@ -51,9 +52,9 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
     if cluster.address:
         ray.init(address=cluster.address, log_to_driver=True, logging_level=logging.WARNING)
     else:
-        # Ray counts a core for each worker: a laptop may run four workers on two cores.
+        # Each worker needs a logical Ray CPU; there may be more workers than CPU cores.
         _start_local_ray(max(worker_count(workers), worker_count(0)))
-    # Ray has replaced the handler of SIGTERM by a native one; the command line's handler ends a job cleanly.
+    # Ray has replaced the SIGTERM handler by a native one; this restores the handler that ends a job cleanly.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     try:
@@ -63,12 +64,12 @@ def session(cluster: ClusterConfig, workers: int = 0) -> Iterator[None]:
 
 
 def _start_local_ray(cores: int) -> None:
-    """Starts Ray in this process, and again if the machine was too busy for its processes to start in time."""
+    """Starts Ray in this process, with retries if its processes do not start within Ray's timeout."""
     import ray
 
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
-            # log_level: without a dashboard, Ray Train's watchers cannot ask for states and warn of that every second.
+            # log_level: without a dashboard, Ray Train's watchers log a warning every second.
             with _fixed_ray_address():
                 ray.init(
                     address="local",
@@ -88,9 +89,9 @@ def _start_local_ray(cores: int) -> None:
 
 @contextlib.contextmanager
 def _fixed_ray_address() -> Iterator[None]:
-    """Chooses the address of the Ray that the block starts, and lets its processes inherit it.
+    """Fixes the address of the Ray instance that the block starts, in environment variables that its processes inherit.
 
-    Ray's watchers look for any Ray of the machine, and fail if another one runs next to this one.
+    Without a fixed address, Ray's watchers search for Ray instances on the machine and fail if several are running.
     """
     import ray
 
