@@ -1,7 +1,7 @@
-"""A job's config from the command line's words or a Python call's keywords, composed with Hydra.
+"""Composing a job's config with Hydra, from the words of a command line or the keywords of a Python call.
 
-Hydra composes `conf/<job>.yaml` and its groups. The `key=value` words of the command line are applied afterwards by
-the type of the field, so that a value may have spaces, commas and equals signs in it.
+Hydra composes `conf/<job>.yaml` and its config groups. The `key=value` words are applied afterwards and parsed by the
+type of the field, so values may contain spaces, commas and equals signs.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ C = TypeVar("C")
 
 
 def compose(job: str, schema: type[C], words: list[str]) -> C:
-    """Returns the config of `job` with the command line's `key=value` words applied.
+    """Returns the config of `job` with `key=value` words applied.
 
-    A word whose key is a config group chooses a file of that group; any other word sets a value.
+    A word whose key is a config group selects a file of the group; any other word sets a value.
 
     Raises:
-        RequestError: an unknown key, a value of the wrong kind, a required key left out.
+        RequestError: a key is unknown, a value has the wrong type, or a required key is missing.
     """
     attributes = {user_key(name): name for name, _, _ in walk_schema(schema)}
     pairs = [(attributes.get(name, name), value) for name, value in map(_split_word, words)]
-    # Before composing: afterwards a default and a word look alike.
+    # Before composing, since afterwards defaults and given values cannot be distinguished.
     check_words: Callable[[list[str]], None] = getattr(schema, "check_words", lambda names: None)
     check_words([name for name, _ in pairs])
     groups = config_groups(schema)
@@ -48,18 +48,18 @@ def compose(job: str, schema: type[C], words: list[str]) -> C:
 
 
 def resolve(job: str, schema: type[C], config: C | None, keys: dict[str, Any]) -> C:
-    """Returns the validated config of a job that is called from Python, as a config or by its keys.
+    """Returns the validated config of a job that is called from Python, with a config object or with keys.
 
     Args:
         job: name of the job.
         schema: config class of the job.
-        config: the whole config, or None.
-        keys: the command's keys as keyword arguments: values, paths, config sections, or nested dicts of them. A key
-            that is a Python keyword has a `_` at its end: `from_`.
+        config: complete config, or None.
+        keys: keys of the job as keyword arguments, with values, paths, config sections or nested dicts. A key that is a
+            Python keyword has a `_` at its end: `from_`.
 
     Raises:
-        RequestError: a key or value that the command would refuse too.
-        TypeError: both a config and keys were given.
+        RequestError: a key or value is wrong, as in `compose`.
+        TypeError: both a config and keys are given.
     """
     if config is None:
         return compose(job, schema, overrides(keys))
@@ -70,7 +70,7 @@ def resolve(job: str, schema: type[C], config: C | None, keys: dict[str, Any]) -
 
 
 def overrides(keys: dict[str, Any], prefix: str = "") -> list[str]:
-    """Returns keyword arguments as `key=value` words of the command line."""
+    """Returns nested keyword arguments as flat `key=value` words."""
     words: list[str] = []
     for name, value in keys.items():
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -85,9 +85,9 @@ def overrides(keys: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 def config_groups(schema: type) -> dict[str, list[str]]:
-    """Returns the dotted keys that are config groups, with the choices of each.
+    """Returns the choices of each config group by dotted key.
 
-    A group is a key that is a dataclass and has a folder of its name in conf/.
+    A config group is a key whose value is a dataclass and that has a folder of its name in conf/.
     """
     from importlib.resources import files
 
@@ -101,15 +101,15 @@ def config_groups(schema: type) -> dict[str, list[str]]:
 
 
 def group_choice(name: str, value: str) -> str:
-    """Returns Hydra's word for choosing a group's file; a nested group names the package that it goes to."""
+    """Returns the Hydra override that selects a file of a config group, `group@package=file` for a nested group."""
     return f"{name.rpartition('.')[2]}@{name}={value}" if "." in name else f"{name}={value}"
 
 
 def compose_defaults(job: str, schema: type, choices: list[str]) -> DictConfig:
-    """Returns `conf/<job>.yaml` over its schema, with the given group choices; required keys stay missing.
+    """Returns `conf/<job>.yaml` merged into its schema, with the given group choices; required keys stay MISSING.
 
     Raises:
-        RequestError: Hydra cannot compose it.
+        RequestError: Hydra cannot compose the config.
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_module
@@ -117,7 +117,7 @@ def compose_defaults(job: str, schema: type, choices: list[str]) -> DictConfig:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    # TrainConfig is `train_schema` in a defaults list; a job made of jobs names their schemas too.
+    # Defaults lists name schemas, such as `train_schema` for TrainConfig; `loop` also names the schemas of its jobs.
     parts: list[Any] = [schema, *(hint for hint in get_type_hints(schema).values() if dataclasses.is_dataclass(hint))]
     for part in parts:
         ConfigStore.instance().store(name=f"{part.__name__.removesuffix('Config').lower()}_schema", node=part)
@@ -130,10 +130,10 @@ def compose_defaults(job: str, schema: type, choices: list[str]) -> DictConfig:
 
 
 def to_dataclass(config: DictConfig, job: str, schema: type[C]) -> C:
-    """Returns the dataclass tree of a composed config, complete and validated.
+    """Returns the validated config object of a composed config.
 
     Raises:
-        RequestError: a required key is missing, or a value does not fit.
+        RequestError: a required key is missing, or a value has the wrong type or is not allowed.
     """
     missing = [name for name, value in flatten_values(OmegaConf.to_container(config)) if value == MISSING]
     if missing:
@@ -148,7 +148,7 @@ def to_dataclass(config: DictConfig, job: str, schema: type[C]) -> C:
 
 
 def _split_word(word: str) -> tuple[str, str]:
-    """Returns `key=value` as a pair, divided at the first equals sign."""
+    """Returns (key, value) of a word `key=value`, split at the first equals sign."""
     name, equals, value = word.partition("=")
     if not equals or not name:
         raise RequestError(f"{word!r}: must be key=value")
@@ -156,7 +156,7 @@ def _split_word(word: str) -> tuple[str, str]:
 
 
 def _unknown_key(config: DictConfig, job: str, name: str) -> str:
-    """Returns one line that names the key and the nearest ones that exist."""
+    """Returns the error line for an unknown key, with the most similar known keys."""
     known = [user_key(key) for key, _ in flatten_values(OmegaConf.to_container(config))]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     advice = f"did you mean {' or '.join(near)}?" if near else f"must be one of {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""The keys of a job as `framemill JOB --help` lists them."""
+"""The list of a job's keys that `framemill JOB --help` prints."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from framemill.platform.config_values import flatten_values
 
 @dataclass(frozen=True)
 class KeyHelp:
-    """One line of a job's help."""
+    """One key in the help of a job."""
 
     key: str
     """The key as a user writes it."""
     default: str
     """The default value, the choices of a group, or "required"."""
     help: str
-    """What the key means."""
+    """Help line of the key."""
 
 
 def describe_keys(job: str, schema: type) -> list[KeyHelp]:
-    """Returns the help of each value that a job takes; a config group is one line with its choices."""
+    """Returns the help of each key of a job; a config group has one additional line with its choices."""
     groups = config_groups(schema)
     defaults = OmegaConf.to_container(compose_defaults(job, schema, []))
     lines = []
@@ -53,13 +53,13 @@ def describe_keys(job: str, schema: type) -> list[KeyHelp]:
 
 
 def _item_help(hint: Any) -> dict[str, str]:
-    """Returns the help of the fields of a mapping's items, by field, if the items are dataclasses."""
+    """Returns the help lines of the items of a mapping by field name, if the items are dataclasses."""
     kinds = [kind for kind in get_args(hint) if dataclasses.is_dataclass(kind)]
     return {entry.name: entry.metadata.get("help", "") for kind in kinds for entry in dataclasses.fields(kind)}
 
 
 def _format_default(value: Any) -> str:
-    """Returns a default as it is shown: JSON for lists, mappings and the empty string."""
+    """Returns a default as text for the help: JSON for lists, mappings and the empty string."""
     if value == MISSING:
         return "required"
     return json.dumps(value) if isinstance(value, list | dict) or value == "" else str(value)

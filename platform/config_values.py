@@ -1,4 +1,4 @@
-"""Values of a composed config: text read as the key's type asks, and set at a dotted name."""
+"""Setting values of a composed config by dotted name, from text that is parsed by the type of the key."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from framemill.platform.errors import RequestError
 
 
 def set_value(config: DictConfig, name: str, value: str) -> bool:
-    """Sets one key of a composed config, and returns whether the config has such a key.
+    """Sets a key of a composed config and returns True, or returns False if the config has no such key.
 
     Args:
-        config: the composed config; it is changed.
-        name: dotted name. A mapping of dataclasses gets a new entry of that name at its defaults.
-        value: the text of the command line.
+        config: composed config, which is modified.
+        name: dotted name of the key. Unknown entries of a mapping of dataclasses are created with their defaults.
+        value: text of the value.
 
     Raises:
-        RequestError: the text does not fit the key's type.
+        RequestError: the text cannot be parsed as the type of the key.
     """
     parent, _, leaf = name.rpartition(".")
     try:
@@ -48,7 +48,7 @@ def set_value(config: DictConfig, name: str, value: str) -> bool:
 
 
 def escape_interpolations(value: Any) -> Any:
-    """Returns plain values in which OmegaConf finds no interpolation: a user's `${x}` means those characters."""
+    """Returns values with `${` escaped, so that OmegaConf does not interpolate a user's `${x}`."""
     if isinstance(value, str):
         return value.replace("${", "\\${")
     if isinstance(value, dict):
@@ -57,20 +57,20 @@ def escape_interpolations(value: Any) -> Any:
 
 
 def flatten_values(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """Returns the dotted names and values of nested mappings; an empty mapping is a value of its own."""
+    """Returns (dotted name, value) for each leaf of nested mappings; an empty mapping is a leaf."""
     if isinstance(values, dict) and values:
         return [pair for name, item in values.items() for pair in flatten_values(item, f"{prefix}{name}.")]
     return [(prefix.rstrip("."), values)]
 
 
 def error_line(error: BaseException) -> str:
-    """Returns an error as one line: the first of its message, or the first two if the first ends in a colon (Hydra)."""
+    """Returns an error as one line: the first line of its message, or the first two if the first ends in a colon."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def _add_entry(config: DictConfig, name: str) -> None:
-    """Gives a mapping of dataclasses the entry `name`, at its defaults, unless it has one."""
+    """Adds the entry `name` with default values to a mapping of dataclasses, unless the mapping has the entry."""
     parent, _, leaf = name.rpartition(".")
     mapping: Any = OmegaConf.select(config, parent, default=None) if parent else None
     entry = mapping._metadata.element_type if isinstance(mapping, DictConfig) else None
@@ -79,7 +79,11 @@ def _add_entry(config: DictConfig, name: str) -> None:
 
 
 def _parse_value(node: Any, leaf: str, value: str) -> Any:
-    """Returns the text unchanged for a string key, else read as YAML (numbers, true, null, [a, b], {a: 1})."""
+    """Returns the text unchanged for a key of type str, else parsed as YAML (numbers, true, null, [a, b], {a: 1}).
+
+    Raises:
+        ValueError: the text is not YAML.
+    """
     import yaml
 
     exists = isinstance(node, ListConfig) or leaf in node.keys()  # noqa: SIM118 (`in` does not see missing keys)

@@ -1,4 +1,4 @@
-"""Reading a dataset: its samples, its tables, and its ledger."""
+"""Reading the samples, tables and ledger of a dataset."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Dataset:
-    """A committed dataset: a table with one row a sample, and the members of each sample, read by offset.
+    """A committed dataset: a table with one row per sample, and random access to the members of each sample.
 
-    Iterating yields each `Sample` (its key, and its members' bytes by extension) in the order of the shards.
+    Iteration yields each `Sample` (key, and content of the members by extension) in the order of the shards.
     """
 
     def __init__(self, path: str, index: dict[str, Any], samples: pa.Table) -> None:
@@ -35,14 +35,15 @@ class Dataset:
         """Opens the dataset in a folder or at a URI.
 
         Raises:
-            RequestError: there is no complete dataset, or its format is newer than this version reads.
+            RequestError: there is no committed dataset, its index is damaged, or its format is newer than this version
+                supports.
         """
         index = read_index(path)
         return Dataset(str(path), index, read_table(storage.join(path, "samples.parquet")))
 
     @property
     def digest(self) -> str:
-        """Identity of the dataset: 16 hex digits."""
+        """Digest of the dataset's index, 16 hex digits, which identifies the content of the dataset."""
         return self.index["digest"]
 
     def __len__(self) -> int:
@@ -60,15 +61,15 @@ class Dataset:
         return self.samples.to_pandas()
 
     def ledger(self, name: str) -> pa.Table:
-        """Returns a ledger table: "sources" (one row a source file) or "clips" (one row a clip, kept or not)."""
+        """Returns a ledger table: "sources" (one row per source) or "clips" (one row per clip in any state)."""
         return read_ledger(self.path, name)
 
     def extensions(self, row: int) -> list[str]:
-        """Returns the extensions of a sample's members."""
+        """Returns the extensions of the members of the sample at `row`."""
         return list(self._members[row])
 
     def read(self, row: int, extension: str) -> bytes:
-        """Returns one member's content.
+        """Returns the content of one member of the sample at `row`.
 
         Raises:
             KeyError: the sample has no such member.
@@ -77,7 +78,7 @@ class Dataset:
         return storage.read_range(storage.join(self.path, "shards", self._shards[row]), offset, length)
 
     def sample(self, row: int) -> Sample:
-        """Returns a sample with all its members, fetched by one read."""
+        """Returns the sample at `row` with all its members, fetched with one range read."""
         members = self._members[row]
         start = min(offset for offset, _ in members.values())
         end = max(offset + size for offset, size in members.values())
@@ -86,7 +87,7 @@ class Dataset:
         return Sample(self._keys[row], content)
 
     def row_index(self, key: str) -> int:
-        """Returns the row of the sample with this key.
+        """Returns the row index of the sample with this key.
 
         Raises:
             KeyError: there is no such sample.
@@ -103,5 +104,5 @@ class Dataset:
 
 
 def read_ledger(path: str, name: str) -> pa.Table:
-    """Returns one of a dataset's ledger tables: "sources" or "clips"."""
+    """Returns a ledger table of the dataset at `path`; `name` is "sources" or "clips"."""
     return read_table(storage.join(path, "ledger", f"{name}.parquet"))

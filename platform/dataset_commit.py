@@ -1,6 +1,7 @@
-"""Committing a version of a dataset: tables are staged, put in place, and the index is written last.
+"""Committing a version of a dataset: tables are staged and moved into place, and the index is written last.
 
-A process that is killed anywhere in here leaves the version before, or one that `finish_commit` completes.
+If the process is killed at any point, the output has either the previous version or a version that `finish_commit`
+completes.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from framemill.platform.shard_writer import ShardInfo
 from framemill.platform.tables import write_table
 
 _STAGING = "work/commit"
-"""Folder of the next version's tables until all of them are written."""
+"""Folder in which the tables of the next version are staged."""
 _PENDING = "work/pending.json"
-"""Names of the shards that `shards/` may hold in addition to those of the index while a version is being made."""
+"""File with the names of the shards that `shards/` may contain while a version is being written."""
 _MEMBERS_TYPE = pa.list_(pa.struct([("ext", pa.string()), ("offset", pa.int64()), ("size", pa.int64())]))
 
 
@@ -38,19 +39,21 @@ def commit_dataset(
     extra: dict[str, Any] | None = None,
     extra_files: Callable[[dict[str, Any]], dict[str, bytes]] | None = None,
 ) -> dict[str, Any]:
-    """Makes written shards a dataset, or the next version of one; shards of the version before are removed last.
+    """Commits written shards as a dataset or as its next version, and returns the index.
+
+    Shards that the new version does not contain are removed last.
 
     Args:
         output: the dataset's folder or URI.
-        kind: the job that made it, "curate" or "encode".
+        kind: the job that wrote the dataset, "curate" or "encode".
         config_digest: digest of the job's config.
         shards: the shards of this version, in order.
-        samples: one row a sample, with at least `key`; the columns `shard` and `members` are added here.
+        samples: one row per sample, with at least the column `key`; the columns `shard` and `members` are added.
         ledger: tables by name, written to `ledger/<name>.parquet`.
-        totals: counts for people, kept in the index.
-        format_version: version of the ledger's tables; an older one where they are another dataset's.
-        extra: further values for the index.
-        extra_files: returns further files by name for the index; the index has no hash of them.
+        totals: counts for information, stored in the index.
+        format_version: format version of the ledger; an older version if the ledger is copied from an older dataset.
+        extra: additional values for the index.
+        extra_files: function that returns additional files by name, given the index, which has no hashes of them.
 
     Returns:
         The index.
@@ -82,7 +85,7 @@ def commit_dataset(
 
 
 def finish_commit(output: str) -> None:
-    """Puts a completely staged version in place and removes the shards that it does not name; else does nothing."""
+    """Completes the commit of a completely staged version and removes obsolete shards; does nothing without one."""
     staging = storage.join(output, _STAGING)
     if not storage.exists(storage.join(staging, "index.json")):
         return
@@ -101,7 +104,7 @@ def finish_commit(output: str) -> None:
 
 
 def allow_pending(output: str, names: list[str]) -> None:
-    """Records the shards of the version that is being made, which `audit` then accepts next to those of the index."""
+    """Records the shards of the version that is being written, which `audit` then accepts in addition to the index."""
     index = committed_index(output)
     committed = [shard["name"] for shard in index["shards"]] if index else []
     storage.make_dirs(storage.join(output, "work"))
@@ -109,13 +112,13 @@ def allow_pending(output: str, names: list[str]) -> None:
 
 
 def pending_shards(output: str) -> set[str]:
-    """Returns the names that `allow_pending` recorded; empty when no version is being made."""
+    """Returns the names that `allow_pending` recorded; empty if no version is being written."""
     uri = storage.join(output, _PENDING)
     return set(json.loads(storage.read_bytes(uri))) if storage.exists(uri) else set()
 
 
 def _add_members(samples: pa.Table, shards: list[ShardInfo]) -> pa.Table:
-    """Returns the samples table with each row's shard and members, sorted by position in the shards."""
+    """Returns the samples table with the columns `shard` and `members`, sorted by position in the shards."""
     location = {
         key: (shard.name, members)
         for shard in shards

@@ -1,6 +1,6 @@
-"""The format of a dataset directory: its version, the states of its ledger, and its index.
+"""The format of a dataset directory: format version, states of the ledger, and index.
 
-A dataset is what `index.json` names, with a hash for each file; the index is written last.
+A dataset consists of the files that `index.json` names, with a hash of each; the index is written last.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from framemill.platform import storage
 from framemill.platform.errors import RequestError
 
 FORMAT_VERSION = 2
-"""Version of the dataset format that this Framemill writes; it reads this one and all before it.
+"""Version of the dataset format that is written; this and all earlier versions can be read.
 
-Version 2 added the cause of each rejection to both ledger tables, as columns behind its sentence (`reason`).
+Version 2 added structured columns with the cause of each rejection to both ledger tables, after the text column
+`reason`.
 """
 SOURCE_STATES = ("ok", "filtered", "failed", "duplicate")
 """States of a row of `ledger/sources.parquet`."""
 CLIP_STATES = ("kept", "filtered", "failed", "duplicate")
-"""States of a row of `ledger/clips.parquet`; each clip that was found is in exactly one."""
+"""States of a row of `ledger/clips.parquet`; each clip is in exactly one state."""
 
 
 def read_index(path: str) -> dict[str, Any]:
     """Returns the index of a committed dataset.
 
     Raises:
-        RequestError: there is no dataset, its index is damaged, or its format is newer than this version reads.
+        RequestError: there is no dataset, its index is damaged, or its format is newer than FORMAT_VERSION.
     """
     try:
         index = json.loads(storage.read_bytes(storage.join(path, "index.json")))
@@ -44,25 +45,25 @@ def read_index(path: str) -> dict[str, Any]:
 
 
 def committed_index(path: str) -> dict[str, Any] | None:
-    """Returns the index as `read_index` does, or None if nothing is committed in the folder yet.
+    """Returns the index of a dataset, or None if nothing is committed in the folder.
 
     Raises:
-        RequestError: the index is damaged or its format is newer than this version reads.
+        RequestError: the index is damaged or its format is newer than FORMAT_VERSION.
     """
     return read_index(path) if storage.exists(storage.join(path, "index.json")) else None
 
 
 def index_digest(index: dict[str, Any]) -> str:
-    """Returns the identity of a dataset: 16 hex digits of the sha256 of its index without the key `digest`."""
+    """Returns the digest of a dataset: 16 hex digits of the sha256 of its index without the key `digest`."""
     content = {name: value for name, value in index.items() if name != "digest"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def conservation_problems(sources: pa.Table, clips: pa.Table) -> list[str]:
-    """Returns what violates the conservation law, one line each; empty where the ledger is sound.
+    """Returns one line for each violation of the conservation law; empty if the ledger obeys it.
 
-    The law: every source and every clip is there once, every clip that was found in a source has a row, and every row
-    is in one known state.
+    The law: no source and no clip has two rows, the numbers of clips found in the sources add up to the number of rows
+    of clips, and every clip is in a known state.
 
     Args:
         sources: ledger table with the columns `path` and `clips` (number of clips found).

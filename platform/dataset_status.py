@@ -1,4 +1,4 @@
-"""Progress of a dataset, read from its folder: what is committed, and what is not yet."""
+"""Status lines of a dataset: the committed version, and shards that are not yet committed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from framemill.platform.dataset_commit import pending_shards
 from framemill.platform.dataset_format import read_index
 
 GOES_ON = "the same command goes on from here"
-"""End of a line about unfinished work."""
+"""Ending of status lines about unfinished work."""
 
 
 def dataset_status(path: str, names: list[str]) -> list[str]:
-    """Returns a line about the committed dataset in a folder; none if there is none.
+    """Returns a line about the committed dataset in a folder, or [] if nothing is committed.
 
     Args:
         path: the folder, as a path or URI.
         names: names of the files in the folder.
 
     Raises:
-        RequestError: the index is damaged or of a newer format.
+        RequestError: the index is damaged or its format is newer than this version supports.
     """
     if "index.json" not in names:
         return []
@@ -28,7 +28,7 @@ def dataset_status(path: str, names: list[str]) -> list[str]:
 
 
 def uncommitted_status(path: str, names: list[str]) -> list[str]:
-    """Returns a line about shards that were written and are not committed yet; none if there are none.
+    """Returns a line about shards that are written but not yet committed, or [] if there are none.
 
     Args:
         path: the folder, as a path or URI.

@@ -1,6 +1,6 @@
-"""Checking a machine: what it has and lacks for Framemill, and what to do about each lack.
+"""Checking a machine for everything that Framemill needs, with advice for each missing part.
 
-Nothing is started and nothing is compiled: only versions are read and folders inspected.
+The check only reads versions and inspects folders; it starts and compiles nothing.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ LEAST_MEMORY = 4 * GIB
 LEAST_SHARED_MEMORY = GIB // 2
 LIBRARIES = ("torch", "torchvision", "ray", "deepspeed", "diffusers", "transformers", "mlflow", "webdataset", "av")
 ENCODER = "libx264"
-"""FFmpeg's name of the encoder, without which nothing can be packed or generated."""
+"""FFmpeg's name of the video encoder that packing and generation require."""
 DECODERS = ("h264", "hevc", "av1", "vp9", "prores")
-"""FFmpeg's names of decoders; files in the format of a missing one fail."""
+"""FFmpeg's names of video decoders; sources in the format of a missing decoder fail."""
 REMOTE = {"s3": "s3fs", "gs": "gcsfs"}
+"""Python package with the fsspec driver of each URI scheme."""
 
 
 @dataclass
 class DoctorConfig:
-    """Keys of `doctor`."""
+    """The keys of `doctor`."""
 
     path: str = key(".", "output folder; the free space of its disk is checked", result=False)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fact about this machine. `advice` is empty unless something is missing; `required`: jobs fail without it."""
+    """One fact about this machine. `advice` is set if something is missing; `required` if jobs fail without it."""
 
     subject: str
     fact: str
@@ -50,12 +51,12 @@ class Finding:
 
     @property
     def mark(self) -> str:
-        """ "ok", "note" for something that is missing, "LACKS" if it is required."""
+        """Label of the finding: "ok"; "note" if something is missing; "LACKS" if something required is missing."""
         return ("LACKS" if self.required else "note") if self.advice else "ok"
 
 
 def doctor(config: DoctorConfig) -> int:
-    """Prints every finding; returns 0 if everything required is there, else 1."""
+    """Prints all findings and returns 0 if everything required is available, else 1."""
     findings = list(examine(config.path))
     for finding in findings:
         say(f"{finding.mark:<6}{finding.subject:<15}{finding.fact}")
@@ -67,7 +68,7 @@ def doctor(config: DoctorConfig) -> int:
 
 
 def examine(path: str) -> Iterator[Finding]:
-    """Yields all findings, in the order in which a machine is set up."""
+    """Yields all findings about this machine; `path` is the output folder whose disk is checked."""
     yield _python()
     yield Finding("framemill", f"{_version('framemill')} from {Path(__file__).parents[1]}")
     for library in LIBRARIES:
@@ -102,7 +103,7 @@ def _version(name: str) -> str:
 
 
 def _compute() -> Iterator[Finding]:
-    """Yields the cores, and the GPUs that torch can use."""
+    """Yields findings about the CPU cores and the GPUs that torch can use."""
     yield Finding("CPU", f"{len(os.sched_getaffinity(0))} cores for this process")
     if importlib.util.find_spec("torch") is None:
         return
@@ -118,7 +119,7 @@ def _compute() -> Iterator[Finding]:
 
 
 def _compiler() -> Finding:
-    """Returns the C++ compiler. Nothing is compiled by default: training does not use the op that DeepSpeed builds."""
+    """Returns the finding about the C++ compiler, which is optional: by default training compiles no DeepSpeed op."""
     compiler = next((c for c in (os.environ.get("CXX"), "c++", "g++", "clang++") if c and shutil.which(c)), None)
     if compiler:
         return Finding("C++ compiler", f"{compiler}, for DeepSpeed's own optimisers and torch.compile")

@@ -1,4 +1,4 @@
-"""The errors of a job, each with the exit status that the command line returns for it."""
+"""The errors of jobs, with the exit status that the command line returns for each."""
 
 
 class FramemillError(Exception):
@@ -18,10 +18,10 @@ class FramemillError(Exception):
 
 
 class PendingError(FramemillError):
-    """Something failed that may succeed later; the same command goes on where this one stopped."""
+    """Work is pending after a transient failure; the same command resumes the work."""
 
 
 class RequestError(FramemillError):
-    """The request was wrong. The message names the key, what it was, and what it must be."""
+    """The request was wrong. The message names the key, its value, and what the value must be."""
 
     exit_status = 2
