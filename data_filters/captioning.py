@@ -62,7 +62,7 @@ def write_captions(config: CurateConfig, sources: Sequence[Source], clips: Seque
         without = sum(clip.reason is not None and clip.reason.cause is Cause.CAPTION for clip in kept)
         say(
             f"curate: the preferred caption of {rejected.total()} of {len(kept)} clips was rejected ({counts}); "
-            f"{without} were filtered for it, the others took their next one"
+            f"{without} were filtered, the others use their next caption"
         )
 
 
@@ -142,7 +142,7 @@ def _clips_by_source(
 def _ask_pool(
     config: CurateConfig, name: str, folder: str, clips: Sequence[tuple[Source, CaptionClip]], token: LockToken
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Has the workers ask about clips; returns the reasons of failed clips and those of pending clips, by key.
+    """Has the workers ask about clips; returns two dicts by key: why clips failed, and why clips are pending.
 
     Raises:
         RequestError: the model does not accept the requests.

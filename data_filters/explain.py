@@ -45,8 +45,8 @@ def explain(path: str, key: str) -> list[str]:
         key: key of the clip.
 
     Raises:
-        RequestError: there is no dataset, it was not made by curate, or it has no such clip; the message then suggests
-            similar keys.
+        RequestError: there is no dataset, it was not made by curate, or it has no clip of this key; the message then
+            suggests similar keys.
     """
     index = read_index(path)
     if index["kind"] != "curate":

@@ -14,8 +14,8 @@ from framemill.platform.dataset_status import GOES_ON
 def curation_status(path: str, names: list[str]) -> list[str]:
     """Returns the progress of a curation as lines; no lines if the folder is not the output of a curation.
 
-    A committed dataset with more than one version has a line for each version, with the sources and clips that it added
-    and removed.
+    A committed dataset with more than one version has a line for each version, with the sources and clips added and
+    removed.
 
     Args:
         path: the folder, as a path or URI.

@@ -2,9 +2,9 @@
 
 Comparing all pairs of a million clips is too slow. So frames are put into buckets by some bits of their hashes, and
 only frames in the same bucket are compared: locality-sensitive hashing (LSH) by bit sampling, Indyk and Motwani,
-"Approximate nearest neighbors", 1998. The number of bits grows with the number of frames F, so that a bucket has about
-_BUCKET_SIZE frames. Each of T = _TABLES tables samples other bits; two copies meet if any two of their frames share a
-bucket in any table. Time is O(T F log F), memory is O(F).
+"Approximate nearest neighbors", 1998. The number of sampled bits grows with the number of frames F, so that a bucket
+has about _BUCKET_SIZE frames. Each of T = _TABLES tables samples other bits; two clips are compared if a frame of the
+first and a frame of the second share a bucket in any table. Time is O(T F log F), memory is O(F).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 from framemill.data_filters.measure.phash import BITS, HALF
 
 _TABLES = 16
-"""LSH tables."""
+"""Number of LSH tables."""
 _BUCKET_SIZE = 16
 """Average number of frames in an LSH bucket."""
 MAX_BUCKET_COMPARISONS = 64
-"""Cap on comparisons per frame in an LSH bucket. Frames of preferred clips come first, so of a thousand copies the clip
-to keep is always among those compared."""
+"""Maximum number of comparisons per frame in an LSH bucket. Frames of preferred clips come first, so that each of a
+thousand copies is compared with the clip to keep."""
 _STILL_BITS = 4
 """A frame that differs by at most this many bits from an earlier frame of its clip is not looked up in the tables."""
 Hashes = np.ndarray
@@ -119,7 +119,7 @@ def _distinct_frames(hashes: Hashes, counts: np.ndarray) -> np.ndarray:
 def _bucket_pairs(
     hashes: Hashes, clip: np.ndarray, source: np.ndarray, bits: np.ndarray, max_bits: int
 ) -> Iterator[np.ndarray]:
-    """Yields the pairs of clips (i, j), i < j, with near frames in one bucket of one table, as j << 32 | i.
+    """Yields arrays of the pairs of clips (i, j), i < j, with near frames in one bucket of a table, as j << 32 | i.
 
     Args:
         hashes: the hashes of the distinct frames.

@@ -30,12 +30,12 @@ class Part:
 
     source: Source
     source_id: str | None
-    """sha256 of the content; None where the file could not be read."""
+    """sha256 of the content; None if the file could not be read."""
     reason: Reason | None
     """Why the source failed or was rejected by the key-frame pre-filter; None if it was decoded to its end."""
     provenance: dict[str, Any]
     facts: FileFacts | None = None
-    """None where the file could not be read as video."""
+    """None if the file could not be read as video."""
     seconds: float = field(default=0.0, compare=False)
     """Wall time of measuring, seconds; 0 if the source was measured for another dataset. No result depends on it."""
 

@@ -151,7 +151,7 @@ REASON_FIELDS = [
     ("cause_detail", pa.string()),
     ("duplicate_of", pa.string()),
 ]
-"""Columns of a `Reason` in both ledger tables: the sentence, then the fields of the reason; null where empty."""
+"""Columns of a `Reason` in both ledger tables: the sentence, then the fields of the reason; null if empty."""
 
 
 def reason_columns(reasons: Sequence[Reason | None]) -> dict[str, list[Any]]:

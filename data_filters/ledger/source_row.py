@@ -31,9 +31,9 @@ class FileFacts:
     fps: float
     """Frames per second; the average if the rate varies."""
     fps_varies: bool | None
-    """Whether the time steps between frames differ; None where unknown."""
+    """Whether the time steps between frames differ; None if unknown."""
     duration: float | None
-    """Seconds; None where the container does not declare a duration."""
+    """Seconds; None if the container does not declare a duration."""
     pixel_format: str
     hdr: str | None
     """Transfer function of high dynamic range, "PQ" or "HLG"; None for standard range."""
@@ -56,7 +56,7 @@ class SourceRow:
     path: str
     """Path relative to the input."""
     source_id: str | None
-    """sha256 of the content; None where the file was not read."""
+    """sha256 of the content; None if the file was not read."""
     state: str
     """"ok", "filtered", "failed" or "duplicate"."""
     reason: Reason | None
@@ -64,7 +64,7 @@ class SourceRow:
     """Number of clips in the clips table."""
     provenance: dict[str, Any]
     facts: FileFacts | None = None
-    """None where the file could not be read as video."""
+    """None if the file could not be read as video."""
 
 
 def excluded_row(path: str, provenance: dict[str, Any], exclusion: Exclusion) -> SourceRow:

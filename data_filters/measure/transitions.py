@@ -1,8 +1,8 @@
-"""Shot boundary detection: hard cuts, fades through black or white, and dissolves. A flash is no boundary.
+"""Shot boundary detection: hard cuts, fades through black or white, and dissolves, but no flashes.
 
-Cuts are those of PySceneDetect's AdaptiveDetector, unless the earlier picture returns at once. A fade shows as blank
-frames; a dissolve as frames that are weighted means of the frames before and after it. Everything is decided from an
-80x45 copy of each frame.
+Cuts come from PySceneDetect's AdaptiveDetector and are rejected if the earlier scene returns immediately. Fades are
+detected by blank frames; dissolves by frames that are weighted means of the frames before and after. All decisions use
+an 80x45 copy of each frame.
 """
 
 from __future__ import annotations
@@ -14,47 +14,49 @@ import cv2
 import numpy as np
 
 _FRAME_SIZE = (80, 45)
-"""Width and height of the copy of a frame, whatever the video's shape."""
+"""Width and height of the copy of a frame, for every aspect ratio."""
 _SIGNATURE_SIZE = (16, 9)
-"""Width and height of a frame's signature, the mean colours of its cells: by it two frames are compared."""
+"""Width and height of a frame's signature: the mean colours of a grid of cells, by which frames are compared."""
 
 _ADAPTIVE_THRESHOLD, _ADAPTIVE_WINDOW = 2.5, 3
-"""AdaptiveDetector: a cut changes 2.5 times as much as the mean of the 3 frames on either side. Its authors' sweep
-found 3.5 best, but without the checks that a cut must pass here; with them 2.5 finds cuts during motion as well."""
+"""AdaptiveDetector: a cut changes at least 2.5 times as much as the mean of the 3 frames on either side. Its authors
+recommend 3.5, but without the additional checks of `_cut`; with these checks 2.5 also finds cuts during motion."""
 _MIN_CONTENT_CHANGE = 9.0
-"""AdaptiveDetector: least change of a cut, mean of H, S and V, 0..255."""
+"""AdaptiveDetector: minimum change at a cut, mean over H, S and V, 0..255."""
 _FLASH_S = 0.35
-"""A cut whose frames return to the earlier picture within this time is a flash, or something passing, and no cut."""
+"""If the earlier scene returns within this time, a cut was a flash or an object passing the camera."""
 _RETURNED_SHARE = 0.3
-"""Returned: the remaining difference is at most this share of the cut's difference."""
+"""The earlier scene has returned if the remaining difference is at most this share of the difference at the cut."""
 _SAME_SCENE_CORRELATION = 0.95
-"""Above this correlation of signatures two frames show the same scene under different lighting."""
+"""Minimum correlation of the signatures of two frames that show one scene under different lighting."""
 
 _BLACK_LUMA, _WHITE_LUMA, _BLANK_DEVIATION = 24.0, 228.0, 7.0
-"""A blank frame: mean luma at most the first or at least the second, and standard deviation at most the third."""
+"""A frame is blank if its mean luma is at most BLACK_LUMA or at least WHITE_LUMA and its standard deviation is at most
+BLANK_DEVIATION."""
 _FADE_SLOPE = 10.0
-"""A fade's frames gain or lose at least this much contrast (standard deviation of luma, 0..255) a second."""
+"""Minimum change of contrast (standard deviation of luma, 0..255) per second during a fade."""
 _MAX_BLANK_S = 1.0
-"""Longer blank parts are a scene of their own: a picture may be dark, or a title small."""
+"""Blank parts longer than this are scenes, such as dark shots or small titles."""
 
 _DISSOLVE_HALVES_S = (0.25, 0.5, 1.0)
-"""Half the lengths over which a dissolve is searched for, seconds."""
+"""Half-lengths of the windows in which a dissolve is searched for, seconds."""
 _DISSOLVE_STEP_S = 0.1
-"""Time between the frames that are tried as the middle of a dissolve."""
+"""Time between the frames that are tested as the middle of a dissolve."""
 _DISSOLVE_MIN_DIFFERENCE, _DISSOLVE_MAX_RESIDUAL = 10.0, 0.36
-"""A dissolve leads to another picture (root mean square difference of the signatures) through weighted means of both:
-the residual that these leave is at most this share of the difference, times 1 - correlation of the two."""
+"""MIN_DIFFERENCE: minimum root mean square difference between the signatures before and after a dissolve.
+MAX_RESIDUAL: maximum distance of the frames in between from weighted means of both, as a share of the difference times
+1 - correlation of the two signatures."""
 
 LOOK_BACK_S, LOOK_AHEAD_S = 1.0, _MAX_BLANK_S + 1.0
-"""How long before the frame that shows a transition the transition may begin, and how long after it end."""
+"""Maximum time from the start of a transition to the frame at which it is detected, and from that frame to its end."""
 _MERGE_S = 0.6
-"""Transitions with less time between them are one, and a transition this close to the video's beginning begins there.
-From the sweep of tests/bench/bench_cuts.py."""
+"""Transitions with less time than this between them are merged, and a transition this close to the start of the video
+begins at the start. The value is from the sweep of tests/bench/bench_cuts.py."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """A change from one scene to the next. Frames first..end-1 belong to neither; a hard cut has no such frame."""
+    """A change from one scene to the next. Frames first..end-1 belong to neither scene; for a hard cut first == end."""
 
     first: int
     """Index of the first frame of the transition."""
@@ -65,14 +67,14 @@ class Transition:
 class TransitionFinder:
     """Takes frames in order and yields transitions in order, at most LOOK_BACK_S + LOOK_AHEAD_S + 0.6 s after they end.
 
-    The memory is bounded by that delay, whatever the length of the video.
+    This delay bounds the memory use for videos of any length.
     """
 
     def __init__(self, fps: float) -> None:
-        """Creates a finder that has seen no frame.
+        """Creates a finder for one video.
 
         Args:
-            fps: frames a second.
+            fps: frame rate, frames per second.
         """
         from scenedetect.detectors import AdaptiveDetector
 
@@ -86,24 +88,24 @@ class TransitionFinder:
         self._back = self._frame_count(LOOK_BACK_S)
         self._ahead = max(self._frame_count(LOOK_AHEAD_S), _ADAPTIVE_WINDOW)
         self._start = 0
-        """Index of the first frame that is remembered."""
+        """Index of the first frame whose signature is in memory."""
         self._next = 0
-        """Index of the next frame to decide about."""
+        """Index of the next frame to be decided."""
         self._signatures: list[np.ndarray] = []
         self._contrasts: list[float] = []
         self._blanks: list[bool] = []
         self._cuts: set[int] = set()
         self._pending: Transition | None = Transition(0, 0)
-        """The last transition, which the next may still be merged into; the first one is the video's beginning."""
+        """The last transition, which may still be merged with the next; initially an empty transition at the start."""
         self._in_blank_scene = False
 
     @property
     def settled(self) -> int:
-        """Index of a frame before which no frame is in a transition that is yet to be yielded."""
+        """Index before which all frames are decided: no transition yet to be yielded contains them."""
         return self._pending.first if self._pending else self._next - self._back
 
     def push(self, rgb: np.ndarray) -> Iterator[Transition]:
-        """Takes the next frame, uint8 (H, W, 3); yields the transitions that are now decided."""
+        """Takes the next frame, uint8 (H, W, 3), and yields the transitions that this frame decides."""
         from scenedetect.common import FrameTimecode
 
         small = cv2.resize(rgb, _FRAME_SIZE, interpolation=cv2.INTER_AREA)
@@ -120,7 +122,7 @@ class TransitionFinder:
             yield from self._decide()
 
     def finish(self) -> Iterator[Transition]:
-        """Yields the remaining transitions once there are no more frames."""
+        """Yields the remaining transitions after the last frame."""
         while self._next < self._seen:
             yield from self._decide()
         if self._pending:
@@ -128,19 +130,19 @@ class TransitionFinder:
 
     @property
     def _seen(self) -> int:
-        """The number of frames taken."""
+        """Number of frames taken."""
         return self._start + len(self._signatures)
 
     def _frame_count(self, seconds: float) -> int:
         return max(1, round(seconds * self._fps))
 
     def _decide(self) -> Iterator[Transition]:
-        """Decides about the next frame, and forgets frames that are no longer needed."""
+        """Decides the next frame and frees frames that are no longer needed."""
         at = self._next
         self._next += 1
         transition = self._fade(at) or self._cut(at) or self._dissolve(at)
         last, near = self._pending, self._frame_count(_MERGE_S)
-        # Without a limit a video that is nothing but transitions would be kept in memory whole.
+        # The limit bounds the memory for a video that consists of transitions only.
         in_limit = last and at < last.first + self._back + self._ahead
         if transition and last and in_limit and transition.first < last.end + near:
             self._pending = Transition(min(last.first, transition.first), max(last.end, transition.end))
@@ -163,7 +165,7 @@ class TransitionFinder:
             self._cuts.difference_update(range(self._start - count, self._start))
 
     def _cut(self, at: int) -> Transition | None:
-        """Returns the hard cut before a frame, unless the earlier picture returns at once or only the light changed."""
+        """Returns the hard cut before frame `at`; None if the earlier scene returns or only the light changed."""
         if at not in self._cuts:
             return None
         i, reach = at - self._start, self._frame_count(_FLASH_S)
@@ -176,9 +178,9 @@ class TransitionFinder:
         return Transition(at, at)
 
     def _fade(self, at: int) -> Transition | None:
-        """Returns the fade whose first blank frame this is.
+        """Returns the fade whose first blank frame is `at`, or None.
 
-        A long blank part is a scene: only the fade at its beginning, or at its end, is returned.
+        A long blank part is a scene, so fades are returned only at its start and at its end.
         """
         i = at - self._start
         if i > 0 and self._blanks[i - 1]:
@@ -201,7 +203,7 @@ class TransitionFinder:
         return Transition(self._start + first, self._start + end)
 
     def _ramp(self, i: int, step: int) -> int:
-        """Returns how many consecutive frames gain contrast, from remembered frame i forwards (1) or backwards (-1)."""
+        """Returns the number of frames of rising contrast after frame i in memory, forwards (1) or backwards (-1)."""
         if step > 0:
             contrasts = self._contrasts[i : i + self._back]
         else:
@@ -210,7 +212,7 @@ class TransitionFinder:
         return int(np.argmax(flat)) if flat.any() else len(contrasts)
 
     def _dissolve(self, at: int) -> Transition | None:
-        """Returns the dissolve whose middle is this frame."""
+        """Returns the dissolve whose middle is frame `at`, or None."""
         if at % self._frame_count(_DISSOLVE_STEP_S):
             return None
         i = at - self._start
@@ -223,8 +225,8 @@ class TransitionFinder:
             length = float(np.sqrt(change @ change))
             if length < _DISSOLVE_MIN_DIFFERENCE * np.sqrt(len(change)):
                 continue
-            # Frames at a quarter, the middle and three quarters: how far each is on the line from `before` to `after`,
-            # and its distance from that line.
+            # For the frames at a quarter, half and three quarters: the projection onto the line from `before` to
+            # `after`, and the distance from this line.
             offsets = np.stack([self._signatures[i + step] - before for step in (-(half // 2), 0, half // 2)])
             progress = offsets @ change / length**2
             residual = np.linalg.norm(offsets - progress[:, None] * change, axis=1) / length

@@ -1,1 +1,1 @@
-"""Model scores: measured by networks after the decode pass, on Ray actors that may share a GPU."""
+"""Scores that networks measure after the decode pass, on Ray actors that may share a GPU."""

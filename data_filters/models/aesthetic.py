@@ -1,4 +1,4 @@
-"""LAION's aesthetic score of a clip, and its CLIP embedding."""
+"""The scorer `aesthetic`: LAION's aesthetic score and the CLIP embedding of a clip."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from framemill.platform.vision.clip_embedder import AestheticHead, ClipEmbedder
 
 
 class Aesthetic:
-    """`aesthetic`: LAION's score, 1..10 as people rated images, the mean over frames 1 s apart.
+    """`aesthetic`: LAION's aesthetic score, mean over frames 1 s apart, on the scale 1..10 of human ratings.
 
-    `embedding`: the mean of the frames' CLIP embeddings, scaled to unit length. A batch has frames of one clip only, so
-    that a score depends on nothing but its clip.
-    """
+    `embedding`: mean of the frames' CLIP embeddings, scaled to unit length. A batch has frames of one clip only, so
+    that scores do not depend on other clips."""
 
     def __init__(self, spec: ModelSpec) -> None:
         """Loads the CLIP network and LAION's head.
 
         Raises:
-            RequestError: a weight file is not what it should be, or the head does not fit the network.
+            RequestError: a weight file is missing, has another sha256 or other tensors, or the head does not fit the
+                network.
         """
         keys = spec.section
         self.clip = ClipEmbedder(keys.network, keys.weights, keys.sha256, spec.device)
@@ -35,11 +35,11 @@ class Aesthetic:
             )
 
     def frame_request(self, clip: ScorableClip) -> FrameRequest:
-        """Returns how to read the frames of a clip."""
+        """Returns the request for the frames of a clip that the network needs."""
         return frame_request_every(clip, SAMPLE_S, self.clip.size(clip.width, clip.height))
 
     def score(self, sampled: SampledFrames) -> Scores:
-        """Returns the scores of a clip's frames."""
+        """Returns the score and the embedding of a clip from its sampled frames."""
         frames, batch = sampled.frames, self.batch
         batches = [self.clip(frames[i : i + batch]) for i in range(0, len(frames), batch)]
         embeddings = np.concatenate(batches).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a score by a network is: the scorer, the frames it asks for, and what it returns."""
+"""The interface of scorers: scores of clips by networks, the frames that they request, and their results."""
 
 from __future__ import annotations
 
@@ -16,81 +16,81 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScorableClip:
-    """What a scorer knows of a clip before its frames are read."""
+    """Properties of a clip that a scorer gets before the frames are read."""
 
     key: str
     start_s: float
-    """Seconds from the source's first frame to the clip's."""
+    """Time of the clip's first frame, seconds since the source's first frame."""
     frames: int
-    """Number of frames of the source that the clip has."""
+    """Number of frames."""
     width: int
-    """Of the source's frames, upright, pixels."""
+    """Width of the source's frames, upright, pixels."""
     height: int
-    """Of the source's frames, upright, pixels."""
+    """Height of the source's frames, upright, pixels."""
 
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """The call that reads the frames of a clip, made in a worker's child process."""
+    """The function call that reads the frames of a clip in a worker's decoder process."""
 
     function: str
     """"module:name" of a function that returns `SampledFrames`."""
     arguments: tuple[Any, ...]
-    """Its arguments after the first, which is the path of the video file."""
+    """Arguments of the function after the first, which is the path of the video file."""
 
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """Some frames of a clip, as a network sees them."""
+    """Frames sampled from a clip as the input of a network."""
 
     times: np.ndarray
-    """float64 (N,): seconds since the source's first frame."""
+    """float64 (N,): times of the frames, seconds since the source's first frame."""
     frames: np.ndarray
     """uint8 (N, h, w, 3) RGB, upright."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of one clip."""
+    """Scores and embeddings of one clip."""
 
     numbers: dict[str, float]
-    """By column of the clips table."""
+    """Scores by column of the clips table."""
     vectors: dict[str, Sequence[float] | np.ndarray] = field(default_factory=dict)
     """Embeddings, float (N,), by column of the clips table."""
 
 
 class Scorer(Protocol):
-    """A score of clips by a network. To add one, copy `flow_motion.py` and add a line to `SCORERS`.
+    """Interface of a scorer, which scores clips by a network.
 
-    A scorer is created with a `ModelSpec` as its only argument and raises RequestError where the weights do not fit.
-    """
+    To add a scorer, copy `flow_motion.py` and add an entry to `SCORERS`. The constructor takes a `ModelSpec` as its
+    only argument and loads the weights; it fails with a RequestError if the weights do not fit."""
 
     def frame_request(self, clip: ScorableClip) -> FrameRequest:
-        """Returns how to read the frames of a clip that the network needs."""
+        """Returns the request for the frames of a clip that the network needs."""
 
     def score(self, sampled: SampledFrames) -> Scores:
-        """Returns the scores of the clip whose frames these are."""
+        """Returns the scores of a clip from its sampled frames."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """All that a scorer's result depends on besides the clip, and where its weights are stored."""
+    """Everything besides the clip that the result of a scorer depends on, including the paths of its weights."""
 
     scorer: str
-    """Name in `SCORERS`."""
+    """Name of the scorer in `SCORERS`."""
     section: Any
     """The scorer's section of the config."""
     device: str
     """"cpu" or "cuda"."""
     batch: int
-    """Frames or frame pairs of a clip in one batch."""
+    """Batch size: frames or frame pairs of one clip."""
     columns: tuple[str, ...] = ()
-    """Columns of numbers that the scorer fills."""
+    """Columns of scores that the scorer fills."""
     vectors: tuple[str, ...] = ()
     """Columns of embeddings that the scorer fills."""
 
     @property
     def name(self) -> str:
-        """The scorer with eight hex digits over what determines the result: the folder of its scores."""
+        """Name of the folder of the scorer's results: the scorer, and a digest of everything that determines them."""
         values = {"device": self.device, "batch": self.batch, **result_values(self.section)}
         return f"{self.scorer}-{hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""The probability of a class by an image classifier in an ONNX file."""
+"""The scorers `watermark` and `unsafe`: the probability of a class by an image classifier in an ONNX file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from framemill.platform.vision.onnx_file import OnnxNetwork
 
 
 class Classifier(ABC):
-    """The probability of one of a network's classes, over frames 1 s apart.
+    """Base class of scorers that reduce the probability of one class over frames 1 s apart to a score.
 
     The network takes float32 (N, 3, side, side) or (N, side, side, 3), RGB, as the file declares; its first output is
-    (N, classes) or (N). Each frame is scaled to a square as a whole, since what the network looks for may be in a
-    corner. A batch has frames of one clip only, so that a score depends on nothing but its clip.
-    """
+    (N, classes) or (N,). Each whole frame is scaled to a square without cropping, since watermarks are often in
+    corners. A batch has frames of one clip only, so that scores do not depend on other clips."""
 
     column: ClassVar[str]
     """Column of the clips table that the score is written to."""
@@ -28,7 +27,7 @@ class Classifier(ABC):
         """Loads the network.
 
         Raises:
-            RequestError: the file is not what it should be.
+            RequestError: the file is missing, has another sha256, or is not an image classifier.
         """
         self.keys = spec.section
         self.network = OnnxNetwork(self.keys.weights, self.keys.sha256, spec.device)
@@ -43,14 +42,14 @@ class Classifier(ABC):
         """Returns the clip's score from the probability of each frame, float64 (N,)."""
 
     def frame_request(self, clip: ScorableClip) -> FrameRequest:
-        """Returns how to read the frames of a clip."""
+        """Returns the request for the frames of a clip that the network needs."""
         return frame_request_every(clip, SAMPLE_S, (self.keys.side, self.keys.side))
 
     def score(self, sampled: SampledFrames) -> Scores:
-        """Returns the score of a clip's frames.
+        """Returns the score of a clip from its sampled frames.
 
         Raises:
-            FramemillError: the network has no output of that index, or not one for each frame.
+            FramemillError: the network has no output with the configured index, or not one row of outputs per frame.
         """
         frames, batch = sampled.frames, self._batch
         outputs = np.concatenate([self._run(frames[i : i + batch]) for i in range(0, len(frames), batch)])
@@ -70,7 +69,7 @@ class Classifier(ABC):
         return outputs.reshape(len(outputs), -1).astype(np.float64)
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        """Returns the probability of the class in question, float64 (N,)."""
+        """Returns the probability of the scored class from the outputs (N, classes), float64 (N,)."""
         if self.keys.activation == "softmax":
             powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
             return (powers / powers.sum(axis=1, keepdims=True))[:, self.keys.index]
@@ -79,20 +78,20 @@ class Classifier(ABC):
 
 
 class Watermark(Classifier):
-    """`watermark`: mean probability over frames, 0..1: a watermark is in all frames, a passing logo in few."""
+    """`watermark`: mean probability over frames, 0..1, since a watermark is in all frames and a passing logo in few."""
 
     column = "watermark"
 
     def reduce(self, probabilities: np.ndarray) -> float:
-        """Returns the mean."""
+        """Returns the mean of the probabilities."""
         return float(probabilities.mean())
 
 
 class Unsafe(Classifier):
-    """`unsafe`: highest probability of any frame, 0..1: one unsafe frame makes an unsafe clip."""
+    """`unsafe`: maximum probability over frames, 0..1, since one unsafe frame makes the clip unsafe."""
 
     column = "unsafe"
 
     def reduce(self, probabilities: np.ndarray) -> float:
-        """Returns the maximum."""
+        """Returns the maximum of the probabilities."""
         return float(probabilities.max())

@@ -1,9 +1,9 @@
-"""A clip's quality by DOVER (Wu et al. 2023, arXiv 2211.04894), through the ONNX file that its own script exports.
+"""The scorer `dover`: video quality by DOVER (Wu et al. 2023, arXiv 2211.04894), as exported to ONNX by its own script.
 
-The two views are those of DOVER's dover.yml and datasets: the aesthetic view is 32 frames spread over the clip, at
-224x224; the technical view is K times 32 frames, every second one, each made of the clip's 7x7 fragments of 32x32
-pixels. Upstream puts each run of frames and each fragment at random within its cell of time or space, so that its
-scores differ from run to run; here they are in the middle of their cells.
+The two views follow DOVER's dover.yml and datasets. The aesthetic view is 32 frames spread over the clip, resized to
+224x224. The technical view is K runs of 32 frames, every second frame of the clip, and each frame is composed of 7x7
+fragments of 32x32 pixels. Upstream places each run and each fragment at random within its cell of time or space, so its
+scores differ between calls; here runs and fragments are in the middle of their cells.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ from framemill.platform.vision.onnx_file import OnnxNetwork
 from framemill.platform.vision.read import iter_decoded_frames, to_rgb
 
 _FRAMES, _INTERVAL, _SIDE = 32, 2, 224
-"""Of a view: `clip_len`, `frame_interval`, and `size_h` = `size_w` in dover.yml."""
+"""Frames per run, interval of the frames in a technical run, and side of a view: `clip_len`, `frame_interval` and
+`size_h` = `size_w` in dover.yml."""
 _GRID, _FRAGMENT = 7, 32
-"""Fragments across and down, and their side in pixels."""
+"""Number of fragments per side of a frame, and side of a fragment in pixels."""
 _TECHNICAL_VIEWS = 3
-"""K where the file leaves it open: `num_clips` in dover.yml. The script that exports writes 4 into the file."""
+"""K if the file does not fix it: `num_clips` in dover.yml. DOVER's export script fixes K = 4."""
 _MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 """Input normalisation: mean of R, G, B."""
 _STD = np.array([58.395, 57.12, 57.375], np.float32)
 """Input normalisation: standard deviation of R, G, B."""
 _TECHNICAL_SCALE, _AESTHETIC_SCALE = (0.1107, 0.07355), (-0.08285, 0.03774)
-"""Mean and standard deviation of each branch's output: `fuse_results` in DOVER's evaluate_a_set_of_videos.py. (Its
-onnx_inference.py takes the two outputs in the wrong order.)"""
+"""Mean and standard deviation of each branch's output, from `fuse_results` in DOVER's evaluate_a_set_of_videos.py.
+(DOVER's onnx_inference.py swaps the two outputs.)"""
 _TECHNICAL_WEIGHT, _AESTHETIC_WEIGHT = 0.6104, 0.3896
 """Weights of the branches in the overall score, from `fuse_results`."""
 
 
 class Dover:
-    """`dover_technical`, `dover_aesthetic`, `dover` (both together): 0..1, 0.5 being DOVER's average video.
+    """`dover_technical`, `dover_aesthetic`, and `dover` from both: 0..1; DOVER's average video has 0.5.
 
-    The network takes `aes_view` (1, 3, 32, 224, 224) and `tech_view` (K, 3, 32, 224, 224), and returns a score for each
-    in that order.
+    The network takes `aes_view` (1, 3, 32, 224, 224) and `tech_view` (K, 3, 32, 224, 224), and returns the aesthetic
+    and the technical score.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         """Loads the network.
 
         Raises:
-            RequestError: the file is not what it should be, or no export of DOVER.
+            RequestError: the file is missing, has another sha256, or is not an export of DOVER.
         """
         self.network = OnnxNetwork(spec.section.weights, spec.section.sha256, spec.device)
         self.network.require(2, 5, "DOVER takes two float (N, 3, 32, 224, 224)")
@@ -61,11 +62,11 @@ class Dover:
         self.technical_views = self.network.shapes[1][0] or _TECHNICAL_VIEWS
 
     def frame_request(self, clip: ScorableClip) -> FrameRequest:
-        """Returns how to read the frames of a clip."""
+        """Returns the request for the views of a clip."""
         return FrameRequest(f"{__name__}:read_views", (clip.start_s, clip.frames, self.technical_views))
 
     def score(self, sampled: SampledFrames) -> Scores:
-        """Returns the scores of a clip's views.
+        """Returns the scores of a clip from its views, as `read_views` returns them.
 
         Raises:
             FramemillError: the network does not return two outputs.
@@ -90,18 +91,18 @@ class Dover:
 
 
 def read_views(path: str, start_s: float, frames: int, technical_views: int) -> SampledFrames:
-    """Reads the aesthetic view of a clip, then the technical views, 32 frames of 224x224 each.
+    """Returns the aesthetic view of a clip followed by the technical views, 32 frames of 224x224 each.
 
-    Runs in a decoder process: only there are frames of the source's full size.
+    Runs in a decoder process, since fragments are cut from frames of full size.
 
     Args:
         path: local file of the source.
-        start_s: time of the clip's first frame.
+        start_s: time of the clip's first frame, seconds since the source's first frame.
         frames: number of frames of the clip.
         technical_views: number of technical views.
 
     Raises:
-        VideoError: the clip cannot be decoded again as it was measured.
+        VideoError: the frames that were measured cannot be decoded again.
     """
     cv2.setNumThreads(1)
     indices = [*_frame_indices(frames, _FRAMES, 1), *_frame_indices(frames, technical_views, _FRAMES)]
@@ -122,7 +123,7 @@ def read_views(path: str, start_s: float, frames: int, technical_views: int) -> 
 
 
 def fragments(rgb: np.ndarray) -> np.ndarray:
-    """Returns the middles, 32x32, of a frame's 7x7 cells, put together: uint8 (224, 224, 3)."""
+    """Returns the 32x32 centres of a frame's 7x7 cells, joined to one image, uint8 (224, 224, 3)."""
     rows, columns = (_fragment_pixels(side) for side in rgb.shape[:2])
     return rgb[rows[:, None], columns[None, :]]
 
@@ -136,17 +137,17 @@ def _sigmoid(value: float) -> float:
 
 
 def _frame_indices(frames: int, cells: int, length: int) -> list[int]:
-    """Returns the indices of a run of `length` frames, every second one, in the middle of each of `cells` equal cells.
+    """Returns the indices of one run of frames for each of `cells` equal parts of a clip.
 
-    A run that is longer than its cell starts with the cell, and continues at the clip's start where the clip ends.
-    """
+    A run is every second frame, `length` in total, in the middle of its cell. A run longer than its cell starts with
+    the cell; indices past the end of the clip wrap around to its start."""
     cell = frames // cells
     shift = max(0, cell - length * _INTERVAL) // 2
     return [(i * cell + shift + j * _INTERVAL) % frames for i in range(cells) for j in range(length)]
 
 
 def _size_for_fragments(width: int, height: int) -> tuple[int, int]:
-    """Returns the size of a frame, enlarged where it is too small for fragments that do not overlap."""
+    """Returns (width, height), enlarged if the frame is too small for 7x7 fragments without overlap."""
     scale = max(1.0, _GRID * _FRAGMENT / min(width, height))
     return round(width * scale), round(height * scale)
 
@@ -158,7 +159,7 @@ def _resized(rgb: np.ndarray) -> np.ndarray:
 
 
 def _fragment_pixels(side: int) -> np.ndarray:
-    """Returns the pixels along one side that the fragments take, int (224,)."""
+    """Returns the indices of the pixels that the fragments take along one side of a frame, int (224,)."""
     cell = side // _GRID
     first = np.minimum(np.arange(_GRID) * cell, side - _FRAGMENT) + max(0, cell - _FRAGMENT) // 2
     return (first[:, None] + np.arange(_FRAGMENT)[None, :]).ravel()

@@ -1,4 +1,4 @@
-"""How much a clip moves, by an optical flow network: RAFT, or an ONNX file such as UniMatch's."""
+"""The scorer `motion`: motion scores from an optical flow network, RAFT or an ONNX file such as UniMatch's."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from framemill.platform.vision.optical_flow import FLOW_NETWORKS
 
 
 class FlowMotion:
-    """`motion`, `motion_x`, `motion_y`: the scores of the filter `motion`, from the flow of a network.
+    """`motion`, `motion_x`, `motion_y`: the scores of the filter `motion`, computed from the flow of a network.
 
-    The network always sees frames of 320x576 (H x W), as SANA-Video runs UniMatch: those of a portrait clip are
-    transposed for it, and their flow is transposed back. A batch has pairs of one clip only, so that a score depends on
-    nothing but its clip.
+    The network's input is always 320x576 (H x W), as in SANA-Video's use of UniMatch. Frames of a portrait clip are
+    transposed before the network, and their flow is transposed back. A batch has frame pairs of one clip only, so that
+    scores do not depend on other clips.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         """Loads the network of `motion.backend`.
 
         Raises:
-            RequestError: the weight file is not what it should be.
+            RequestError: the weight file is missing, has another sha256, or is not a network of `motion.backend`.
         """
         keys = spec.section
         self.network = FLOW_NETWORKS[keys.backend](keys.weights, keys.sha256, spec.device)
         self.batch = spec.batch
 
     def frame_request(self, clip: ScorableClip) -> FrameRequest:
-        """Returns how to read the frames of a clip."""
+        """Returns the request for the frames of a clip that the network needs."""
         return frame_request_every(clip, PAIR_S, unit_size(clip.width, clip.height))
 
     def score(self, sampled: SampledFrames) -> Scores:
-        """Returns the scores of a clip's frames."""
+        """Returns the motion scores of a clip from its sampled frames."""
         seconds = np.diff(sampled.times)
         frames = sampled.frames
         portrait = frames.shape[1] > frames.shape[2]

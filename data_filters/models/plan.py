@@ -1,4 +1,4 @@
-"""What the driver of a curation does before networks score: check their weights and GPUs, and count their processes."""
+"""Preparation of network scorers on the driver: checks of weights and GPUs, and the number of processes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from framemill.platform import storage
 from framemill.platform.errors import FramemillError, RequestError
 
 _DIGEST_KEYS = {"weights": "sha256", "head": "head_sha256"}
-"""Keys of a section that name weight files, and the keys of their sha256."""
+"""Keys of a section that name weight files, with the key of the expected sha256 of each."""
 
 
 def try_networks(specs: Sequence[ModelSpec]) -> None:
-    """Loads each network on this machine's CPU and runs it on black frames.
+    """Checks each network by loading it on the CPU of this machine and scoring black frames.
 
     Raises:
-        RequestError: a weight file is missing, is not the one that was meant, or does not work. The message names the
-            key.
+        RequestError: a weight file is missing, has another sha256, or does not fit the scorer. The message names the
+            config key.
     """
     for spec in specs:
         try:
@@ -33,10 +33,10 @@ def try_networks(specs: Sequence[ModelSpec]) -> None:
 
 
 def check_gpus(gpus: float) -> None:
-    """Checks that this machine has the GPUs that a scoring process takes: without them it would wait for ever.
+    """Checks that this machine has the GPUs of one scoring process, which would wait forever without them.
 
     Raises:
-        RequestError: this machine has fewer GPUs.
+        RequestError: this machine has fewer than `gpus` GPUs.
     """
     import torch
 
@@ -47,7 +47,7 @@ def check_gpus(gpus: float) -> None:
 
 
 def with_digests(section: Any) -> Any:
-    """Returns a scorer's section with the sha256 of each of its weight files, which are then part of its result."""
+    """Returns a scorer's section with the sha256 of each weight file filled in, which makes them part of the digest."""
     if isinstance(section, TextOverlayConfig):
         from framemill.data_filters.models.text_overlay import networks_sha256
 
@@ -59,12 +59,12 @@ def with_digests(section: Any) -> Any:
 
 
 def actor_count(spec: ModelSpec, models: ModelsConfig, workers: int) -> int:
-    """Returns the number of scoring processes.
+    """Returns the number of scoring processes of a scorer.
 
     Args:
         spec: the scorer.
-        models: `actors`, where it is not 0, is the number; else as many run as the cluster's GPUs hold.
-        workers: the number on the CPU where `actors` is 0.
+        models: `actors` is the number if it is not 0; otherwise as many processes as fit on the cluster's GPUs.
+        workers: number of processes on the CPU if `actors` is 0.
     """
     import ray
 

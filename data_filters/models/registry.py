@@ -1,7 +1,7 @@
-"""Scores that need a network, by name. They are measured after the decode pass, by Ray actors that may share a GPU.
+"""Network scorers by name.
 
-To add one: a file with a class like `FlowMotion`, a line in `SCORERS`, and a section of the same name in
-`CurateConfig`.
+To add a scorer, write a file with a class like `FlowMotion`, add an entry to `SCORERS`, and add a config section with
+the name of the entry to `CurateConfig`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from framemill.platform.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class ScorerEntry(Entry):
-    """A scorer, known without importing it. The scorer's config section has the scorer's name."""
+    """Registry entry of a scorer, available without importing its module; its config section has its name."""
 
     columns: tuple[str, ...]
     """Columns of the clips table that the scorer fills."""
     switch: str = "weights"
-    """Key of the config section that turns the scorer on: off while the key is empty or false."""
+    """Key of the config section that enables the scorer; the scorer is off if the key is empty or false."""
     vectors: tuple[str, ...] = ()
-    """Columns of embeddings, on which there are no bands."""
+    """Columns of embeddings that the scorer fills; bands do not apply to embeddings."""
     gpu: bool = True
-    """Whether the scorer runs on a GPU where `models.gpus` gives one."""
+    """Whether the scorer runs on a GPU if `models.gpus` is more than 0."""
 
 
 SCORERS = Registry(
@@ -47,14 +47,14 @@ SCORERS = Registry(
         ),
     },
 )
-"""In the order in which they run: the cheaper first, since the dearer ones skip what those reject."""
+"""Scorers in the order in which they run: cheap scorers first, since later scorers skip clips already rejected."""
 
 
 def load_scorer(spec: ModelSpec) -> Scorer:
-    """Imports a scorer and creates it.
+    """Returns a new instance of the scorer of `spec`, with its weights loaded.
 
     Raises:
-        RequestError: the weights are missing, or are not what they should be.
+        RequestError: a weight file is missing, has another sha256, or does not fit the scorer.
     """
     scorer: Scorer = SCORERS.load(spec.scorer)(spec)
     return scorer
@@ -67,18 +67,18 @@ def model_spec(name: str, section: Any, device: str = "cpu", batch: int = 8) -> 
         name: name in `SCORERS`.
         section: the scorer's section of the config.
         device: "cpu" or "cuda".
-        batch: frames or frame pairs of a clip in one batch.
+        batch: batch size, frames or frame pairs of one clip.
     """
     entry = SCORERS[name]
     return ModelSpec(name, section, device, batch, entry.columns, entry.vectors)
 
 
 def enabled_specs(sections: Mapping[str, Any], models: ModelsConfig) -> list[ModelSpec]:
-    """Returns the specs of the scorers that a config turns on, in the order in which they run.
+    """Returns the specs of the scorers that a config enables, in the order in which they run.
 
     Args:
-        sections: each scorer's section of the config, by the scorer's name.
-        models: where and in what batches the networks run.
+        sections: config sections by name of the scorer.
+        models: devices and batch size of the scorers.
     """
     specs = []
     for name, entry in SCORERS.items():
@@ -89,7 +89,12 @@ def enabled_specs(sections: Mapping[str, Any], models: ModelsConfig) -> list[Mod
 
 
 def advice_on(column: str, known: Sequence[str]) -> str:
-    """Returns what to do about a score that nothing measures: turn its scorer on, or name another score."""
+    """Returns advice for an error about a score that is not measured: enable its scorer, or name a known score.
+
+    Args:
+        column: column of the clips table.
+        known: columns that are measured.
+    """
     filtered = {name for entry in FILTERS.values() for name in entry.columns}
     for scorer, entry in SCORERS.items():
         if column in entry.columns and column not in filtered:

@@ -1,4 +1,4 @@
-"""The frames of a clip that a network sees. They are decoded again from the source, in a worker's decoder process."""
+"""Sampling the frames of a clip for a network, which a worker's decoder process decodes again from the source."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from framemill.platform.vision.read import DecodedFrame, iter_decoded_frames, to
 from framemill.platform.vision.video import VideoError, encode_mp4
 
 SAMPLE_S = 1.0
-"""Time between the frames that image networks see, seconds."""
+"""Time between the frames sampled for image networks, seconds."""
 _SLACK_S = 1e-6
-"""Times are sums of rounded steps: two that differ by less are equal."""
+"""Times that differ by less than this count as equal, since they are sums of rounded steps."""
 
 
 def frame_request_every(clip: ScorableClip, every_s: float, size: tuple[int, int]) -> FrameRequest:
-    """Returns the request for the frames of a clip nearest to each multiple of `every_s`, at `size` (width, height)."""
+    """Returns the request for the frames of a clip that `read_frames_every` reads, at `size` (width, height)."""
     return FrameRequest(f"{__name__}:read_frames_every", (clip.start_s, clip.frames, every_s, size))
 
 
 def read_frames_every(path: str, start_s: float, frames: int, every_s: float, size: tuple[int, int]) -> SampledFrames:
-    """Reads the frames of a clip nearest to each multiple of `every_s`.
+    """Returns the frames of a clip nearest to multiples of `every_s` after its start.
 
     Args:
         path: local file of the source.
-        start_s: time of the clip's first frame.
+        start_s: time of the clip's first frame, seconds since the source's first frame.
         frames: number of frames of the clip.
-        every_s: time between the frames that are returned, seconds.
-        size: their width and height.
+        every_s: time between sampled frames, seconds.
+        size: width and height that the frames are scaled to.
 
     Raises:
-        VideoError: the clip cannot be decoded again as it was measured.
+        VideoError: the frames that were measured cannot be decoded again.
     """
     clip = require_count(itertools.islice(iter_decoded_frames(path, start_s=start_s), frames), frames)
     chosen = [(one.time_s, to_rgb(one.frame, *size)) for one in frames_every(clip, every_s)]
@@ -43,10 +43,10 @@ def read_frames_every(path: str, start_s: float, frames: int, every_s: float, si
 
 
 def require_count(decoded: Iterator[DecodedFrame], count: int) -> Iterator[DecodedFrame]:
-    """Yields the frames.
+    """Yields the frames unchanged and checks their number at the end.
 
     Raises:
-        VideoError: once they end, if there are fewer than `count`.
+        VideoError: there were fewer than `count` frames.
     """
     seen = 0
     for frame in decoded:
@@ -57,9 +57,10 @@ def require_count(decoded: Iterator[DecodedFrame], count: int) -> Iterator[Decod
 
 
 def frames_every(decoded: Iterable[DecodedFrame], every_s: float) -> Iterator[DecodedFrame]:
-    """Yields the frames that `ClipFrames.every` chooses, with no more than two frames in memory.
+    """Yields the frames that `ClipFrames.every` selects, with at most two frames in memory.
 
-    If only the first frame is chosen the last is yielded too: of a short clip a network sees both ends.
+    If only the first frame is selected, the last frame is yielded too, so that the sample of a short clip covers both
+    its ends.
     """
     before: DecodedFrame | None = None
     last: DecodedFrame | None = None
@@ -78,7 +79,7 @@ def frames_every(decoded: Iterable[DecodedFrame], every_s: float) -> Iterator[De
 
 
 def black_frames(scorer: Scorer) -> SampledFrames:
-    """Returns what a scorer sees of a second of black video, to try the scorer on."""
+    """Returns the frames that a scorer requests of one second of black video, to test the scorer."""
     width, height, frames = 320, 180, 8
     video = encode_mp4((np.zeros((height, width, 3), np.uint8) for _ in range(frames)), frames)
     request = scorer.frame_request(ScorableClip("black", 0.0, frames, width, height))

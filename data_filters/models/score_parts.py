@@ -1,4 +1,4 @@
-"""What networks measured: one immutable Arrow part for each source and scorer, next to the parts of the decode pass."""
+"""The recorded results of scorers: one immutable Arrow file, a part, for each source and scorer."""
 
 from __future__ import annotations
 
@@ -23,42 +23,43 @@ from framemill.data_filters.sources.source import Source
 from framemill.platform import storage
 
 SCORES = "work/scores"
+"""Folder of the parts in an output; it has a folder for each scorer and settings."""
 
 
 @dataclass(frozen=True)
 class ScoreWork:
-    """A source, and the clips of the source that a network is to score: one item of a `ModelWorker`."""
+    """A source and its clips that a network must score: one work item of a `ModelWorker`."""
 
     source: Source
     clips: list[ScorableClip]
 
     def to_json(self) -> str:
-        """Returns the item as text."""
+        """Returns the item as JSON."""
         return json.dumps(dataclasses.asdict(self))
 
     @staticmethod
     def from_json(text: str) -> ScoreWork:
-        """Returns the item of `to_json`."""
+        """Returns the item that `to_json` serialised."""
         values = json.loads(text)
         return ScoreWork(Source(**values["source"]), [ScorableClip(**clip) for clip in values["clips"]])
 
 
 @dataclass(frozen=True)
 class ClipScores:
-    """What a scorer recorded of one clip: scores, or why there are none."""
+    """A scorer's result for one clip: the scores, or the reason why the clip has none."""
 
     key: str
     scores: Scores | None
     unscored: Reason | None = None
-    """Why the clip has no scores; None where it has."""
+    """Why the clip has no scores; None if it has scores."""
 
 
 def score_work(sources: Iterable[Source], clips: ClipTable) -> list[ScoreWork]:
-    """Returns the clips that nothing has rejected so far, by source in the order of the sources.
+    """Returns the clips that are not rejected so far, grouped by source, in the order of `sources`.
 
     Args:
         sources: all sources.
-        clips: their clips with the states that the scores known so far give them.
+        clips: all clips, with the states assigned from the scores known so far.
     """
     by_path: dict[str, list[ScorableClip]] = {}
     for clip in clips:
@@ -69,12 +70,12 @@ def score_work(sources: Iterable[Source], clips: ClipTable) -> list[ScoreWork]:
 
 
 def scores_folder(output: str, spec: ModelSpec) -> str:
-    """Returns the folder of a scorer's parts."""
+    """Returns the folder of the parts of a scorer."""
     return storage.join(output, SCORES, spec.name)
 
 
 def write_scores(output: str, spec: ModelSpec, source: Source, rows: Sequence[ClipScores]) -> None:
-    """Commits what a scorer recorded of a source's clips."""
+    """Writes the part with a scorer's results for the clips of a source."""
     fixed = [("key", pa.string()), ("unscored", REASON_TYPE)]
     numbers = [(name, pa.float64()) for name in spec.columns]
     vectors = [(name, VECTOR) for name in spec.vectors]
@@ -90,14 +91,15 @@ def write_scores(output: str, spec: ModelSpec, source: Source, rows: Sequence[Cl
 
 
 def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, ClipScores] | None:
-    """Returns what a scorer recorded of a source's clips, by key.
+    """Returns a scorer's recorded results for the clips of a source, by clip key.
 
-    Returns None where clips of the item are not recorded, or the source's file has changed since.
+    Returns None if results of some clips of `work` are missing, or if the source's file has changed since they were
+    recorded.
     """
     table = read_ipc(storage.join(scores_folder(output, spec), part_name(work.source)))
     if table is None or Source.from_json(table.schema.metadata[b"framemill"].decode()).stamp != work.source.stamp:
         return None
-    # Format version 1 has sentences here.
+    # In format version 1 reasons are sentences.
     old = pa.types.is_string(table["unscored"].type)
     unscored = (
         [format_v1.clip_reason("failed", text) for text in table["unscored"].to_pylist()]
@@ -106,7 +108,7 @@ def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Clip
     )
     rows = {}
     for row, reason in zip(table.to_pylist(), unscored, strict=True):
-        # As lists the embeddings of all clips would take eight times the memory on the driver.
+        # As Python lists, the embeddings of all clips would take eight times the memory on the driver.
         vectors: dict[str, Sequence[float] | np.ndarray] = {
             name: np.array(row[name], np.float32) for name in spec.vectors if row[name] is not None
         }
@@ -116,14 +118,14 @@ def read_scores(output: str, spec: ModelSpec, work: ScoreWork) -> dict[str, Clip
 
 
 def with_scores(measured: MeasuredSources, spec: ModelSpec, scored: dict[str, ClipScores]) -> MeasuredSources:
-    """Returns the sources with a scorer's columns in the clips table, null for the clips that it did not see.
+    """Returns the sources and clips with a scorer's columns added to the clips table, null for clips without a result.
 
-    Column `unscored` says why a clip that should have been scored was not.
+    Column `unscored` has the reason why scoring a clip failed.
 
     Args:
         measured: sources and clips.
         spec: the scorer.
-        scored: what the scorer recorded, by clip key.
+        scored: the scorer's results by clip key.
     """
     table = measured.clips
     rows = [scored.get(key) for key in table["key"].to_pylist()]

@@ -1,4 +1,4 @@
-"""How much of a clip's frames text covers: subtitles, captions, logos, credits."""
+"""The scorer `text_overlay`: the share of the frame covered by text such as subtitles, logos and credits."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from framemill.platform import storage
 from framemill.platform.errors import RequestError
 
 _LONG_SIDE = 960
-"""Larger frames are scaled down to this longer side, pixels: PaddleOCR's own limit for detection."""
+"""Maximum longer side of frames, pixels; larger frames are scaled down. PaddleOCR's limit for detection."""
 _MIN_CONFIDENCE = 0.8
-"""Least confidence of the text reader. Most of what the detector takes for text is none: without the reader half of a
-street, a hillside or a test pattern counts; what the reader read there it was no surer of than 0.62."""
+"""Minimum confidence of the recognition network. The detection network alone reports text in streets, hillsides and
+test patterns; the recognition network's confidence in these boxes was at most 0.62."""
 
 
 class TextOverlay:
-    """`text_overlay`: share of the frame inside boxes around text, 0..1, the mean over frames 1 s apart.
+    """`text_overlay`: share of the frame covered by boxes around text, 0..1, mean over frames 1 s apart.
 
-    Text is what rapidocr's networks (PaddleOCR's, which come in its package) find and can read. Overlapping boxes count
-    once. The networks run on the CPU, a frame at a time.
+    Boxes are those that the detection and recognition networks of the rapidocr package (PaddleOCR's networks) agree on.
+    Overlapping areas are counted once. The networks run on the CPU, one frame at a time.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         """Loads rapidocr's networks.
 
         Raises:
-            RequestError: they are not those of `text_overlay.sha256`.
+            RequestError: the networks in the package do not have the sha256 `text_overlay.sha256`.
         """
         from rapidocr import RapidOCR
 
@@ -44,17 +44,17 @@ class TextOverlay:
         cv2.setNumThreads(1)
 
     def frame_request(self, clip: ScorableClip) -> FrameRequest:
-        """Returns how to read the frames of a clip."""
+        """Returns the request for the frames of a clip that the networks need."""
         scale = min(1.0, _LONG_SIDE / max(clip.width, clip.height))
         size = max(1, round(clip.width * scale)), max(1, round(clip.height * scale))
         return frame_request_every(clip, SAMPLE_S, size)
 
     def score(self, sampled: SampledFrames) -> Scores:
-        """Returns the score of a clip's frames."""
+        """Returns the score of a clip from its sampled frames."""
         return Scores({"text_overlay": float(np.mean([self._covered_share(frame) for frame in sampled.frames]))})
 
     def _covered_share(self, rgb: np.ndarray) -> float:
-        """Returns the share of a frame, uint8 (H, W, 3), that text covers."""
+        """Returns the share of a frame, uint8 (H, W, 3) RGB, covered by text."""
         # PaddleOCR's networks take BGR.
         result = self.reader(np.ascontiguousarray(rgb[..., ::-1]), use_det=True, use_cls=False, use_rec=True)
         boxes = getattr(result, "boxes", None)
@@ -65,7 +65,7 @@ class TextOverlay:
 
 
 def networks_sha256() -> str:
-    """Returns the sha256 over the networks in rapidocr's package, which another version of it may change."""
+    """Returns the sha256 over the networks in the rapidocr package, which identifies their version."""
     import rapidocr
 
     files = sorted((Path(rapidocr.__file__).parent / "models").glob("*.onnx"))

@@ -1,4 +1,4 @@
-"""The worker that scores clips with a network: one Ray actor, on a share of a GPU or none, and a decoder process."""
+"""The worker that scores clips with a network: one Ray actor with a decoder process, on the CPU or on GPUs."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from framemill.platform.writer_lock import LockToken
 
 
 class ModelWorker(PoolWorker):
-    """Takes sources one by one and commits the scores of their clips."""
+    """Scores the clips of sources one by one and commits a part for each source."""
 
     def __init__(self, output: str, token: LockToken, spec: ModelSpec, timeout_s: float) -> None:
-        """Loads the network.
+        """Creates the worker and loads its network.
 
         Args:
             output: folder or URI of the dataset.
             token: the driver's lock on the output.
             spec: the scorer.
-            timeout_s: longest silence of the decoder, in seconds.
+            timeout_s: timeout for each message from the decoder process, in seconds.
 
         Raises:
-            RequestError: the weights do not fit.
+            RequestError: a weight file is missing, has another sha256, or does not fit the scorer.
         """
         self.output, self.token, self.spec, self.timeout_s = output, token, spec, timeout_s
         self.scorer = load_scorer(spec)
@@ -47,7 +47,9 @@ class ModelWorker(PoolWorker):
         """Scores the clips of a source, given as `ScoreWork` in JSON, and commits their scores.
 
         Raises:
-            RetryLater: see `score`.
+            RetryLater: the decoder timed out or was killed from outside, storage did not answer, or the file changed
+                since the decode pass.
+            FramemillError: another driver owns the output, or the network does not accept the frames.
         """
         work = ScoreWork.from_json(item)
         if read_scores(self.output, self.spec, work) is None:
@@ -60,7 +62,7 @@ class ModelWorker(PoolWorker):
         return ""
 
     def score(self, work: ScoreWork) -> list[ClipScores]:
-        """Returns the scores of a source's clips.
+        """Returns the results for the clips of a source.
 
         Raises:
             RetryLater: the decoder timed out or was killed from outside, storage did not answer, or the file changed

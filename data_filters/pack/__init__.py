@@ -1,1 +1,1 @@
-"""Packing: kept clips are cut and written as WebDataset shards."""
+"""Packing: cutting kept clips and writing them as WebDataset shards."""

@@ -1,4 +1,4 @@
-"""Cuts a planned clip out of its source: copies its packets, or encodes its frames again. Runs in a decoder process."""
+"""Cutting a planned clip out of its source, by stream copy or re-encoding; runs in a decoder process."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from framemill.platform.vision.video import VideoError
 from framemill.platform.vision.write import X264, encode_frames, sample_at_rate, yuv_frame
 
 _MAX_LEAD_S = 0.5
-"""`pack.mode=auto` copies where the key frame before the clip is at most this much earlier than the clip's start."""
+"""`pack.mode=auto` copies packets if the last key frame before the clip is at most this long before its start."""
 _PRESET = "superfast"
-"""x264's preset: 1.4 times as fast as `veryfast`, in files a quarter to two fifths larger (720p and 360p footage)."""
+"""x264's preset: 1.4 times as fast as `veryfast`, with files 25 % to 40 % larger (720p and 360p footage)."""
 _FIXED_B_FRAMES = ":b-adapt=0"
-"""x264: B-frames in fixed places. To place them adaptively without look-ahead costs time and makes files larger."""
+"""x264 option for B-frames at fixed positions: without look-ahead, adaptive B-frames are slower and files larger."""
 _MATRICES = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601}
-"""Colour matrices that encoding keeps, by their H.273 code."""
+"""Colour matrices that re-encoding keeps, by their ITU-T H.273 code."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The mp4 of a clip, and which of its frames are the clip: those shown in [in_s, out_s)."""
+    """Properties of a clip's mp4. The frames of the clip are those that the mp4 shows in [in_s, out_s)."""
 
     packed: str
-    """"copy" or "exact"; empty where it is not recorded."""
+    """How the clip was cut: "copy" or "exact"; empty if not recorded."""
     width: int
-    """Pixels, upright."""
+    """Width, upright, pixels."""
     height: int
-    """Pixels, upright."""
+    """Height, upright, pixels."""
     frames: int
     """Number of frames of the clip; the mp4 of a copied clip may have more."""
     fps: float
-    """Frames a second."""
+    """Frame rate, frames per second."""
     duration: float
     """Length of the clip, seconds."""
     in_s: float
@@ -53,21 +53,21 @@ class Cut:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Cut:
-        """Returns the cut of a dict with the fields, and possibly more; `packed` may be missing."""
+        """Returns the cut of a dict of its fields; other keys are ignored, and `packed` may be missing."""
         return Cut(
             **{"packed": "", **{entry.name: values[entry.name] for entry in fields(Cut) if entry.name in values}}
         )
 
 
 def cut_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
-    """Returns the mp4 of a clip, and what it contains.
+    """Returns the mp4 of a clip and its properties.
 
     Args:
         path: local file of the source.
-        clip: what to cut and how.
+        clip: plan of the clip.
 
     Raises:
-        VideoError: the clip cannot be decoded again as it was measured, or `pack.mode=copy` cannot copy it.
+        VideoError: the clip cannot be decoded, or `pack.mode=copy` cannot copy its packets.
     """
     if clip.mode == "copy":
         return _copy_clip(path, clip)
@@ -80,7 +80,7 @@ def cut_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
 
 
 def _copy_clip(path: str, clip: ClipPlan, **limits: Any) -> tuple[bytes, Cut]:
-    """Returns the clip's packets as they are, from the key frame before its start."""
+    """Returns an mp4 with the clip's packets, from the last key frame at or before its start, and its `Cut`."""
     mp4, in_s = copy_mp4(path, clip.start_s, clip.start_s + clip.seconds, clip.source_frames, **limits)
     width, height = clip.source_size
     begin, end = round(in_s, 6), round(in_s + clip.seconds, 6)
@@ -89,7 +89,7 @@ def _copy_clip(path: str, clip: ClipPlan, **limits: Any) -> tuple[bytes, Cut]:
 
 
 def _exact_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
-    """Returns exactly the clip's frames, upright, encoded at the planned rate and size."""
+    """Returns an mp4 with exactly the clip's frames, re-encoded at the planned rate and size, and its `Cut`."""
     if clip.width < 2 or clip.height < 2:
         raise VideoError(f"{clip.scaled[0]}x{clip.scaled[1]} is too small for H.264")
     decoded = itertools.islice(iter_decoded_frames(path, start_s=clip.start_s), clip.source_frames)
@@ -103,7 +103,7 @@ def _exact_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
         matrix = assumed_matrix(clip.height)
         frames = _converted(ticks, clip, matrix)
     else:
-        frames = (_scaled(one.frame, clip.width, clip.height) for one in ticks)
+        frames = (_scaled(tick.frame, clip.width, clip.height) for tick in ticks)
     x264 = X264 + _FIXED_B_FRAMES
     mp4 = encode_frames(frames, clip.fps, (clip.width, clip.height), matrix, crf=clip.crf, preset=_PRESET, x264=x264)
     duration = round(clip.frames / clip.fps, 6)
@@ -111,7 +111,7 @@ def _exact_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
 
 
 def _kept_matrix(frame: VideoFrame, clip: ClipPlan) -> Colorspace | None:
-    """Returns the colour matrix of frames that need no conversion but scaling; None where they must go through RGB."""
+    """Returns the colour matrix of frames that need only scaling, or None if frames must be converted through RGB."""
     plain = frame.format.name == "yuv420p" and frame.rotation % 360 == 0
     if not plain or frame.color_range == ColorRange.JPEG or clip.scaled != [clip.width, clip.height]:
         return None
@@ -120,12 +120,12 @@ def _kept_matrix(frame: VideoFrame, clip: ClipPlan) -> Colorspace | None:
 
 
 def _scaled(frame: VideoFrame, width: int, height: int) -> VideoFrame:
-    """Returns a frame at a size; the frame itself where it has that size."""
+    """Returns a frame scaled to `width` x `height` as yuv420p; the frame itself if nothing changes."""
     return frame.reformat(width, height, "yuv420p", interpolation=Interpolation.AREA, threads=1)
 
 
 def _converted(decoded: Iterable[DecodedFrame], clip: ClipPlan, matrix: Colorspace) -> Iterator[VideoFrame]:
-    """Yields frames turned upright, scaled, and cropped to even sides, converted through RGB."""
+    """Yields frames as yuv420p, converted through RGB: rotated upright, scaled, and cropped to even sides."""
     width, height = clip.scaled
-    for one in decoded:
-        yield yuv_frame(to_rgb(one.frame, width, height)[: clip.height, : clip.width], matrix)
+    for item in decoded:
+        yield yuv_frame(to_rgb(item.frame, width, height)[: clip.height, : clip.width], matrix)

@@ -1,4 +1,4 @@
-"""Clips that a committed dataset contains already, cut in the same way: their bytes are copied, and not cut again."""
+"""Reuse of clips that a committed dataset already contains, cut with equal settings: their bytes are copied."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from framemill.platform.dataset_format import committed_index
 from framemill.platform.tables import read_table
 
 _IDENTITY = ["key", "source_id", "start_s", "end_s", "frames", "width", "height", "fps"]
-"""Columns of the clips table that, with the settings of packing, determine a clip's mp4."""
+"""Columns of the clips table that, together with the keys `pack.*`, determine a clip's mp4."""
 
 
 def find_reusable_clips(
     plans: Sequence[ShardPlan], datasets: Sequence[tuple[str, PackConfig]], pack: PackConfig
 ) -> list[ShardPlan]:
-    """Returns the plans, each clip with where the first dataset that has the clip stores it.
+    """Returns the plans, with `earlier` of each clip set to its location in the first dataset that contains it.
 
     Args:
         plans: shards to pack.
-        datasets: committed datasets, and the settings by which each was packed.
-        pack: the settings by which the plans are packed; a dataset of other settings has no reusable clip.
+        datasets: committed datasets, each with the keys `pack.*` that it was packed with.
+        pack: keys `pack.*` for the plans; datasets packed with other cutting settings have no reusable clips.
     """
     reusable: dict[str, ReusableClip] = {}
     for dataset, settings in datasets:
@@ -42,7 +42,7 @@ def find_reusable_clips(
 
 
 def _reusable_clips(dataset: str, clips: Sequence[ClipPlan]) -> dict[str, ReusableClip]:
-    """Returns where a dataset stores clips, by key: those with the same source, frames and size."""
+    """Returns the locations of clips in a dataset by key, for clips with equal source, frames and size."""
     index = committed_index(dataset)
     if index is None or not clips:
         return {}
@@ -63,11 +63,11 @@ def _reusable_clips(dataset: str, clips: Sequence[ClipPlan]) -> dict[str, Reusab
 
 
 def _cut_settings(pack: PackConfig) -> dict[str, Any]:
-    """Returns the settings that determine the mp4 of a clip."""
+    """Returns the values of `pack.*` that determine the mp4 of a clip."""
     return {name: value for name, value in asdict(pack).items() if name != "samples_per_shard"}
 
 
 def _identity(clip: ClipPlan) -> tuple[Any, ...]:
-    """Returns a planned clip's values of _IDENTITY."""
+    """Returns the values of the columns _IDENTITY of a planned clip."""
     ends = (clip.facts.source_id, clip.start_s, clip.facts.end_s)
     return (clip.key, *ends, clip.source_frames, *clip.source_size, clip.source_fps)

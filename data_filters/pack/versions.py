@@ -1,4 +1,4 @@
-"""versions.jsonl: one line for each committed version of a dataset. The index does not depend on it."""
+"""The file versions.jsonl of a dataset: one line per committed version. The index does not contain its hash."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from framemill.platform.dataset_format import committed_index
 from framemill.platform.tables import read_table
 
 VERSIONS = "versions.jsonl"
+"""File name in the output."""
 _TABLES = {"sources": ("ledger/sources.parquet", "path"), "clips": ("samples.parquet", "key")}
-"""The table, and the column of it, that names the sources and the clips of a version."""
+"""Table and column with the names of a version's sources and clips."""
 
 
 def with_version(output: str, digest: str, names: dict[str, set[str]]) -> bytes:
     """Returns the content of versions.jsonl with a line for the version to be committed.
 
-    A version of the same digest as the last one gets no line.
+    A version whose digest equals that of the last version gets no line.
 
     Args:
         output: folder or URI of the dataset.
-        digest: of the new index.
-        names: the new version's "sources" (paths) and "clips" (keys).
+        digest: digest of the new index.
+        names: "sources" (paths) and "clips" (keys) of the new version.
     """
     uri = storage.join(output, VERSIONS)
     text = storage.read_bytes(uri).decode() if storage.exists(uri) else ""
@@ -39,7 +40,7 @@ def with_version(output: str, digest: str, names: dict[str, set[str]]) -> bytes:
 
 
 def _committed_names(output: str) -> dict[str, set[str]]:
-    """Returns the sources and clips of the committed version; none where there is none."""
+    """Returns the source paths and clip keys of the committed version; empty sets if nothing is committed."""
     if committed_index(output) is None:
         return {kind: set() for kind in _TABLES}
     return {

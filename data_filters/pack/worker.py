@@ -31,16 +31,17 @@ _CUT_CLIP = "framemill.data_filters.pack.cut:cut_clip"
 
 @dataclass(frozen=True)
 class ShardManifest:
-    """A finished shard: what became of each of its planned clips."""
+    """A finished shard, with the outcome of each planned clip."""
 
     info: ShardInfo
+    """The entry of the shard in the index, and its members."""
     failed: dict[str, Reason]
-    """Reason by key of the clips that could not be packed."""
+    """Reasons by clip key, for clips that could not be packed."""
     cuts: dict[str, Cut]
-    """By key of the clips that were packed."""
+    """Properties of the mp4 by clip key, for packed clips."""
 
     def to_json(self) -> bytes:
-        """Returns the manifest as the content of a file."""
+        """Returns the manifest as JSON."""
         cuts = {key: cut.to_dict() for key, cut in self.cuts.items()}
         failed = {key: reason.to_dict() for key, reason in self.failed.items()}
         values = {"info": json.loads(self.info.to_json()), "failed": failed, "cuts": cuts}
@@ -48,11 +49,11 @@ class ShardManifest:
 
     @staticmethod
     def from_json(data: bytes) -> ShardManifest:
-        """Returns the manifest of `to_json`."""
+        """Returns the manifest that `to_json` serialised."""
         values = json.loads(data)
         info = ShardInfo.from_json(json.dumps(values["info"]).encode())
         failed = {
-            # Format version 1 has sentences here.
+            # In format version 1 reasons are sentences.
             key: format_v1.packing_reason(reason) if isinstance(reason, str) else Reason.from_dict(reason)
             for key, reason in values["failed"].items()
         }
@@ -60,12 +61,12 @@ class ShardManifest:
 
 
 def _manifest_uri(output: str, plan: ShardPlan) -> str:
-    """Returns where the manifest of a planned shard is stored."""
+    """Returns the URI of the manifest of a planned shard."""
     return storage.join(output, MANIFESTS, plan.name + ".json")
 
 
 def read_manifest(output: str, plan: ShardPlan) -> ShardManifest | None:
-    """Returns the manifest of a planned shard; None where the shard is still to be packed."""
+    """Returns the manifest of a planned shard, or None if the shard is not yet packed."""
     uri = _manifest_uri(output, plan)
     if not (storage.exists(uri) and storage.exists(storage.join(output, "shards", plan.name))):
         return None
@@ -74,21 +75,21 @@ def read_manifest(output: str, plan: ShardPlan) -> ShardManifest | None:
 
 @dataclass(frozen=True)
 class _PackedClip:
-    """What became of one planned clip."""
+    """The outcome of one planned clip."""
 
     key: str
     cut: Cut | None = None
-    """None where the clip could not be packed."""
+    """Properties of the mp4; None if the clip could not be packed."""
     failure: Reason | None = None
-    """Why it could not."""
+    """Why the clip could not be packed; None if it was packed."""
     reused: bool = False
-    """Whether the clip's bytes are those of another shard."""
+    """Whether the clip's bytes were copied from another shard."""
     sample: Sample | None = None
-    """The members of the clip; None where it could not be packed."""
+    """The sample with its members; None if the clip could not be packed."""
 
 
 class ShardWorker(PoolWorker):
-    """Takes planned shards one by one, writes each and then its manifest."""
+    """Packs planned shards one by one; the manifest of a shard is written after the shard."""
 
     def __init__(self, output: str, token: LockToken, timeout_s: float) -> None:
         """Creates the worker.
@@ -96,7 +97,7 @@ class ShardWorker(PoolWorker):
         Args:
             output: folder or URI of the dataset.
             token: the driver's lock on the output.
-            timeout_s: longest silence of the decoder, in seconds.
+            timeout_s: timeout for each message from the decoder process, in seconds.
         """
         self.output, self.token, self.timeout_s = output, token, timeout_s
         self.child = ChildProcess()
@@ -111,7 +112,9 @@ class ShardWorker(PoolWorker):
         """Packs a shard, given as `ShardPlan` in JSON.
 
         Raises:
-            RetryLater: see `pack`.
+            RetryLater: the decoder timed out or was killed from outside, storage did not answer, or a source changed
+                since it was measured.
+            FramemillError: another driver owns the output.
         """
         plan = ShardPlan.from_json(item)
         if read_manifest(self.output, plan) is None:
@@ -146,8 +149,8 @@ class ShardWorker(PoolWorker):
         log_event(self.output, event="done", shard=plan.name, attempt=self.token.attempt, **counts)
 
     def _packed_clips(self, plan: ShardPlan) -> Iterator[_PackedClip]:
-        """Yields the clips of a shard in order, each as it is cut or taken from another shard."""
-        # A source's clips follow one another, so it is fetched once for all of them that must be cut.
+        """Yields the clips of a shard in order, each after it is cut or copied from another shard."""
+        # Clips of one source are consecutive, so each source is fetched at most once.
         for _, group in itertools.groupby(plan.clips, key=lambda clip: clip.uri):
             with contextlib.ExitStack() as stack:
                 path: str | None = None
@@ -162,14 +165,14 @@ class ShardWorker(PoolWorker):
                         except (VideoError, ChildCrashed) as error:
                             yield _PackedClip(clip.key, failure=Reason(Cause.NOT_PACKED, detail=str(error)))
                             continue
-                    # Checked before each clip too: a driver that is gone may have a successor packing this shard.
+                    # Also checked for each clip: another driver may have taken over and be packing this shard.
                     self.token.check()
                     members = {"mp4": mp4, "json": clip.json_member(cut.to_dict()), "txt": clip.caption.encode()}
                     yield _PackedClip(clip.key, cut, reused=reused, sample=Sample(clip.key, members))
         self.token.check()
 
     def _read_reusable(self, clip: ClipPlan) -> tuple[bytes, Cut] | None:
-        """Returns a clip that another shard has; None where none has it, or the shard is not what its index says."""
+        """Returns a clip from another shard; None if no shard has it, or if the shard's hash has changed."""
         stored = clip.earlier
         if stored is None:
             return None
@@ -182,14 +185,14 @@ class ShardWorker(PoolWorker):
             return None
 
     def _sha256_of(self, uri: str) -> str:
-        """Returns a file's hash, computed once: many clips come out of one shard."""
+        """Returns the sha256 of a file, cached, since many clips are read from one shard."""
         if uri not in self._hashes:
             self._hashes[uri] = storage.sha256_file(uri)
         return self._hashes[uri]
 
     @contextlib.contextmanager
     def _fetched(self, clip: ClipPlan) -> Iterator[str]:
-        """Yields a local path with the source of a clip.
+        """Yields a local path of the source of a clip.
 
         Raises:
             RetryLater: the source is not the file that was measured, or storage did not answer.
@@ -213,7 +216,7 @@ class ShardWorker(PoolWorker):
 
         Raises:
             RetryLater: the child timed out or was killed from outside, or storage did not answer.
-            VideoError: the clip cannot be read.
+            VideoError: the clip cannot be decoded or copied.
             ChildCrashed: the child crashed in every attempt.
         """
         with retry_source_errors():

@@ -113,7 +113,7 @@ def band_limits(bands: Mapping[str, Band], name: str) -> Limits:
 
 
 def _numbers(clips: ClipTable, name: str) -> np.ndarray | None:
-    """Returns a column as float64 with NaN for null; None where a value is not a number."""
+    """Returns a column as float64 with NaN for null; None if a value is not a number."""
     values = clips.column(name)
     if isinstance(values, np.ndarray):
         return values.astype(float)

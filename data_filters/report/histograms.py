@@ -44,8 +44,8 @@ def histogram(name: str, limits: Limits, values: np.ndarray, kept: np.ndarray, d
     Args:
         name: name of the score.
         limits: the bounds that were applied.
-        values: float (clips,), NaN where missing.
-        kept: bool (clips,).
+        values: float (clips,), the scores; NaN if missing.
+        kept: bool (clips,), the clips that are kept.
         dropped: bool (clips,), the clips that a bound of this score rejected.
     """
     known = np.isfinite(values)

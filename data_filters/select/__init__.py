@@ -1,1 +1,1 @@
-"""Selection: which measured clips are kept, as pure functions of the ledger."""
+"""Selection: assigns a state to every measured clip, as pure functions of the ledger."""

@@ -27,12 +27,12 @@ class Check:
     """The reason of every clip that the check rejects. It contains the bound and not the clip's value, so that equal
     reasons can be counted."""
     rejects: np.ndarray
-    """bool (clips,): True where this check rejects the clip, whether or not an earlier check did. Always False for a
-    score that was not measured because an earlier stage rejected the clip."""
+    """bool (clips,): whether this check rejects the clip, even if an earlier check did. False if the score was not
+    measured because an earlier stage had rejected the clip."""
     state: str = "filtered"
     """State of a rejected clip: "filtered" or "failed"."""
     side: str = ""
-    """"min" or "max", with " of SET" for a set of sources; empty for the length."""
+    """The bound that is checked: "min" or "max", with " of SET" for a set of sources; empty: another check."""
 
 
 def all_checks(
@@ -62,12 +62,12 @@ def all_checks(
 def _rule_checks(
     score: str, rule: Rule, values: np.ndarray, matches: np.ndarray, passed: np.ndarray
 ) -> Iterator[Check]:
-    """Yields the checks of one rule.
+    """Yields the checks of one rule: the score is measured, and is within the lower and upper bound.
 
     Args:
         score: name of the score.
         rule: a rule of the score.
-        values: float (clips,), NaN where not measured.
+        values: float (clips,), the scores; NaN if not measured.
         matches: bool (clips,), the clips that the rule applies to.
         passed: bool (clips,), the clips that passed all earlier stages.
     """

@@ -41,7 +41,7 @@ class SourceSet:
 
 @dataclass
 class BestConfig:
-    """The best clips of those that pass, balanced over classes."""
+    """Selection of the best clips among those that pass the bands, balanced over classes."""
 
     clips: int = key(
         0, "maximum number of clips to keep, the best of those that pass the bands; 0: all of those that pass"

@@ -19,7 +19,7 @@ from framemill.platform.progress import say
 from framemill.platform.tables import read_table
 
 _DECIMALS = 6
-"""Joined scores are rounded to this many decimals, as measured ones are."""
+"""Decimals to which joined scores are rounded, as measured scores are."""
 _CAPTION = "joined_caption"
 """Column of the clips that captioner `joined` reads."""
 _ID_COLUMNS = ("key", "path")

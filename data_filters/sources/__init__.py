@@ -1,1 +1,1 @@
-"""Sources: the videos of an input, as files or in archives, with sidecars, exclusions, and the disk space they need."""
+"""Sources: the videos of an input, as files or in archives, with sidecars, exclusions, and checks of disk space."""

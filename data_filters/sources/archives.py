@@ -90,7 +90,7 @@ def read_member_sidecars(uri: str) -> tuple[str | None, Provenance]:
 
     Raises:
         SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
-        ArchiveError: the archive cannot be read, or the video's name leads out of it.
+        ArchiveError: the archive cannot be read, or the video's name leads out of the archive.
         OSError: the archive cannot be reached.
     """
     if uri.startswith(tar_archive.TAR_SCHEME):

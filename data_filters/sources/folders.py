@@ -1,6 +1,6 @@
-"""Folders of an input, and the sources in each: on a local disk by walking, in an object store by one listing.
+"""Folders of an input, and the sources in each: found by walking a local disk, or by listing an object store.
 
-A listing of an object store costs a request for each thousand files, and no request for a file.
+A listing of an object store costs one request per thousand files, and no request per file.
 """
 
 from __future__ import annotations
