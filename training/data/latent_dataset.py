@@ -19,7 +19,7 @@ from framemill.training.data.planner import StagePlan, key64
 
 
 def latent_extension(bucket: str) -> str:
-    """Returns the extension of the member with the latent of a bucket."""
+    """Returns the extension of the shard member with the latent of a bucket."""
     return f"{bucket}.latent.npy"
 
 
@@ -81,7 +81,7 @@ class LatentDataset:
         return np.asarray(self.index.null_text, np.float32)
 
     def held_out(self, curriculum: CurriculumConfig, seed: int, fraction: float, minimum: int) -> list[int]:
-        """Returns the rows that training never uses, chosen by a hash of their keys and in the order of the hashes.
+        """Returns the held-out rows, which training never uses, selected and ordered by a hash of the clip's key.
 
         Only clips with a latent of the last stage are chosen. Clips whose hash is in the lowest `fraction` of the hash
         range are held out, also when clips are added to the dataset. If these are fewer than `minimum`, the clips with

@@ -1,4 +1,4 @@
-"""Sampling: from noise to latents, with classifier-free guidance (CFG) around a flow solver of diffusers.
+"""Sampling: from noise to latents, with classifier-free guidance (CFG) and a flow solver of diffusers.
 
 A bidirectional model makes a whole video at once (`sample`). A block-causal model makes it block by block (`stream`),
 with a state of constant size over earlier blocks, so that a minute of video takes the memory of a second. Both can

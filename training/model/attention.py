@@ -43,7 +43,7 @@ def linear_attention(
         q: queries (B, N, h, d); keys `k`, values `v` and the result have the same shape.
         grid: rotary embedding and blocks of the N tokens.
         eps: added to the denominator.
-        past: sums over the video before these tokens; None at its beginning.
+        past: sums over all earlier tokens of the video; None at the beginning of a video.
     """
     with torch.autocast(q.device.type, enabled=False):
         q, k, v = F.relu(q).float(), F.relu(k).float(), v.float()
@@ -82,7 +82,7 @@ class Attention(nn.Module):
 
 
 class LinearSelfAttention(Attention):
-    """Linear attention of the video's tokens to themselves and to the past."""
+    """Linear self-attention over the video's tokens, including earlier tokens through the state."""
 
     def __init__(self, width: int, heads: int, bias: bool, eps: float) -> None:
         super().__init__(width, width, heads, bias)
@@ -104,7 +104,7 @@ class LinearSelfAttention(Attention):
 
 
 class TextCrossAttention(Attention):
-    """Softmax attention of the video's tokens to a caption."""
+    """Softmax cross-attention from the video's tokens to a caption."""
 
     def keys_and_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Returns keys and values of a caption (B, L, D), each (B, L, h, d)."""

@@ -15,7 +15,7 @@ COMPILERS = ("g++", "clang++")
 
 
 def compile_blocks(blocks: nn.ModuleList, device: torch.device) -> bool:
-    """Marks the blocks for compilation at the first call, which takes about a minute; returns whether it is possible.
+    """Marks the blocks for compilation at the first call (about a minute), and returns whether a compiler is present.
 
     Without a C++ compiler on a CPU the blocks run uncompiled, and a line on standard output reports this.
 

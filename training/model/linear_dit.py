@@ -1,4 +1,4 @@
-"""The Linear DiT of SANA-Video (arXiv 2509.24695), with the tensors of diffusers' SanaVideoTransformer3DModel.
+"""The Linear DiT of SANA-Video (arXiv 2509.24695), with the tensor names of diffusers' SanaVideoTransformer3DModel.
 
 Shapes: B batch, C latent channels, T latent frames, H and W latent rows and columns, D width, L text tokens,
 S tokens of a frame (H*W over the patch's area), F timesteps of a sample (1 or T).
@@ -30,7 +30,7 @@ from framemill.training.model.token_grid import TokenGrid
 _CAPTION_NORM_EPS = 1e-5
 _OUT_NORM_EPS = 1e-6
 _ZERO_INITIALISED = ("ff.conv_temp.weight", "attn2.to_out.0.weight", "proj_out.weight")
-"""Endings of the names of parameters that begin as zero; see `LinearDiT.init_weights`."""
+"""Name endings of the parameters that `LinearDiT.init_weights` sets to zero."""
 
 
 class LinearDiT(nn.Module):
@@ -130,9 +130,9 @@ class LinearDiT(nn.Module):
         state: StreamState,
         commit: bool,
     ) -> tuple[Tensor, StreamState]:
-        """Returns the velocity of a video's next block (B, C, frames, H, W), and the state after it.
+        """Returns the velocity of a video's next block (B, C, frames, H, W), and the state after the block.
 
-        The velocity equals that of `forward` with `blocks` for these frames. A sampler calls `step` with `commit` false
+        `forward` with `blocks` returns an equal velocity for these frames. A sampler calls `step` with `commit` false
         until the block is clean, and once more with `commit` true at timestep 0.
 
         Args:
@@ -141,7 +141,7 @@ class LinearDiT(nn.Module):
             text: caption, as in `forward`.
             text_mask: mask of the caption, as in `forward`.
             state: state after all earlier blocks.
-            commit: true: the returned state includes the block, without gradient; false: it is `state` unchanged.
+            commit: true: the returned state includes the block, without gradient; false: `state` is returned.
 
         Raises:
             ValueError: a shape is not as described, an axis has more than rope_max_seq_len tokens, or the state is of
@@ -226,7 +226,7 @@ class LinearDiT(nn.Module):
 
     @classmethod
     def from_diffusers(cls, folder: str | PathLike[str]) -> LinearDiT:
-        """Returns the model in a transformer folder, sharded or not, in the precision in which it was stored.
+        """Returns the model in a transformer folder, sharded or not, in the stored precision.
 
         Raises:
             RequestError: the folder is missing, the config is of another model, or a tensor is missing, extra or of the

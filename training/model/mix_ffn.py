@@ -45,7 +45,7 @@ class MixFFN(nn.Module):
         Args:
             x: (B, T, H, W, D): input tokens.
             block_starts: first frame of each block.
-            previous: last frame of u from the call before; None at the beginning of a video.
+            previous: last frame of u from the previous call; None at the beginning of a video.
         """
         spatial = partial(recompute_in_backward, self._spatial) if self.recompute else self._spatial
         u = spatial(x.flatten(0, 1)).flatten(1, 2).unflatten(0, x.shape[:2])  # (B, T, S, D)
@@ -71,7 +71,7 @@ class MixFFN(nn.Module):
         return value * F.silu(gate, inplace=inplace)
 
     def _temporal(self, u: Tensor, block_starts: Sequence[int], previous: Tensor | None) -> Tensor:
-        """Returns the convolution over the frames of u (B, T, S, D), each block with the frame before it."""
+        """Returns the convolution over the frames of u (B, T, S, D), each block with the frame before the block."""
         outputs = []
         for start, end in zip(block_starts, (*block_starts[1:], u.shape[1]), strict=True):
             visible = u[:, max(start - 1, 0) : end]

@@ -38,7 +38,7 @@ def monotone_levels(generator: torch.Generator, anchor: int, level: int, blocks:
     Args:
         generator: source of randomness.
         anchor: block whose level is given.
-        level: level of that block.
+        level: level of the anchor block.
         blocks: number of blocks.
         levels: number of levels.
     """
@@ -84,7 +84,7 @@ def velocity(x0: Tensor, noise: Tensor) -> Tensor:
 
 
 def sample_losses(predicted: Tensor, target: Tensor, sigma: Tensor) -> Tensor:
-    """Returns each sample's mean squared error (B,) over its frames with sigma (B, T) above 0."""
+    """Returns each sample's mean squared error (B,) over the frames with sigma (B, T) above 0."""
     learned = sigma > 0
     error = (predicted - target).square().mean(dim=(1, 3, 4))
     return (error * learned).sum(1) / learned.sum(1)

@@ -42,7 +42,7 @@ class CheckpointState:
     """Content of `state.json`."""
 
     stage: str
-    """Stage that was being trained."""
+    """Name of the stage in training."""
     step: int
     """Optimiser steps of the run that the weights include."""
     identity: RunIdentity
@@ -111,7 +111,7 @@ def begin_checkpoint(output: str, name: str) -> None:
 
 
 def hash_files(folder: Path, rank: int = 0, workers: int = 1) -> dict[str, FileEntry]:
-    """Flushes a rank's share of a folder's files to disk; returns their manifest entries by relative path."""
+    """Flushes a rank's share of a folder's files to disk, and returns the manifest entries by relative path."""
     entries: dict[str, FileEntry] = {}
     for name in _file_names(folder)[rank::workers]:
         path = folder / name
@@ -150,7 +150,7 @@ def commit_checkpoint(output: str, name: str, files: dict[str, FileEntry], keep:
 
 
 def verify_checkpoint(checkpoint: Checkpoint, rank: int = 0, workers: int = 1) -> None:
-    """Checks a checkpoint against its manifest: the list of files, and the hashes of a rank's share of them.
+    """Checks a checkpoint against the manifest: the list of files, and the hashes of a rank's share of the files.
 
     Raises:
         FramemillError: a file is missing, extra or changed.

@@ -13,7 +13,7 @@ def check_data_fits(config: TrainConfig, dataset: LatentDataset) -> None:
     """Checks that the model's inputs and the stages' blocks fit the dataset.
 
     Raises:
-        RequestError: channels of latents or text embeddings differ from the model's, or a stage has a single block.
+        RequestError: channels of latents or text embeddings differ from the model's, or a causal stage has one block.
     """
     channels, width = dataset.index.latent_channels, dataset.index.text_width
     if channels != config.model.in_channels:
@@ -40,7 +40,7 @@ def check_initial_weights(config: TrainConfig) -> None:
     """Checks that the weights at `init` fit the model, and prints which modules of the model get no initial weights.
 
     Raises:
-        RequestError: there are no weights at `init`, or they do not fit the model.
+        RequestError: there are no weights at `init`, or the weights do not fit the model.
     """
     import torch
 

@@ -47,7 +47,7 @@ class HeldOutEvaluation:
     def __init__(
         self, dataset: LatentDataset, rows: list[int], stage: StageConfig, quantiles: list[float], seed: int
     ) -> None:
-        """Makes the evaluation.
+        """Creates the evaluation.
 
         Args:
             dataset: the encoded dataset.

@@ -161,7 +161,7 @@ def start_from(model: LinearDiT, init: str) -> list[str]:
     New parameters get no initial weights: the weights do not contain them, or contain them for another codec.
 
     Raises:
-        RequestError: there are no weights at `init`, or they do not fit the model.
+        RequestError: there are no weights at `init`, or the weights do not fit the model.
     """
     source, shape = find_weights(init, "init"), model.config
     initial, tensors = source.read(original.HEADS.get(shape.width, shape.num_attention_heads))
