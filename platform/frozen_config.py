@@ -1,6 +1,6 @@
-"""A job's resolved config, frozen to one YAML file in its output: which config an output directory belongs to.
+"""The frozen config: a job's resolved config, written to `config.yaml` in the job's output.
 
-Workers and resumed jobs read that file. The config's digest covers only the keys that determine the result.
+Workers and resumed jobs read this file. The digest of a config covers only the keys that determine the result.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def result_values(config: Any, without: tuple[str, ...] = ()) -> Any:
     """Returns the part of a config that determines the result, as plain values.
 
     Args:
-        config: config, or a section or value of one.
-        without: roles (see `key`) whose keys are left out.
+        config: a config, or a section or value of a config.
+        without: roles (see `key`) whose keys are excluded.
     """
     if dataclasses.is_dataclass(config):
         return {
@@ -45,26 +45,26 @@ def result_values(config: Any, without: tuple[str, ...] = ()) -> Any:
 
 
 def _result_part(entry: dataclasses.Field, value: Any) -> Any:
-    """Returns the part of a key's value that determines the result."""
+    """Returns the part of a key's value that determines the result, which `key(result=...)` defines."""
     part = entry.metadata.get("result", True)
     return part(value) if callable(part) else value
 
 
 def digest(config: Any) -> str:
-    """Returns the digest of a config: 16 hex digits over the keys that determine the result."""
+    """Returns the digest of a config, 16 hex digits, over the keys that determine the result."""
     text = json.dumps(result_values(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def to_yaml(config: Any) -> str:
-    """Returns a config as YAML, with the keys as users write them."""
+    """Returns a config as YAML, with keys as users write them (`from`, not `from_`)."""
     import yaml
 
     return yaml.safe_dump(_rename_keys(type(config), dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
 
 
 def _rename_keys(schema: type, values: dict[str, Any], *, back: bool = False) -> dict[str, Any]:
-    """Returns a config's values by the names that users write; with `back`, by its attributes again."""
+    """Returns a config's values with attribute names replaced by user keys; with `back`, the reverse."""
     values = dict(values)
     for name, hint in get_type_hints(schema).items():
         old, new = (user_key(name), name) if back else (name, user_key(name))
@@ -76,7 +76,7 @@ def _rename_keys(schema: type, values: dict[str, Any], *, back: bool = False) ->
 
 
 def freeze(config: Any, output: str) -> str:
-    """Writes the resolved config to `<output>/config.yaml` and returns the URI."""
+    """Writes the resolved config to `<output>/config.yaml` and returns the file's URI."""
     from framemill.platform import storage
 
     target = storage.join(output, "config.yaml")
@@ -88,7 +88,7 @@ def load_frozen(schema: type[C], path: str | os.PathLike[str]) -> C:
     """Returns a config that `freeze` wrote.
 
     Raises:
-        RequestError: there is no such file, or it does not fit the schema.
+        RequestError: there is no such file, or its content is not a config of this class.
     """
     import yaml
 
@@ -107,18 +107,17 @@ def load_frozen(schema: type[C], path: str | os.PathLike[str]) -> C:
 
 
 def claim_output(config: Any, output: str, free: tuple[str, ...] = ()) -> bool:
-    """Makes `output` the output of this config; returns True if it was before, False if it was free.
+    """Assigns an output to a config; returns True if the output already belonged to this config, False if it was free.
 
     Args:
         config: config of the job.
         output: folder or URI.
-        free: roles (see `key`) whose keys may differ from the config of the output. config.yaml is then left as it
-            is, and the caller freezes the new config with the new result.
+        free: roles (see `key`) whose keys may differ from the config of the output. In this case config.yaml does not
+        change, and the caller freezes the new config together with the new result.
 
     Raises:
-        RequestError: the output has the result of another config (the message names the keys that differ), or files of
-            another origin.
-    """
+        RequestError: the output has the result of another config (the message names the keys that differ), or files but
+            no config.yaml."""
     from framemill.platform import storage
 
     target = storage.join(output, "config.yaml")

@@ -1,7 +1,7 @@
-"""MLflow's side of tracking: the functions that read and write an MLflow store.
+"""Functions that read and write an MLflow store, which `tracking` calls in a child process.
 
-`tracking` runs them in a process of their own. Importing MLflow and its store takes 4 s of CPU, and creating the first
-SQLite schema 2.5 s more: time in which a job can measure instead.
+Importing MLflow and its store takes 4 s of CPU time, and creating the first SQLite schema another 2.5 s. In a child
+process this time does not delay the job.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import Any
 from framemill.platform import storage
 
 BATCH = 1000
-"""The most metrics that MLflow takes in one request."""
+"""Maximum number of metrics in one request to MLflow."""
 _PARAM_BATCH = 100
-"""The most parameters that MLflow takes in one request."""
+"""Maximum number of parameters in one request to MLflow."""
 _PARAM_LENGTH = 500
-"""Characters of a parameter that are kept."""
+"""Maximum length of a parameter's value, characters; longer values are truncated."""
 _SQLITE = "sqlite:///"
 Metric = tuple[str, float, int]
-"""Name, value and step."""
+"""Name, value and step of a metric."""
 
 
 def import_mlflow() -> Any:
-    """Returns the module `mlflow`, with its telemetry off and its messages limited to errors."""
+    """Returns the module `mlflow`, with telemetry off and log level ERROR."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
@@ -43,7 +43,7 @@ def import_mlflow() -> Any:
 
 @functools.cache
 def mlflow_client(uri: str) -> Any:
-    """Returns the MLflow client of a tracking URI; an SQLite database is created if there is none."""
+    """Returns the cached MLflow client of a tracking URI; a missing SQLite database is created."""
     mlflow = import_mlflow()
     if uri.startswith(_SQLITE):
         create_database(uri)
@@ -51,15 +51,15 @@ def mlflow_client(uri: str) -> Any:
 
 
 def prepare(uri: str) -> None:
-    """Imports MLflow and asks the store a question, so that the next call finds everything ready."""
+    """Imports MLflow and sends a query to the store, so that the next call does not wait for initialisation."""
     mlflow_client(uri).search_experiments(max_results=1)
 
 
 def create_database(uri: str) -> None:
-    """Creates the SQLite database of a tracking URI if there is none; it appears with its whole schema or not at all.
+    """Creates the SQLite database of a tracking URI atomically, unless it exists.
 
-    Several processes that open a fresh SQLite file at once migrate it against each other and fail (mlflow#6490), and a
-    process that is killed meanwhile leaves half a schema, which MLflow does not mend.
+    Several processes that open a new SQLite file concurrently fail in MLflow's migrations (mlflow#6490), and a process
+    killed during the migrations leaves an incomplete schema, which MLflow does not repair.
     """
     target = uri.removeprefix(_SQLITE)
     os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
@@ -68,19 +68,19 @@ def create_database(uri: str) -> None:
     temporary = storage.temporary_path(target)
     try:
         _write_schema(temporary)
-        # A link, unlike a rename, never replaces the database that another process has made meanwhile.
+        # Unlike a rename, a link never replaces a database that another process has created in the meantime.
         with contextlib.suppress(FileExistsError):
             os.link(temporary, target)
     except OSError:
-        pass  # a file system without links: MLflow creates the schema itself when it opens the file
+        pass  # the file system has no links: MLflow creates the schema when it opens the file
     finally:
         storage.remove(temporary)
 
 
 def _write_schema(path: str) -> None:
-    """Writes an SQLite file with MLflow's schema and no rows, copied from the user's cache if it is there.
+    """Writes an SQLite file with MLflow's schema and no rows, copied from the user's cache if it has one.
 
-    MLflow builds the schema by running all its migrations one after another, which takes 2.5 s of CPU.
+    MLflow creates the schema by running all its migrations, which takes 2.5 s of CPU time.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "framemill")
     template = cache / f"mlflow-{importlib.metadata.version('mlflow')}.db"
@@ -90,7 +90,7 @@ def _write_schema(path: str) -> None:
             _run_migrations(f"{_SQLITE}{fresh}")
             try:
                 storage.write_atomic(str(template), Path(fresh).read_bytes())
-            except OSError:  # no home, or one that cannot be written
+            except OSError:  # no home directory, or no permission to write it
                 shutil.copyfile(fresh, path)
                 return
     shutil.copyfile(template, path)
@@ -108,15 +108,15 @@ def _run_migrations(uri: str) -> None:
 
 
 def open_run(uri: str, run_file: str, experiment: str, folder: str, name: str, params: dict[str, Any]) -> str:
-    """Returns the id of an output's run: made at the first start, resumed at every later one.
+    """Returns the id of the MLflow run of an output, which is created at the first start and resumed later.
 
     Args:
         uri: MLflow tracking URI.
-        run_file: URI of the file in the output that holds the id.
-        experiment: name of the experiment; it is made if there is none.
-        folder: where a new experiment keeps its artifacts; empty for MLflow's own choice.
+        run_file: URI of the file in the output that contains the id.
+        experiment: name of the experiment, which is created if it does not exist.
+        folder: artifact location of a new experiment; empty: MLflow's default.
         name: name of a new run.
-        params: parameters of a new run, nested.
+        params: nested parameters of a new run.
     """
     client = mlflow_client(uri)
     if storage.exists(run_file):
@@ -132,7 +132,7 @@ def open_run(uri: str, run_file: str, experiment: str, folder: str, name: str, p
 
 
 def _log_params(uri: str, run_id: str, params: dict[str, Any]) -> None:
-    """Logs nested parameters under dotted names."""
+    """Logs nested parameters with dotted names."""
     from mlflow.entities import Param
 
     flat = [Param(name, str(value)[:_PARAM_LENGTH]) for name, value in _flatten_params(params)]
@@ -141,7 +141,7 @@ def _log_params(uri: str, run_id: str, params: dict[str, Any]) -> None:
 
 
 def _flatten_params(params: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Returns nested parameters as dotted names and values."""
+    """Returns nested parameters as (dotted name, value) pairs."""
     flat: list[tuple[str, Any]] = []
     for name, value in params.items():
         if isinstance(value, dict):
@@ -152,7 +152,7 @@ def _flatten_params(params: dict[str, Any], prefix: str = "") -> list[tuple[str,
 
 
 def log_metrics(uri: str, run_id: str, metrics: list[Metric], time_ms: int) -> None:
-    """Logs metrics, in as few requests as MLflow allows."""
+    """Logs metrics in batches of at most BATCH; `time_ms` is the time of all metrics, milliseconds since the epoch."""
     from mlflow.entities import Metric as MlflowMetric
 
     entities = [MlflowMetric(name, float(value), time_ms, step) for name, value, step in metrics]
@@ -161,13 +161,13 @@ def log_metrics(uri: str, run_id: str, metrics: list[Metric], time_ms: int) -> N
 
 
 def last_step(uri: str, run_id: str, name: str) -> int | None:
-    """Returns the last step at which a metric was logged; None if it never was."""
+    """Returns the last step at which a metric was logged, or None if it was never logged."""
     history = mlflow_client(uri).get_metric_history(run_id, name)
     return max((point.step for point in history), default=None)
 
 
 def log_dataset(uri: str, run_id: str, name: str, digest: str, source: str, context: str) -> None:
-    """Logs which dataset the run read or wrote."""
+    """Logs a dataset as input or output of the run; `context` is "training" or another MLflow context."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = Dataset(name=name, digest=digest, source_type="local", source=source)
@@ -176,10 +176,10 @@ def log_dataset(uri: str, run_id: str, name: str, digest: str, source: str, cont
 
 
 def log_artifact(uri: str, run_id: str, path: str, folder: str | None) -> None:
-    """Copies a local file to the run's artifacts."""
+    """Copies a local file to `folder` in the run's artifacts."""
     mlflow_client(uri).log_artifact(run_id, path, folder)
 
 
 def end_run(uri: str, run_id: str, status: str) -> None:
-    """Marks the run FINISHED, FAILED or KILLED."""
+    """Sets the final status of a run: FINISHED, FAILED or KILLED."""
     mlflow_client(uri).set_terminated(run_id, status=status)

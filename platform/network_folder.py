@@ -1,6 +1,6 @@
-"""A network's folder, as diffusers and transformers write it: `config.json` next to safetensors, whole or in shards.
+"""Reading network folders of diffusers and transformers: `config.json` and safetensors in one file or in shards.
 
-diffusers only warns about a missing tensor and ignores an extra one; `check_tensors` refuses both.
+diffusers only warns about missing tensors and ignores extra tensors; `check_tensors` refuses both.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 SHARD_INDEX = "diffusion_pytorch_model.safetensors.index.json"
-"""JSON file that names the safetensors file of each tensor, where the weights are in several."""
+"""JSON file that maps each tensor to its safetensors file, if the weights are sharded."""
 _DIGESTED_SUFFIXES = (".safetensors", ".json", ".model", ".pth")
-"""Suffixes of the files that decide what a network computes. Others (README, images) stay out of its digest."""
+"""Suffixes of the files that determine what a network computes; only these files are part of its digest."""
 
 
 def component_folder(path: str, name: str, key: str) -> Path:
-    """Returns the folder of a network: `path` itself, or the subfolder `name` where `path` is a diffusers pipeline.
+    """Returns the folder of a network: the subfolder `name` of `path` if `path` is a diffusers pipeline, else `path`.
 
     Args:
         path: value of the config key.
-        name: subfolder of the network in a pipeline, as "vae".
-        key: config key that the error names.
+        name: subfolder of the network in a pipeline, such as "vae".
+        key: config key of the path; errors name it.
 
     Raises:
-        RequestError: `path` is empty, or neither folder has a config.json.
+        RequestError: `path` is empty, or neither folder contains a config.json.
     """
     if not path:
         raise RequestError(f"{key}: must be the folder of the {name}, or of a pipeline with {name}/ in it")
@@ -84,7 +84,7 @@ def read_tensors(folder: str | PathLike[str]) -> dict[str, Tensor]:
     """Returns all tensors of a diffusers model folder by name, whether in one file or in shards.
 
     Raises:
-        RequestError: a file is missing or damaged, or the index and the shards do not hold the same tensors.
+        RequestError: a file is missing or damaged, or the index and the shards contain different tensors.
     """
     index = Path(folder) / SHARD_INDEX
     if not index.exists():
@@ -105,11 +105,11 @@ def check_tensors(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], 
 
     Args:
         expected: state dict of the network that the config describes.
-        actual: tensors that were read.
-        source: file or folder that the error names.
+        actual: state dict that was read.
+        source: file or folder of `actual`; errors name it.
 
     Raises:
-        RequestError: a tensor is missing, extra or misshapen.
+        RequestError: a tensor is missing, is extra, or has another shape.
     """
     for name in sorted(expected.keys() | actual.keys()):
         if name not in actual:
@@ -126,7 +126,7 @@ def files_digest(paths: Iterable[Path]) -> str:
     """Returns 16 hex digits over the names and contents of weight and config files; "" if there are none.
 
     Args:
-        paths: files, and folders whose own files count (those of their subfolders do not).
+        paths: files and folders; of a folder, the files directly in it are included, but not those in subfolders.
     """
     files = [path for given in paths for path in (given.iterdir() if given.is_dir() else [given])]
     hashes = sorted((path.name, storage.sha256_file(str(path))) for path in files if path.suffix in _DIGESTED_SUFFIXES)

@@ -1,10 +1,9 @@
 """Pools of Ray workers: actors for work with state, tasks for plain functions.
 
-Both run the same shell around an item. An error that may go away (`RetryLater`, storage that does not answer, an
-unexpected exception, a worker process that was lost) leaves the item pending with its reason and costs no other item.
-A `FramemillError` is an answer about the whole job, such as an output that another driver took over or a wrong
-request, and ends the job.
-"""
+Both handle the errors of an item in `run_item`. After an error that may be transient (`RetryLater`, a `StorageError`,
+an unexpected exception, a lost worker process) the item is pending with a reason, and the other items continue. A
+`FramemillError` concerns the whole job, such as a wrong request or an output that another driver took over, and ends
+the job."""
 
 from __future__ import annotations
 
@@ -21,9 +20,9 @@ from framemill.platform.retry import RetryLater
 from framemill.platform.storage import StorageError
 
 _CPUS_PER_ACTOR = 0.5
-"""Less than one core, so that a job's actors never keep another task of the same cluster from starting."""
+"""Logical CPUs per actor: less than 1, so that a job's actors never block other tasks of the cluster."""
 _LOST_WORKER_RETRIES = 2
-"""How often an item is tried again whose worker process was lost (out of memory, a lost node)."""
+"""Maximum number of retries of an item after its worker process was lost (out of memory, node failure)."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,21 +30,21 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class ItemResult(Generic[R]):
-    """What became of one item of work."""
+    """The outcome of one work item: done or pending."""
 
     name: str
-    """The item, as shown to a person: a path, a shard's name."""
+    """Name of the item for messages, such as a path or the name of a shard."""
     value: R | None = None
-    """What the worker returned; None while the item is pending."""
+    """Return value of the worker; None if the item is pending."""
     pending: str = ""
-    """Why the item must be tried again; empty where it is done."""
+    """Why the item is pending; empty if it is done."""
 
 
 def run_item(function: Callable[[T], R], item: T, name: str) -> ItemResult[R]:
-    """Runs `function(item)` in the shell that all workers share.
+    """Returns the outcome of `function(item)`: its value, or the reason why the item is pending.
 
     Raises:
-        FramemillError: the job as a whole cannot go on.
+        FramemillError: raised by the function; the whole job cannot continue.
     """
     try:
         return ItemResult(name, function(item))
@@ -54,10 +53,10 @@ def run_item(function: Callable[[T], R], item: T, name: str) -> ItemResult[R]:
 
 
 def pending_reason(error: Exception, name: str = "") -> str:
-    """Returns why an item is pending whose work ended with this error; logs an error that nobody expected.
+    """Returns the reason why an item is pending after `error`, and logs unexpected errors.
 
     Raises:
-        FramemillError: `error` itself, where the job as a whole cannot go on.
+        FramemillError: `error` itself, if it is a FramemillError other than StorageError.
     """
     if isinstance(error, RetryLater):
         return str(error)
@@ -70,44 +69,44 @@ def pending_reason(error: Exception, name: str = "") -> str:
 
 
 class PoolWorker(ABC):
-    """The work of one Ray actor of a pool: takes items one by one.
+    """Base class of the worker in a Ray actor of a pool, which processes items one by one.
 
-    A subclass implements `do`, and `name` if items are not their own names. Items are strings (paths, JSON).
+    Items are strings (paths, JSON). A subclass implements `do`, and `name` if an item is not its own name.
     """
 
     @abstractmethod
     def do(self, item: str) -> str:
-        """Does one item and returns its result as text, empty where the result was written to the output.
+        """Processes one item and returns its result as text; empty if the result was written to the output.
 
         Raises:
             RetryLater: a transient failure; the item stays pending.
-            FramemillError: the job as a whole cannot go on.
+            FramemillError: the whole job cannot continue.
         """
 
     @staticmethod
     def name(item: str) -> str:
-        """Returns the item's name for people."""
+        """Returns the name of an item for messages."""
         return item
 
 
 class _PoolActor:
-    """The Ray actor around a worker. Its first call makes the worker, so that errors of that reach the driver."""
+    """The Ray actor around a worker. `start` creates the worker, so that errors of its constructor reach the driver."""
 
     def __init__(self, worker: type[PoolWorker], arguments: dict[str, Any]) -> None:
         self._worker, self._arguments = worker, arguments
 
     def start(self) -> None:
-        """Makes the worker."""
+        """Creates the worker."""
         self._work = self._worker(**self._arguments)
 
     def run(self, item: str) -> ItemResult[str]:
-        """Does one item in the shell that all workers share."""
+        """Processes one item and returns its outcome."""
         return run_item(self._work.do, item, self._worker.name(item))
 
 
 @dataclass
 class _QueuedItem:
-    """An item of a pool of actors, and how many workers were lost with it."""
+    """A queued item of a pool of actors, with the number of workers that were lost while processing it."""
 
     item: str
     losses: int = 0
@@ -118,22 +117,22 @@ def map_actors(
 ) -> Iterator[ItemResult[str]]:
     """Yields the result of each item from a pool of actors, in the order in which items finish.
 
-    Nothing may depend on that order. An actor gets its next item when it has done the last, and none before it has
-    started: a cluster with room for fewer actors works with those. An actor that is lost is replaced, and its item is
-    tried again by another.
+    The order is not deterministic. An actor gets an item after it has started and whenever it has finished the previous
+    item, so a cluster with resources for fewer actors works with these. A lost actor is replaced, and its item is
+    retried.
 
-    This is not Ray Data's actor pool: importing that costs a second of CPU in the driver and in each worker, and each
-    actor of it prints a warning about its constructor's arguments (ray#53727).
+    Ray Data's actor pool is not used: importing Ray Data costs a second of CPU time in the driver and in each worker,
+    and each of its actors prints a warning about constructor arguments (ray#53727).
 
     Args:
-        worker: class of the workers; each is made by `worker(**arguments)`.
-        arguments: keyword arguments of the class; they are pickled.
-        items: the work, one string an item.
+        worker: class of the workers, which are created by `worker(**arguments)`.
+        arguments: keyword arguments of the class, which must be picklable.
+        items: work items.
         workers: number of actors.
-        gpus: GPUs that each actor takes, which may be a share of one.
+        gpus: GPUs per actor; may be a fraction.
 
     Raises:
-        FramemillError: raised by a worker, or no worker starts.
+        FramemillError: raised by a worker, or no worker could be started.
     """
     import ray
     from ray.exceptions import RayError, RayTaskError
@@ -143,7 +142,9 @@ def map_actors(
     actor_class = ray.remote(num_cpus=_CPUS_PER_ACTOR, num_gpus=gpus, scheduling_strategy="SPREAD")(_PoolActor)
     shared = ray.put(arguments)
     queue = deque(_QueuedItem(item) for item in items)
-    running: dict[Any, tuple[Any, _QueuedItem | None]] = {}  # by call: its actor, and its item (None: it starts)
+    running: dict[
+        Any, tuple[Any, _QueuedItem | None]
+    ] = {}  # by call: its actor, and its item (None: the call of `start`)
     lost_starts = 0
 
     def start_actor() -> None:
@@ -195,15 +196,14 @@ def map_tasks(
 ) -> Iterator[ItemResult[R]]:
     """Yields the result of `function(item)` for each item from Ray tasks, in the order in which items finish.
 
-    Each task takes one CPU, for which Ray gives it one thread, so that floating-point sums do not depend on the
-    machine. At most `workers` tasks run at a time.
+    Each task has one CPU, so Ray limits it to one thread, and floating-point sums do not depend on the machine.
 
     Args:
-        function: a function that pickles.
-        items: the work; it is read lazily.
-        workers: number of tasks that run at a time.
-        gpus: GPUs that each task takes.
-        name: returns an item's name for people.
+        function: picklable function.
+        items: work items, which are read lazily.
+        workers: maximum number of concurrent tasks.
+        gpus: GPUs per task.
+        name: function that returns the name of an item for messages.
 
     Raises:
         FramemillError: raised by a task.
@@ -236,17 +236,17 @@ def map_tasks(
 def finish_all(
     results: Iterable[ItemResult[R]], *, label: str, total: int, unit: str, done: int = 0
 ) -> list[ItemResult[R]]:
-    """Runs a pool to its end behind a progress bar and returns the results, all of them done.
+    """Runs a pool to its end with a progress bar and returns the results, all of which are done.
 
     Args:
-        results: an iterator of `map_actors` or `map_tasks`.
-        label: what the bar says; its first word is the job's name, as in "curate: measuring".
-        total: number of items, those that were done before included.
-        unit: what an item is, in the plural.
-        done: number of items that an earlier run has done.
+        results: iterator of `map_actors` or `map_tasks`.
+        label: label of the bar, which begins with the name of the job: "curate: measuring".
+        total: number of items, including items that are already done.
+        unit: plural noun for the items.
+        done: number of items that an earlier run has finished.
 
     Raises:
-        PendingError: some items are pending; raised after all others are done.
+        PendingError: some items are pending; raised after all other items are done.
         FramemillError: raised by a worker.
     """
     finished: list[ItemResult[R]] = []
@@ -264,10 +264,10 @@ def finish_all(
 
 
 def raise_pending(job: str, pending: Sequence[str]) -> None:
-    """Turns the pending items of a job into one error.
+    """Ends a job with one error for all its pending items, if there are any.
 
     Raises:
-        PendingError: there are pending items; the line names the first and counts the others.
+        PendingError: there are pending items; the message names one and counts the others.
     """
     if pending:
         more = f" (and {len(pending) - 1} more)" if len(pending) > 1 else ""

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line every few seconds elsewhere."""
+"""Progress of long work: a bar on a terminal, or a line every LINE_EVERY_S seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Progress:
     """Counts done items and prints a line every `LINE_EVERY_S` seconds; `advance` is cheap enough for every item.
 
     Args:
-        label: what is done.
+        label: name of the work.
         total: number of items.
-        unit: what an item is, in the plural.
+        unit: plural noun for the items.
     """
 
     def __init__(self, label: str, total: int, unit: str) -> None:
@@ -36,7 +36,7 @@ class Progress:
 
         Args:
             count: number of items.
-            note: shown until the next call or the end.
+            note: text that is shown until the next call or the end.
         """
         self.done += count
         self.note = note if self.done < self.total else ""
@@ -45,7 +45,7 @@ class Progress:
             say(self.line())
 
     def line(self) -> str:
-        """Returns the progress as a line: done, total and seconds."""
+        """Returns a line with the number of done items, the total and the elapsed seconds."""
         elapsed = time.monotonic() - self.started
         note = f" ({self.note})" if self.note else ""
         return f"{self.label}: {self.done}/{self.total} {self.unit}, {elapsed:.0f} s{note}"
@@ -82,7 +82,7 @@ class BarProgress(Progress):
         self._bar.update(self._task, advance=count, note=note)
 
     def close(self) -> None:
-        """Stops redrawing."""
+        """Stops the bar."""
         self._bar.stop()
 
 

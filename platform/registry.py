@@ -1,7 +1,7 @@
-"""Components by the name that a config gives them: filters, scorers, captioners, codecs, text encoders, dimensions.
+"""Registries of components by name: filters, scorers, captioners, codecs, text encoders, dimensions.
 
-A registry names where each component is defined without importing it, so that a config can list the names, and
-`--help` can print them, in a process that loads neither torch nor OpenCV.
+A registry names the module of each component without importing it, so that configs and `--help` can list the names in a
+process that loads neither torch nor OpenCV.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from framemill.platform.errors import RequestError
 
 @dataclass(frozen=True)
 class Entry:
-    """One component, known without importing it. Subclasses add what must be known before it is loaded."""
+    """Registry entry of a component, available without importing its module; subclasses add further properties."""
 
     target: str
     """"module:name" of the class or function."""
@@ -31,11 +31,11 @@ E = TypeVar("E", bound=Entry)
 
 
 class Registry(Mapping[str, E], Generic[E]):
-    """Entries by name, in the order in which they were given.
+    """A read-only mapping of names to entries, in the given order.
 
     Args:
-        key: the config key whose value is a name of this registry; errors name it.
-        entries: the entries by name.
+        key: config key whose values are names of this registry; errors name it.
+        entries: entries by name.
     """
 
     def __init__(self, key: str, entries: Mapping[str, E]) -> None:
@@ -44,7 +44,7 @@ class Registry(Mapping[str, E], Generic[E]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names, as the `choices` of a config key."""
+        """Names of all components, for the `choices` of a config key."""
         return tuple(self._entries)
 
     def load(self, name: str) -> Any:

@@ -1,7 +1,7 @@
-"""The retry policy of every job: which errors are final for an item, and which leave it pending.
+"""The retry policy of all jobs: which errors are final for an item, and which leave the item pending.
 
-An item that may succeed later is never recorded as failed. It stays pending, the job goes on with the other items and
-ends with exit status 1, and the same command tries the item again.
+An item that may succeed later is never recorded as failed. The item stays pending, the job continues with the other
+items and ends with exit status 1, and the same command retries the item.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import Any
 from framemill.platform.child_process import ChildCrashed, ChildProcess, ChildTimeout
 
 ATTEMPTS = 2
-"""Calls of a child process before its timeout or crash counts."""
+"""Number of calls of a child process before a timeout or a crash is reported."""
 GONE = "it is no longer there"
-"""Why an item is pending whose file was deleted after it was listed."""
+"""Reason of pending items whose file was deleted after it was listed."""
 OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM)
-"""Signals sent by the system (out of memory, shutdown). They say nothing about the file that was being read."""
+"""Signals that the system sends (out of memory, shutdown); they are not caused by the file that was being read."""
 
 
 class RetryLater(Exception):
-    """Transient failure: the item stays pending and the job exits with status 1."""
+    """A transient failure: the item stays pending and the job ends with exit status 1."""
 
 
 def killed_from_outside(error: ChildCrashed) -> bool:
-    """Returns whether a child process was killed by the system, and not by what it was working on."""
+    """Returns whether the system killed a child process, so that its input did not cause the crash."""
     return error.signal in OUTSIDE_SIGNALS
 
 
 def call_with_retry(child: ChildProcess, function: str, *arguments: Any, timeout: float) -> Any:
-    """Calls a function in a child process, and once more if the child timed out or died.
+    """Calls a function in a child process and returns its result; retries once after a timeout or a crash.
 
     Args:
-        child: the process that runs the call; it is restarted before the second attempt.
+        child: process that runs the call; it is restarted before the second attempt.
         function: "module:name".
         arguments: positional arguments; they and the result must pickle.
-        timeout: longest silence, in seconds.
+        timeout: maximum time in seconds before the result, or before each item of an iterator.
 
     Raises:
         ChildCrashed: the child crashed in every attempt. This is final for the item.
-        RetryLater: the last attempt timed out, or was killed from outside.
+        RetryLater: the last attempt timed out, or the system killed the child.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -59,10 +59,10 @@ def call_with_retry(child: ChildProcess, function: str, *arguments: Any, timeout
 
 @contextlib.contextmanager
 def retry_storage_errors() -> Iterator[None]:
-    """Turns an `OSError` of the block into `RetryLater`: storage that does not answer may answer later.
+    """Context manager that turns an `OSError` of the block into `RetryLater`, since storage may answer later.
 
     Raises:
-        RetryLater: the block raised an `OSError`; the message begins with "storage: ", or says that a file is gone.
+        RetryLater: the block raised an `OSError`; the message is GONE for a missing file.
     """
     try:
         yield
