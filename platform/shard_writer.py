@@ -1,4 +1,4 @@
-"""Writing shards: plain tar files in the WebDataset layout whose bytes depend on their samples alone."""
+"""Writing shards: tar files in the WebDataset layout, whose bytes depend only on their samples."""
 
 from __future__ import annotations
 
@@ -20,33 +20,36 @@ Member = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip as it is stored in a shard."""
+    """One sample of a shard: a clip's key and the content of its members."""
 
     key: str
     """Name of the clip, without dots or slashes."""
     members: dict[str, bytes]
-    """Content by extension: "mp4", "json", "text.npy"."""
+    """Content of the members by extension, such as "mp4", "json" or "text.npy"."""
 
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """A shard that was written: its entry in the index, and the members of each sample."""
+    """Properties of a written shard: its entry in the index, and the members of each sample."""
 
     name: str
+    """File name."""
     sha256: str
+    """sha256 of the file, hex."""
     bytes: int
+    """Size of the file."""
     samples: int
     """Number of samples."""
     members: dict[str, list[Member]]
-    """Members by the sample's key."""
+    """Members of each sample by key."""
 
     def to_json(self) -> builtins.bytes:
-        """Returns the shard's manifest as JSON."""
+        """Returns the properties as JSON."""
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     @staticmethod
     def from_json(data: builtins.bytes) -> ShardInfo:
-        """Returns the shard that `to_json` wrote down."""
+        """Returns the properties that `to_json` serialised."""
         values = json.loads(data)
         values["members"] = {key: [tuple(m) for m in members] for key, members in values["members"].items()}
         return ShardInfo(**values)
@@ -58,20 +61,20 @@ def shard_name(split: str, index: int, digest8: str) -> str:
 
 
 def write_shard(directory: str, split: str, index: int, samples: Iterable[Sample], digest8: str) -> ShardInfo:
-    """Writes one shard and commits it whole.
+    """Writes one shard atomically and returns its properties.
 
-    Samples are written in the given order, the members of each by extension, without dates and owners: the same
-    samples give the same bytes.
+    Samples are written in the given order, with members sorted by extension, and without dates and owners, so that
+    equal samples give equal bytes.
 
     Args:
         directory: folder or URI of the shards.
-        split: first part of the name, "train".
+        split: first part of the file name, such as "train".
         index: number of the shard, from 0.
-        samples: the samples; they are read one at a time.
-        digest8: 8 hex digits that tell versions of this shard apart.
+        samples: samples, which are read one at a time.
+        digest8: 8 hex digits that identify the version of the shard.
 
     Raises:
-        ValueError: a key is empty, has a dot or slash in it (WebDataset would split the name there), or comes twice.
+        ValueError: a key is empty, is not unique, or contains a dot or slash, at which WebDataset splits names.
     """
     name = shard_name(split, index, digest8)
     folder = storage.local_path(directory) if storage.is_local(directory) else tempfile.gettempdir()
@@ -103,7 +106,7 @@ def write_shard(directory: str, split: str, index: int, samples: Iterable[Sample
 
 
 def _tar_header(name: str, size: int) -> bytes:
-    """Returns a member's header without anything that changes from run to run."""
+    """Returns the tar header of a member, without date and owner."""
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.mtime = size, 0o644, 0
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

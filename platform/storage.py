@@ -1,7 +1,7 @@
-"""Files on local disks and in object stores, addressed by path or fsspec URI, and written whole or not at all.
+"""Files on local disks and in object stores, addressed by path or fsspec URI, with atomic writes.
 
-Endpoint and credentials of an object store come from its usual environment variables (for s3://: AWS_ENDPOINT_URL,
-AWS_ACCESS_KEY_ID, AWS_PROFILE and so on), which workers inherit from the process that starts them.
+Endpoints and credentials of object stores come from their usual environment variables (for s3://: AWS_ENDPOINT_URL,
+AWS_ACCESS_KEY_ID, AWS_PROFILE and others), which workers inherit from the process that starts them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from fsspec.implementations.local import LocalFileSystem
 from framemill.platform.errors import FramemillError, RequestError
 
 TEMPORARY = ".tmp-"
-"""Prefix of the names of files that are being written; readers skip them."""
+"""Prefix of the names of temporary files, which are being written and which readers skip."""
 _CHUNK = 1 << 20
-"""Bytes that are hashed at a time."""
+"""Number of bytes that are read at a time for hashing."""
 
 
 class StorageError(FramemillError, OSError):
@@ -47,15 +47,15 @@ def join(base: str, *parts: str) -> str:
 
 
 def locate(uri: str) -> tuple[AbstractFileSystem, str]:
-    """Returns the file system of a URI and the path in it. A local name is taken literally, "::" included.
+    """Returns the file system of a URI and the path in it; in local paths, "::" has no special meaning.
 
     Raises:
-        RequestError: the URI names no file system that is installed.
+        RequestError: the scheme of the URI is unknown or its driver is not installed.
     """
     if is_local(uri):
         return LocalFileSystem(), os.path.abspath(local_path(uri))
     try:
-        # Without fsspec's cache of listings, which would hide what other processes write.
+        # Without fsspec's listings cache, which would hide files written by other processes.
         filesystem, path = url_to_fs(uri, use_listings_cache=False)
     except (ValueError, ImportError) as error:
         raise RequestError(f"{uri}: {error}") from error
@@ -64,11 +64,12 @@ def locate(uri: str) -> tuple[AbstractFileSystem, str]:
 
 @contextlib.contextmanager
 def open_filesystem(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """Yields what `locate` returns, and turns the errors of an object store in the block into one kind.
+    """Yields the file system and path of `locate`, and unifies the errors of an object store raised in the block.
 
     Raises:
         FileNotFoundError: there is no such file.
-        StorageError: no credentials, no permission, no connection. Object-store clients raise dozens of classes.
+        StorageError: any other error of the object store, such as missing credentials, permission or connection, for
+            which object-store clients raise dozens of exception classes.
     """
     filesystem, path = locate(uri)
     if is_local(uri):
@@ -84,13 +85,13 @@ def open_filesystem(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
 
 
 def exists(uri: str) -> bool:
-    """Returns whether there is a file or folder."""
+    """Returns whether a file or folder exists at `uri`."""
     with open_filesystem(uri) as (filesystem, path):
         return bool(filesystem.exists(path))
 
 
 def is_dir(uri: str) -> bool:
-    """Returns whether there is a folder."""
+    """Returns whether a folder exists at `uri`."""
     with open_filesystem(uri) as (filesystem, path):
         return bool(filesystem.isdir(path))
 
@@ -102,13 +103,13 @@ def size(uri: str) -> int:
 
 
 def make_dirs(uri: str) -> None:
-    """Makes a local folder with its parents. An object store has no folders, and no bucket is created there."""
+    """Creates a local folder and its parents; does nothing on object stores, which have no folders."""
     if is_local(uri):
         os.makedirs(local_path(uri), exist_ok=True)
 
 
 def list_dir(uri: str) -> list[str]:
-    """Returns the names in a folder, sorted; an empty list if there is no such folder."""
+    """Returns the sorted names of the entries of a folder; an empty list if the folder does not exist."""
     with open_filesystem(uri) as (filesystem, path):
         if not filesystem.isdir(path):
             return []
@@ -116,19 +117,19 @@ def list_dir(uri: str) -> list[str]:
 
 
 def walk(uri: str) -> list[str]:
-    """Returns the paths of all files below a folder, relative to it and sorted."""
+    """Returns the sorted paths of all files below a folder, relative to the folder."""
     with open_filesystem(uri) as (filesystem, path):
         return sorted(name[len(path.rstrip("/")) + 1 :] for name in filesystem.find(path))
 
 
 def list_tree(uri: str, depth: int | None = None) -> dict[str, str]:
-    """Returns the change stamps of the files below a folder of an object store, by path relative to the folder.
+    """Returns the change stamps of all files below a folder of an object store, by path relative to the folder.
 
-    This costs one request for each thousand files, and none for a file.
+    Listing takes one request per thousand files, instead of one request per file.
 
     Args:
         uri: the folder.
-        depth: number of levels that are listed; None for all.
+        depth: maximum depth of the listed files below the folder; None: unlimited.
     """
     with open_filesystem(uri) as (filesystem, path):
         start = len(path.rstrip("/")) + 1
@@ -140,10 +141,10 @@ def list_tree(uri: str, depth: int | None = None) -> dict[str, str]:
 
 
 def change_stamp(uri: str) -> str:
-    """Returns a text that differs when a file was changed; empty if there is no file.
+    """Returns the change stamp of a file, a text that changes with the file; empty if there is no file.
 
-    It is the size and modification time of a local file, the size and ETag (or modification time) of an object.
-    """
+    The stamp consists of size and modification time for a local file, and of size and ETag (or modification time) for
+    an object."""
     try:
         if is_local(uri):
             status = os.stat(local_path(uri))
@@ -155,13 +156,13 @@ def change_stamp(uri: str) -> str:
 
 
 def _entry_stamp(entry: dict[str, Any]) -> str:
-    """Returns the change stamp of an object from its fsspec entry, alone or in a listing: both give the same text."""
+    """Returns the change stamp of an object from its fsspec entry, which `info` and listings give with equal values."""
     keys = ("ETag", "etag", "LastModified", "mtime", "created")
     return f"{entry['size']}:{next((entry[name] for name in keys if entry.get(name)), '')}"
 
 
 def open_input(uri: str, mode: str = "rb") -> IO[Any]:
-    """Opens a file for reading."""
+    """Returns a file opened for reading."""
     with open_filesystem(uri) as (filesystem, path):
         file: IO[Any] = filesystem.open(path, mode)
         return file
@@ -182,7 +183,7 @@ def read_bytes(uri: str) -> bytes:
 
 
 def read_range(uri: str, offset: int, length: int) -> bytes:
-    """Returns `length` bytes from byte `offset`, without reading the rest of the file."""
+    """Returns `length` bytes from byte `offset` of a file, without reading the rest."""
     if is_local(uri):
         with open(local_path(uri), "rb") as file:
             file.seek(offset)
@@ -202,7 +203,7 @@ def sha256_file(uri: str) -> str:
 
 @contextlib.contextmanager
 def local_copy(uri: str) -> Iterator[str]:
-    """Yields a local path with the content of `uri`: the file itself if it is local, else a copy that is deleted."""
+    """Yields a local path with the content of `uri`: the file itself if it is local, else a temporary copy."""
     if is_local(uri):
         yield local_path(uri)
         return
@@ -214,7 +215,7 @@ def local_copy(uri: str) -> Iterator[str]:
 
 
 def write_atomic(uri: str, data: bytes) -> None:
-    """Writes a file that readers see whole or not at all, even after a crash.
+    """Writes a file atomically: readers see the complete file or none, even after a crash.
 
     Raises:
         RequestError: there is no such bucket.
@@ -235,7 +236,7 @@ def write_atomic(uri: str, data: bytes) -> None:
 
 
 def commit_file(path: str, uri: str) -> None:
-    """Moves a finished local file to its path or URI: an atomic rename locally, one upload elsewhere.
+    """Moves a complete local file to a path or URI, by an atomic rename or by an upload to an object store.
 
     Raises:
         RequestError: there is no such bucket.
@@ -261,7 +262,7 @@ def commit_file(path: str, uri: str) -> None:
 
 
 def move(source: str, target: str) -> None:
-    """Moves a file over another: an atomic rename locally; in an object store a copy, then the source is deleted."""
+    """Moves a file and replaces the target: an atomic rename locally, a copy and a deletion in an object store."""
     if is_local(source):
         os.makedirs(os.path.dirname(local_path(target)) or ".", exist_ok=True)
         os.replace(local_path(source), local_path(target))
@@ -272,22 +273,22 @@ def move(source: str, target: str) -> None:
 
 
 def remove(uri: str) -> None:
-    """Removes a file, or a folder with its content, if there is one."""
+    """Removes a file, or a folder with its content, if it exists."""
     with contextlib.suppress(FileNotFoundError), open_filesystem(uri) as (filesystem, path):
         filesystem.rm(path, recursive=True)
 
 
 def temporary_path(target: str) -> str:
-    """Returns a fresh path for a file that will be renamed to `target`, in the same folder, which is made."""
+    """Returns a new temporary path in the folder of `target`, and creates this folder."""
     folder = os.path.dirname(target) or "."
     os.makedirs(folder, exist_ok=True)
     return os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex[:8]}")
 
 
 def remove_temporaries(uri: str) -> None:
-    """Removes the temporary files of killed writers below a local folder; a writer that is alive fails at its rename.
+    """Removes all temporary files below a local folder; a running writer of one of them fails at its rename.
 
-    In an object store there are none: an upload is not visible before it is complete.
+    Object stores have no temporary files, since an upload is not visible before it is complete.
     """
     for folder, _, names in os.walk(local_path(uri)) if is_local(uri) else ():
         for name in names:
@@ -297,7 +298,7 @@ def remove_temporaries(uri: str) -> None:
 
 
 def sync_dir(path: str) -> None:
-    """Makes the renames inside a folder survive a power cut (fsync)."""
+    """Calls fsync on a local folder, so that renames in it survive a power failure."""
     handle = os.open(path or ".", os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -307,7 +308,7 @@ def sync_dir(path: str) -> None:
 
 @contextlib.contextmanager
 def _open_for_writing(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """Yields what `open_filesystem` does; a file that is not found is then a missing bucket.
+    """Yields the file system and path of `open_filesystem`; FileNotFoundError means a missing bucket here.
 
     Raises:
         RequestError: there is no such bucket.

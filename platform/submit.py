@@ -1,9 +1,9 @@
 """Submitting any job to a running Ray cluster, through Ray's job API.
 
-The composed and validated config is frozen to one YAML file and shipped with Framemill's own code, so that the cluster
-needs the dependencies and nothing of this machine: no checkout, no Hydra composition. The job's id is a hash of the
-config and the code: the same submission again attaches to the existing job instead of starting it twice. Only after a
-failure a new job is started, under the next number.
+The composed and validated config is frozen to one YAML file and uploaded with Framemill's own code, so that the cluster
+needs only the dependencies, and neither a checkout nor Hydra composition. The id of the job is a hash of the config and
+the code, so an identical submission attaches to the existing job instead of starting a second one. Only after a failure
+is a new job started, with the next number appended to the id.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 _FROZEN = "frozen.yaml"
-"""File with the job's config in the working folder that is shipped."""
+"""File with the job's config in the uploaded working folder."""
 _RECONNECT_S = 1.0
-"""Seconds between two attempts to follow the log."""
+"""Delay in seconds before the log is followed again."""
 _LOST_AFTER_S = 120.0
-"""Seconds without an answer after which the cluster counts as lost."""
+"""Timeout in seconds without an answer, after which the cluster counts as lost."""
 PATH_KEYS = (
     "codec_path",
     "data",
@@ -57,12 +57,12 @@ PATH_KEYS = (
     "vlm",
     "weights",
 )
-"""Keys with paths: relative ones refer to the working folder of this machine, and are made absolute."""
+"""Keys whose values are paths; relative paths are resolved against the current folder of this machine."""
 
 
 @dataclass
 class SubmitConfig:
-    """Keys of `submit`."""
+    """The keys of `submit`."""
 
     job: str = key(help="name of the job to submit, followed by its key=value words")
     cluster: ClusterConfig = key(ClusterConfig, "cluster.address: URL of Ray's job API, http://HOST:8265")
@@ -71,7 +71,7 @@ class SubmitConfig:
         """Checks the address.
 
         Raises:
-            RequestError: it is no http URL.
+            RequestError: `cluster.address` is not an http URL.
         """
         if not self.cluster.address.startswith(("http://", "https://")):
             raise RequestError(f"cluster.address={self.cluster.address}: must be http://HOST:PORT of Ray's job API")
@@ -82,8 +82,8 @@ def submit(config: SubmitConfig, job_config: Any) -> int:
 
     Raises:
         RequestError: the cluster requires a token that this machine does not have.
-        PendingError: the cluster does not answer, or no longer does; the job goes on, and the same submission attaches
-            to it again.
+        PendingError: the cluster does not answer, or stopped answering; a started job continues, and an identical
+            submission attaches to it.
     """
     with connection(config.cluster.address) as client, tempfile.TemporaryDirectory(prefix="framemill-job-") as folder:
         code = unpack_code(Path(folder))
@@ -97,7 +97,7 @@ def submit(config: SubmitConfig, job_config: Any) -> int:
 
 
 def config_for_cluster(config: Any) -> Any:
-    """Returns a job's config for the cluster: with absolute paths, and `cluster.address=auto`."""
+    """Returns a copy of a job's config for the cluster, with absolute paths and `cluster.address=auto`."""
     if isinstance(config, ClusterConfig):
         return dataclasses.replace(config, address="auto")
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
@@ -111,14 +111,14 @@ def config_for_cluster(config: Any) -> Any:
 
 @contextlib.contextmanager
 def connection(address: str) -> Iterator[JobSubmissionClient]:
-    """Yields a client of the job API at `address`, with this user's token if there is one.
+    """Yields a client of Ray's job API at `address`, which sends this user's token if there is one.
 
     Raises:
         RequestError: the cluster requires a token that this machine does not have.
         PendingError: the cluster does not answer.
     """
     _offer_token()
-    # In Ray these two variables override the given address.
+    # In Ray these two environment variables would override `address`.
     elsewhere = {name: os.environ.pop(name) for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS") if name in os.environ}
     import requests
     from ray.exceptions import AuthenticationError
@@ -140,14 +140,14 @@ def connection(address: str) -> Iterator[JobSubmissionClient]:
 
 
 def _offer_token() -> None:
-    """Makes Ray send this user's token, which it does only with RAY_AUTH_MODE."""
+    """Sets RAY_AUTH_MODE if this user has a token, without which Ray does not send it."""
     default = Path.home() / ".ray" / "auth_token"
     if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or default.exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _start_or_attach(client: JobSubmissionClient, name: str, job: str, folder: str, metadata: dict[str, str]) -> str:
-    """Returns the id of the running or finished job of this name, or of one that it starts."""
+    """Returns the id of the running or finished job of this name, or starts a new job and returns its id."""
     number = 1
     while True:
         submission = name if number == 1 else f"{name}-{number}"
@@ -183,17 +183,17 @@ def _status(client: JobSubmissionClient, submission: str) -> str | None:
 
 
 async def _follow(client: JobSubmissionClient, submission: str) -> JobDetails:
-    """Prints the job's log until it ends and returns how it ended.
+    """Prints the log of a job until the job ends, and returns the job's details.
 
-    The stream may close while the job runs (proxies, ray#57002), and a new one starts at the beginning of the log: it
-    is opened again until the job has ended, and what was printed before is skipped.
+    The log stream may close while the job is running (proxies, ray#57002), and a new stream starts at the beginning of
+    the log. The stream is therefore reopened until the job has ended, and text that was already printed is skipped.
     """
     import aiohttp
 
     printed, answered = 0, time.monotonic()
     while True:
         seen = 0
-        # Whether a broken stream matters is known from the status, which is requested next.
+        # The status, which is requested next, tells whether the job has ended.
         with contextlib.suppress(aiohttp.ClientError, OSError, RuntimeError):
             async for text in client.tail_job_logs(submission):
                 seen += len(text)
@@ -212,12 +212,12 @@ async def _follow(client: JobSubmissionClient, submission: str) -> JobDetails:
 
 
 def print_new_text(text: str, end: int, printed: int) -> int:
-    """Prints the part of `text` that was not printed yet, and returns the number of characters printed.
+    """Prints the part of `text` that is not yet printed, and returns the number of printed characters of the log.
 
     Args:
-        text: a piece of the log.
-        end: position of its end in the log, in characters.
-        printed: number of characters of the log that are printed.
+        text: part of the log.
+        end: position in the log at which `text` ends, in characters.
+        printed: number of characters of the log that are already printed.
     """
     if end > printed:
         sys.stdout.write(text[-min(end - printed, len(text)) :])

@@ -1,4 +1,4 @@
-"""Parquet tables by path or URI."""
+"""Reading and writing Parquet tables by path or URI."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from framemill.platform import storage
 
 
 def read_table(uri: str, columns: list[str] | None = None) -> pa.Table:
-    """Returns a Parquet file as a table, with just `columns` if they are given.
+    """Returns the table of a Parquet file, with only the given columns unless `columns` is None.
 
-    Arrow is given a path or bytes, never a Python file: its reading threads would call into an interpreter that may
-    be shutting down, and abort it.
+    Arrow gets a path or bytes, never a Python file object, since its reader threads would call into an interpreter that
+    may be shutting down, which aborts the process.
     """
     source = storage.local_path(uri) if storage.is_local(uri) else pa.BufferReader(storage.read_bytes(uri))
     return pq.read_table(source, columns=columns)
 
 
 def write_table(folder: str, name: str, table: pa.Table) -> dict[str, Any]:
-    """Writes a Parquet file; the same rows give the same bytes.
+    """Writes a table as a Parquet file and returns the file's entry; equal tables give equal bytes.
 
     Returns:
         The file's entry for a dataset's index: `sha256`, `bytes` and `rows`.

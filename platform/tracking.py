@@ -1,7 +1,7 @@
-"""Tracking: one MLflow run for an output, however often the job is stopped and started again.
+"""Tracking: one MLflow run per output, which is resumed when the job is restarted.
 
-MLflow is a side service, which must never delay a job. It runs in a child process, and what a job logs is queued for
-it; a job waits for MLflow only at its end.
+MLflow must never delay a job. It runs in a child process, log calls are queued for this process, and a job waits for
+MLflow only at its end.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ _MLFLOW = "framemill.platform.mlflow_store"
 _NICE = 5
 """Niceness of MLflow's process."""
 _STOP_S = 30.0
-"""How long a job that failed or was interrupted waits for MLflow, in seconds."""
+"""Timeout in seconds for MLflow at the end of a failed or interrupted job."""
 
 
 def tracking_uri(tracking: TrackingConfig, output: str) -> str:
-    """Returns the MLflow tracking URI: the configured one, else an SQLite file in the output.
+    """Returns the MLflow tracking URI: `tracking.uri`, or if it is empty an SQLite file in the output.
 
-    If the output is not on this machine, the file is in the folder in which the job was started.
+    If the output is in an object store, the SQLite file is in the current folder.
     """
     folder = storage.local_path(output) if storage.is_local(output) else "."
     return tracking.uri or f"sqlite:///{os.path.abspath(folder)}/mlflow.db"
 
 
 def prepare_tracking(tracking: TrackingConfig, output: str) -> None:
-    """Starts MLflow in the background, so that it is ready when the first run is opened; an SQLite file is created."""
+    """Initialises MLflow in the background before the first run is opened, and creates the SQLite file if needed."""
     _process().submit("prepare", tracking_uri(tracking, output))
 
 
 class Tracker:
-    """One MLflow run. As a context manager it marks the run finished at its end, or failed on an error.
+    """One MLflow run, used as a context manager that sets the run's final status.
 
-    What is logged is queued, and the calls return at once unless their description says that they wait. After a call
-    that failed nothing more is logged, and leaving the block raises its error.
+    Log calls are queued and return immediately, except for methods that are documented to wait. After a failed call
+    nothing more is logged, and leaving the block raises the error of the call.
     """
 
     def __init__(self, uri: str, run: Future[str]) -> None:
@@ -60,13 +60,13 @@ class Tracker:
 
     @staticmethod
     def open(tracking: TrackingConfig, output: str, run_name: str, params: dict[str, Any]) -> Tracker:
-        """Returns the run of an output: made at the first start, resumed at every later one.
+        """Returns the tracker of an output's run, which is created at the first start and resumed later.
 
         Args:
-            tracking: the store and the experiment.
-            output: folder or URI of the job's output, which keeps the run's id.
+            tracking: keys `tracking.*`.
+            output: folder or URI of the job's output, in which the run's id is stored.
             run_name: name of a new run.
-            params: parameters of a new run, nested.
+            params: nested parameters of a new run.
         """
         uri = tracking_uri(tracking, output)
         database = uri.removeprefix("sqlite:///")
@@ -77,7 +77,7 @@ class Tracker:
 
     @property
     def run_id(self) -> str:
-        """The run's id in MLflow; waits for it.
+        """Id of the run in MLflow; waits until the run is open.
 
         Raises:
             FramemillError: the run could not be opened.
@@ -85,27 +85,27 @@ class Tracker:
         return self._run.result()
 
     def log_metrics(self, values: dict[str, float], step: int = 0) -> None:
-        """Logs metrics of one step by name."""
+        """Logs metrics of one step, given by name."""
         self.log_batch((name, value, step) for name, value in values.items())
 
     def log_batch(self, values: Iterable[Metric]) -> None:
-        """Logs (name, value, step) triples, in as few requests as MLflow allows."""
+        """Logs (name, value, step) triples in as few requests as MLflow allows."""
         self._submit("log_metrics", list(values), int(time.time() * 1000))
 
     def last_step(self, name: str) -> int | None:
-        """Returns the last step at which a metric was logged, None if it never was; waits for MLflow.
+        """Returns the last step at which a metric was logged, or None if it was never logged; waits for MLflow.
 
         Raises:
-            FramemillError: MLflow did not answer.
+            FramemillError: this or an earlier call failed.
         """
         return self._submit("last_step", name).result()
 
     def log_dataset(self, name: str, digest: str, source: str, context: str = "training") -> None:
-        """Logs which dataset the run read or wrote, by digest."""
+        """Logs a dataset as input or output of the run; `context` is MLflow's context tag."""
         self._submit("log_dataset", name, digest, source, context)
 
     def log_artifact(self, path: str, folder: str | None = None) -> None:
-        """Copies a local file to the run's artifacts; waits until it is copied.
+        """Copies a local file to `folder` in the run's artifacts, and waits until the file is copied.
 
         Raises:
             FramemillError: this or an earlier call failed.
@@ -120,10 +120,10 @@ class Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Waits until everything is logged and ends the run; after an error in the block at most `_STOP_S` seconds.
+        """Ends the run after all queued calls; after an error in the block, waits at most `_STOP_S` seconds.
 
         Raises:
-            FramemillError: a call failed, and the block did not raise an error of its own.
+            FramemillError: a call failed, and the block did not raise an error.
         """
         status = "FINISHED" if kind is None else "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
         if kind is None and self._last.exception() is not None:
@@ -138,14 +138,14 @@ class Tracker:
 
 
 _Call = tuple[Future[Any], str, tuple[Any, ...], Future[Any] | None]
-"""A queued call: its result, the function's name, the arguments, and the call that must have succeeded before."""
+"""A queued call: future of the result, function name, arguments, and future of a call that must succeed first."""
 
 
 class _MlflowProcess:
-    """The child process in which MLflow runs, and the thread that sends it one call after another.
+    """The child process in which MLflow runs, with a thread that sends queued calls to it one by one.
 
-    Both are started by the first call, and end with this process: the thread is a daemon, so that a server that does
-    not answer holds nobody back.
+    The thread is a daemon, so an unresponsive server does not keep this process from exiting. The child ends with this
+    process.
     """
 
     def __init__(self) -> None:
@@ -154,19 +154,19 @@ class _MlflowProcess:
         threading.Thread(target=self._send_calls, name="tracking", daemon=True).start()
 
     def submit(self, function: str, *arguments: Any, after: Future[Any] | None = None) -> Future[Any]:
-        """Queues a call of a function of `mlflow_store` and returns its result as a future.
+        """Queues a call of a function of `mlflow_store` and returns the future of its result.
 
         Args:
             function: name of the function.
-            arguments: its arguments, the tracking URI first; a future among them stands for its result.
-            after: a call without whose success this one is not made, and fails with the same error.
+            arguments: arguments, of which the first is the tracking URI; a future is replaced by its result.
+            after: future of an earlier call; if it fails, this call is not made and fails with the same error.
         """
         future: Future[Any] = Future()
         self._calls.put((future, function, arguments, after))
         return future
 
     def _send_calls(self) -> None:
-        # Measuring and training go first where the cores are few.
+        # A lower priority, so that measuring and training come first on machines with few cores.
         with contextlib.suppress(Exception):
             self._child.call("os:nice", _NICE, timeout=None)
         while True:

@@ -1,4 +1,4 @@
-"""Weight files by path or URI and, optionally, sha256. Nothing else is downloaded, and nothing is unpickled."""
+"""Reading weight files by path or URI, with an optional sha256, and without executing pickled code."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def read_weights(uri: str, sha256: str = "") -> bytes:
 
     Args:
         uri: path or URI.
-        sha256: 64 hex digits that the content must have; empty: not checked.
+        sha256: expected SHA-256 of the content, 64 hex digits; empty: not checked.
 
     Raises:
-        RequestError: there is no such file, it cannot be read, or its sha256 is another.
+        RequestError: there is no such file, the file cannot be read, or its sha256 differs.
     """
     try:
         data = storage.read_bytes(uri)
@@ -33,10 +33,10 @@ def read_weights(uri: str, sha256: str = "") -> bytes:
 
 
 def read_state_dict(uri: str, sha256: str = "") -> dict[str, Any]:
-    """Returns the state dict (tensors by name) of a safetensors file or of a file saved by torch.
+    """Returns the state dict, tensors by name, of a safetensors file or of a file saved by torch.
 
     Raises:
-        RequestError: as `read_weights`, or the file is no state dict.
+        RequestError: there is no such file, the file cannot be read, its sha256 differs, or it is not a state dict.
     """
     import torch
     from safetensors.torch import load
@@ -46,7 +46,7 @@ def read_state_dict(uri: str, sha256: str = "") -> dict[str, Any]:
         if uri.endswith(".safetensors"):
             return load(data)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise many classes for a file that is no state dict
+    except Exception as error:  # the readers raise many exception classes for files of other formats
         message = f"{uri}: must be a state dict of safetensors or torch ({type(error).__name__})"
         raise RequestError(message, file=uri) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):

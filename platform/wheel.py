@@ -1,8 +1,8 @@
-"""Framemill's own code as a folder that another machine can import.
+"""Copying Framemill's own code to a folder that another machine can import.
 
-From a checkout the code is built into a wheel, so that just what a release would contain is shipped, and the wheel is
-unpacked; the files of an installed Framemill are copied. Ray could be given the wheel itself, but it runs `pip install`
-on it, which needs the network for dependencies that the cluster has, and a pip that uv's environments lack.
+The code of a checkout is built into a wheel, so that the folder has exactly the files of a release, and the wheel is
+unpacked; the files of an installed Framemill are copied. Ray also accepts a wheel, but runs `pip install` on it, which
+needs network access for dependencies that the cluster already has, and pip, which uv's environments lack.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(
 
 
 def _checkout() -> Path | None:
-    """Returns the root of the checkout that this code runs from, or None if Framemill is installed."""
+    """Returns the root of the checkout that this code runs from, or None if it runs from an installed package."""
     root = Path(__file__).resolve().parents[1]
     return root if (root / "pyproject.toml").is_file() else None
 
@@ -32,10 +32,11 @@ def _checkout() -> Path | None:
 def build_wheel(root: Path, folder: Path) -> Path:
     """Builds the wheel of the checkout `root` into `folder` and returns its path.
 
-    The build runs on a copy: setuptools leaves folders behind, and packs from them files that were deleted since.
+    The build runs on a copy, since setuptools leaves build folders behind, from which later builds would pack deleted
+    files.
 
     Raises:
-        FramemillError: the build failed; the message has its last line.
+        FramemillError: the build failed; the message contains the last line of its output.
     """
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     folders = project["tool"]["setuptools"]["package-dir"].values()
@@ -53,7 +54,7 @@ def build_wheel(root: Path, folder: Path) -> Path:
 
 
 def unpack_code(folder: Path) -> str:
-    """Copies the package and its metadata into `folder`, which can then be on a Python path; returns their digest."""
+    """Copies the package and its metadata into `folder`, for use on a Python path, and returns the code's digest."""
     root = _checkout()
     if root:
         with tempfile.TemporaryDirectory(prefix="framemill-wheel-") as wheels:
@@ -68,7 +69,7 @@ def unpack_code(folder: Path) -> str:
 
 
 def code_digest(package: Path) -> str:
-    """Returns the sha256 over the relative path and content of every file of a package folder."""
+    """Returns the sha256 over the relative paths and contents of all files of a package folder, hex."""
     total = hashlib.sha256()
     for path in sorted(path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         total.update(f"{path.relative_to(package).as_posix()}\0{path.stat().st_size}\0".encode())

@@ -1,4 +1,4 @@
-"""One writer at a time for an output directory, on local disks and on object stores."""
+"""The writer lock, which permits one writer at a time for an output on a local disk or in an object store."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from framemill.platform.storage import is_local, join, local_path, read_bytes, r
 
 @dataclass(frozen=True)
 class LockToken:
-    """What a worker needs in order to check that its driver still owns the output; it is sent to workers."""
+    """Token that the driver sends to its workers, with which they check that the driver still owns the output."""
 
     output: str
+    """Folder or URI of the output."""
     attempt: int
     """Attempt number of the driver, counted from 1."""
     owner: str
-    """Random name of the attempt. On an object store two drivers that start at once may count to the same number."""
+    """Random name of the attempt, since two drivers that start at once on an object store may get equal numbers."""
 
     def check(self) -> None:
-        """Checks that the output is still owned; a worker that outlived its driver must not write.
+        """Checks that the driver still owns the output; a worker that outlives its driver must not write.
 
         Raises:
             FramemillError: a later attempt owns the output.
@@ -36,10 +37,9 @@ class LockToken:
 class WriterLock:
     """Context manager that makes this process the only writer of an output.
 
-    Each attempt gets a number one higher than the attempt before. Locally a kernel lock keeps a second writer out and
-    vanishes with its process. An object store has no locks: there the driver that started last owns the output, and
-    the others stop at their next commit (`LockToken.check`).
-    """
+    Attempts are numbered consecutively. On a local disk, a kernel lock (flock) excludes a second writer and is released
+    when its process ends. Object stores have no locks: the driver that started last owns the output, and all others
+    stop at their next commit (`LockToken.check`)."""
 
     def __init__(self, output: str) -> None:
         self.output = output
@@ -48,7 +48,7 @@ class WriterLock:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> WriterLock:
-        """Takes the lock and removes temporary files that killed writers left.
+        """Acquires the lock and removes temporary files of killed writers.
 
         Raises:
             RequestError: another process on this machine is writing the output.
@@ -56,7 +56,7 @@ class WriterLock:
         if is_local(self.output):
             folder = join(local_path(self.output), "work")
             os.makedirs(folder, exist_ok=True)
-            # Not in a `with` block: the kernel lock lasts as long as the file is open.
+            # Not in a `with` block, since the kernel lock is released when the file is closed.
             self._file = open(join(folder, "lock"), "a")
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
