@@ -181,7 +181,7 @@ def test_a_curation_that_fails(head: Head, release: Path, tmp_path: Path) -> Non
 def test_a_wrong_request_found_out_there_and_tried_again(head: Head, release: Path, tmp_path: Path) -> None:
     first = submit(head, "score", "results=absent.json", cwd=tmp_path, code=release)
     assert first.returncode == 2
-    assert f"framemill: results={tmp_path}/absent.json: there is no such file" in first.stdout
+    assert f"framemill: results={tmp_path}/absent.json: no such file" in first.stdout
     (name,) = re.findall(r"submit: (score-[0-9a-f]{10}) started", first.stdout)
     again = submit(head, "score", "results=absent.json", cwd=tmp_path, code=release)
     assert again.returncode == 2

@@ -246,7 +246,7 @@ def test_wrong_requests(dataset: str, encoded: Path, tmp_path: Path) -> None:
         RequestError, match=r"\[\[32, 9, 16\.0, 16\], \[48, 17, 16\.0, 16\]\], the curriculum has \[\[32"
     ):
         encode(EncodeConfig(dataset, str(encoded), CurriculumConfig({"only": stage(32, 9)})))
-    with pytest.raises(RequestError, match="one rate"):
+    with pytest.raises(RequestError, match="one frame rate"):
         EncodeConfig("in", "out", CurriculumConfig({"a": stage(32, 9), "b": stage(32, 9, fps=8.0)})).validate()
 
 
