@@ -1,1 +1,1 @@
-"""Video decoding, encoding and image networks, shared by curation, training and evaluation."""
+"""Video decoding and encoding, and image networks, shared by curation, training and evaluation."""

@@ -1,4 +1,4 @@
-"""CLIP image embeddings, and LAION's aesthetic heads on them, with weights from files."""
+"""CLIP image embeddings and LAION's aesthetic heads, with weights from files."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from framemill.platform.errors import RequestError
 from framemill.platform.weights import read_state_dict
 
 _LINEAR_LAYERS, _RELU_LAYERS = [0, 2, 4, 6, 7], [0, 3, 6, 9, 11]
-"""Indices of the linear layers in improved-aesthetic-predictor: without ReLUs (linearMSE), and with (reluMSE)."""
+"""Indices of the linear layers in improved-aesthetic-predictor, without ReLUs (linearMSE) and with ReLUs (reluMSE)."""
 
 
 class ClipEmbedder:
-    """The image encoder of a CLIP of open_clip, in float32, with OpenAI's normalisation (open_clip's default).
+    """The image encoder of an open_clip network, in float32, with OpenAI's normalisation (open_clip's default).
 
-    It takes images uint8 (N, H, W, 3) RGB whose shorter side is `side` pixels, crops the centre square, and returns
-    embeddings float32 (N, D) of unit length.
+    A call takes images, uint8 (N, H, W, 3) RGB, whose shorter side is `side` pixels, crops the centre square, and
+    returns embeddings, float32 (N, D), of unit length.
 
     Args:
-        network: open_clip's name of the architecture. OpenAI's weights need the names that end in -quickgelu.
-        weights: path or URI of a CLIP's state dict, of safetensors or torch; only its image encoder is used.
+        network: open_clip name of the architecture; OpenAI's weights need a name that ends in -quickgelu.
+        weights: path or URI of a CLIP state dict (safetensors or torch), of which only the image encoder is used.
         sha256: sha256 of the file; empty: not checked.
         device: "cpu" or "cuda".
         threads: number of threads on the CPU; torch has one setting for the whole process.
 
     Raises:
-        RequestError: open_clip has no such network, or the file has not its weights.
+        RequestError: open_clip has no such network, or the file is missing, has another sha256 or other tensors.
     """
 
     def __init__(self, network: str, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
@@ -54,7 +54,7 @@ class ClipEmbedder:
         self.std = torch.tensor(open_clip.OPENAI_DATASET_STD, device=device)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Returns (width, height) of an image of this size, scaled so that the shorter side is `side`."""
+        """Returns (width, height) scaled so that the shorter side is `side`, the size that a call expects."""
         shorter = min(width, height)
         return self.side * width // shorter, self.side * height // shorter
 
@@ -65,7 +65,7 @@ class ClipEmbedder:
         centre = images[:, top : top + self.side, left : left + self.side]
         batch = torch.from_numpy(np.ascontiguousarray(centre)).to(self.device).float() / 255
         batch = ((batch - self.mean) / self.std).permute(0, 3, 1, 2)
-        # Deterministic algorithms without TF32: else the last decimals would differ from run to run.
+        # Deterministic algorithms without TF32, so that results are reproducible to the last digit.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
             return self.model.encode_image(batch, normalize=True).cpu().numpy()
@@ -74,15 +74,15 @@ class ClipEmbedder:
 class AestheticHead:
     """LAION's aesthetic score of CLIP embeddings of unit length, computed in float64.
 
-    The head is one linear layer, or the five of the improved predictor (D-1024-128-64-16-1; dropout does nothing at
-    inference).
+    The head is one linear layer, or the five linear layers of the improved predictor (D-1024-128-64-16-1; dropout is
+    inactive at inference).
 
     Args:
         weights: path or URI of the head's state dict.
         sha256: sha256 of the file; empty: not checked.
 
     Raises:
-        RequestError: the file has the weights of neither.
+        RequestError: the file is missing, has another sha256, or is not one of these heads.
     """
 
     def __init__(self, weights: str, sha256: str = "") -> None:
@@ -98,7 +98,7 @@ class AestheticHead:
         """D, the size of an embedding."""
 
     def __call__(self, embeddings: np.ndarray) -> np.ndarray:
-        """Returns scores float64 (N,) of embeddings (N, D)."""
+        """Returns the aesthetic scores, float64 (N,), of embeddings (N, D)."""
         values = embeddings.astype(np.float64)
         for number, (weight, bias) in enumerate(self.layers):
             values = values @ weight.T + bias

@@ -1,8 +1,8 @@
-"""Downscaling a decoded frame to a small RGB image, in a third of the time of the general scaler.
+"""Downscaling a decoded frame to a small RGB image, in a third of the time of FFmpeg's scaler.
 
-The YUV planes are halved repeatedly by means of 2x2 pixels, for which OpenCV has a fast path, and only the small image
-is converted to RGB. This covers 8-bit planar YUV, which is nearly all footage; other frames (10 bits, RGB, frames to be
-enlarged) go through `to_rgb`.
+The YUV planes are halved repeatedly by averaging 2x2 pixels, for which OpenCV has a fast path, and only the small image
+is converted to RGB. This path is for 8-bit planar YUV, which is nearly all footage; `to_rgb` converts all other frames
+(10 bits, RGB, frames to be enlarged).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _RED_BLUE_WEIGHTS = {
     7: (0.212, 0.087),
     9: (0.2627, 0.0593),
 }
-"""Weights of red and blue in luma by matrix number (ITU-T H.273, table 4); green has the rest."""
+"""Weights of red and blue in luma by matrix number (ITU-T H.273, table 4); the weight of green is 1 minus their sum."""
 
 
 def downscale(frame: VideoFrame, width: int, height: int) -> np.ndarray:
     """Returns a frame as uint8 (height, width, 3) RGB, rotated upright.
 
-    The result differs from that of `to_rgb` by at most 1 or 2 levels where the image is smooth.
+    In smooth areas the result differs from that of `to_rgb` by at most 2 levels.
     """
     turns = frame.rotation // 90 % 4
     wide, high = (height, width) if turns % 2 else (width, height)
@@ -41,7 +41,7 @@ def downscale(frame: VideoFrame, width: int, height: int) -> np.ndarray:
     if matrix == UNSPECIFIED_MATRIX:
         matrix = 5 if assumed_matrix(frame.height) == Colorspace.ITU601 else int(Colorspace.ITU709)
     larger = frame.width >= wide and frame.height >= high
-    # Some decoders add a fourth, empty plane; some store lines from the bottom up (negative line size).
+    # Some decoders add a fourth, empty plane; some store lines from bottom to top (negative line size).
     parts = frame.planes[:3]
     is_planar = frame.format.name in _PLANAR_FORMATS and all(plane.line_size > 0 for plane in parts)
     if not is_planar or matrix not in _RED_BLUE_WEIGHTS or not larger:
@@ -53,19 +53,19 @@ def downscale(frame: VideoFrame, width: int, height: int) -> np.ndarray:
 
 
 def _plane_array(plane: VideoPlane) -> np.ndarray:
-    """Returns a plane as uint8 (h, w) without a copy: a view that must not outlive its frame."""
+    """Returns a plane as uint8 (h, w), a view that must not outlive its frame."""
     buffer: Any = plane  # its type stub lacks the buffer protocol
     return np.frombuffer(buffer, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
 def _resize_plane(plane: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Returns a plane at a given size: halved as often as possible, then interpolated."""
+    """Returns a plane scaled to `width` x `height`: halved as often as possible, then interpolated."""
     while plane.shape[1] >= 2 * width and plane.shape[0] >= 2 * height:
         half = (plane.shape[1] // 2, plane.shape[0] // 2)
         plane = cv2.resize(plane, half, interpolation=cv2.INTER_AREA)
     if plane.shape == (height, width):
         return plane
-    # The factor is less than 2 now: linear interpolation uses every pixel.
+    # The remaining factor is less than 2, so linear interpolation uses every pixel.
     return cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
 
 

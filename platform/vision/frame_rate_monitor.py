@@ -1,4 +1,4 @@
-"""Telling a constant frame rate from a variable one (VFR), by the times at which frames are shown."""
+"""Detection of variable frame rates (VFR) by the presentation times of frames."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 from framemill.platform.vision.read import DecodedFrame
 
 _JITTER_S = 0.0025
-"""Intervals that differ by less are equal: some containers round times to a millisecond, and copies keep them so."""
+"""Intervals that differ by less than this count as equal, since some containers round times to a millisecond."""
 _JITTER_TICKS = 1.5
-"""Intervals that differ by less than this many ticks of the container's clock are equal: a GIF counts in 10 ms."""
+"""Intervals that differ by less than this many ticks of the container's clock count as equal; a GIF's tick is 10 ms."""
 
 
 class FrameRateMonitor:
     """Records the shortest and the longest interval between the frames of a video.
 
     Args:
-        tick_s: unit of the container's time stamps, in seconds; 0 if unknown.
+        tick_s: unit of the container's timestamps, in seconds; 0 if unknown.
     """
 
     def __init__(self, tick_s: float) -> None:
@@ -35,5 +35,5 @@ class FrameRateMonitor:
 
     @property
     def is_variable(self) -> bool | None:
-        """Whether the frame rate varies; None before the second frame."""
+        """Whether the frame rate varies; None before two frames were seen."""
         return self.longest - self.shortest > self.tolerance_s if self.longest else None

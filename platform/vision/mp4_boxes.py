@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 
 MOV_FORMATS = "mov"
-"""Prefix of FFmpeg's name for the demuxer of these files ("mov,mp4,m4a,3gp,3g2,mj2")."""
+"""Prefix of FFmpeg's name of the demuxer for MP4 and QuickTime files ("mov,mp4,m4a,3gp,3g2,mj2")."""
 _SHORT_HEADER, _LONG_HEADER = 8, 16
-"""Bytes of a box header: size (4) and type (4), and for boxes of 4 GiB and more a 64-bit size (8)."""
+"""Bytes of a box header: size (4) and type (4), plus a 64-bit size (8) for boxes of 4 GiB and more."""
 _SIZE_TO_END = 0
 """Size field of a box that extends to the end of the file."""
 _MEDIA_BOXES = frozenset({b"moov", b"moof", b"mdat"})
-"""Boxes with frames or their index; only these are taken at their word, since any bytes may follow the last box."""
+"""Types of boxes with frames or their index; other types may be arbitrary bytes after the last box."""
 
 
 def missing_bytes(path: str) -> int:
-    """Returns how many bytes the last top-level box lacks; 0 if the file is complete.
+    """Returns the number of bytes missing at the end of the last top-level box; 0 if the file is complete.
 
-    FFmpeg reads a truncated file without an error, as if the missing packets had never existed.
+    The check is needed because FFmpeg reads a truncated file without an error.
     """
     end = os.path.getsize(path)
     at = 0

@@ -1,7 +1,7 @@
 """Optical flow networks with weights from files.
 
-A network takes two batches of frames, uint8 (N, H, W, 3) RGB, the earlier and the later ones, and returns the flow,
-float32 (N, H, W, 2): the displacement of each pixel of the earlier frame to the right and down, in pixels of H x W.
+A network takes two batches of frames, uint8 (N, H, W, 3) RGB, and returns the flow from the first to the second batch,
+float32 (N, H, W, 2): the displacement of each pixel to the right and down, in pixels.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ from framemill.platform.vision.onnx_file import OnnxNetwork
 from framemill.platform.weights import read_state_dict
 
 _RAFT_STEP = 8
-"""RAFT takes frames whose sides are multiples of this; others are padded by repeating their edges."""
+"""RAFT needs sides that are multiples of this number of pixels; other frames are padded by repeating their edges."""
 _STEM = "feature_encoder.convnormrelu.0.weight"
-"""First convolution of RAFT: it has 64 filters in raft_large and 32 in raft_small."""
+"""Name of the weights of RAFT's first convolution, which has 64 filters in raft_large and 32 in raft_small."""
 
 
 class FlowNetwork(Protocol):
-    """A function that returns the flow between pairs of frames."""
+    """Interface of a network that returns the optical flow between pairs of frames."""
 
     def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
         """Returns the flow, float32 (N, H, W, 2), from `earlier` to `later`, uint8 (N, H, W, 3)."""
 
 
 class RaftFlow:
-    """RAFT (Teed and Deng 2020, arXiv:2003.12039) of torchvision, large or small as the weights are.
+    """torchvision's RAFT (Teed and Deng 2020, arXiv:2003.12039), large or small depending on the weights.
 
     Args:
         weights: path or URI of a state dict of torchvision's `raft_large` or `raft_small`.
         sha256: sha256 of the file; empty: not checked.
         device: "cpu" or "cuda".
         threads: number of threads on the CPU; torch has one setting for the whole process.
+
+    Raises:
+        RequestError: the file is missing, has another sha256, or has other tensors.
     """
 
     def __init__(self, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
@@ -56,7 +59,7 @@ class RaftFlow:
         import torch
 
         height, width = earlier.shape[1:3]
-        # Deterministic algorithms without TF32: else the last decimals would differ from run to run.
+        # Deterministic algorithms without TF32, so that results are reproducible to the last digit.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
             flow = self.network(self._batch(earlier), self._batch(later))[-1].cpu().numpy()
@@ -64,7 +67,7 @@ class RaftFlow:
         return np.ascontiguousarray(flow[:, :, top : top + height, left : left + width].transpose(0, 2, 3, 1))
 
     def _batch(self, rgb: np.ndarray) -> Any:
-        """Returns frames as RAFT takes them: float32 (N, 3, H, W), -1..1, padded to multiples of `_RAFT_STEP`."""
+        """Returns frames as RAFT's input: float32 (N, 3, H, W), -1..1, padded to multiples of `_RAFT_STEP`."""
         import torch
 
         batch = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -76,14 +79,17 @@ class RaftFlow:
 class OnnxFlow:
     """A flow network in an ONNX file, such as an export of UniMatch.
 
-    Its two inputs are float32 (N, 3, H, W) RGB, 0..255. Its last output (earlier ones are coarser refinements) is the
-    flow (N, 2, H, W). A network with a fixed batch size of 1 is called for each pair.
+    The network takes two inputs, float32 (N, 3, H, W) RGB, 0..255. Its last output is the flow (N, 2, H, W); previous
+    outputs are coarser refinements. A network with a fixed batch size of 1 is called once per pair.
 
     Args:
         weights: path or URI of the file.
         sha256: sha256 of the file; empty: not checked.
         device: "cpu" or "cuda".
         threads: number of threads on the CPU.
+
+    Raises:
+        RequestError: the file is missing, has another sha256, or does not take two batches of frames.
     """
 
     def __init__(self, weights: str, sha256: str = "", device: str = "cpu", threads: int = 1) -> None:
@@ -104,4 +110,4 @@ class OnnxFlow:
 
 
 FLOW_NETWORKS: dict[str, Any] = {"raft": RaftFlow, "onnx": OnnxFlow}
-"""Networks by the value of `motion.backend`."""
+"""Classes of flow networks by value of `motion.backend`."""

@@ -1,6 +1,6 @@
-"""Probing a video file: its codec, size, frame rate and duration.
+"""Probing a video file for its codec, size, frame rate and duration.
 
-Sizes are display sizes: after rotation, with square pixels.
+Sizes are display sizes, after rotation and with square pixels.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 _FALLBACK_FPS = Fraction(25)
-"""Frame rate of a file that does not state one."""
+"""Frame rate assumed for files without a stated rate."""
 _MAX_FPS = 1000
-"""Stated frame rates above this are taken for errors."""
+"""Stated frame rates above this are ignored as errors."""
 _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp"})
-"""Formats without frames of their own, which name other files."""
+"""Formats that only refer to other files."""
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-"""Transfer functions of high dynamic range by their number in ITU-T H.273, table 3."""
+"""HDR transfer functions by number in ITU-T H.273, table 3."""
 
 
 class VideoError(Exception):
-    """A file that cannot be read as video, or not to its end. The message is the reason."""
+    """A file cannot be read as video, or not to its end. The message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,15 @@ class VideoInfo:
     audio: str | None
     """Codec of the first audio stream; None without audio."""
     tick_s: float
-    """Unit of the container's time stamps in seconds; 0 if unknown."""
+    """Unit of the container's timestamps in seconds; 0 if unknown."""
 
 
 def probe(path: str) -> VideoInfo:
     """Returns the properties of a video file, from its header and first frame.
 
     Raises:
-        VideoError: the file is no media file, has no video, or its first frame cannot be decoded.
+        VideoError: the file is not a media file, has no video stream, or its first frame cannot be decoded.
+        OSError: there is no such file, or no permission to read it.
     """
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
@@ -85,13 +86,13 @@ def probe(path: str) -> VideoInfo:
 
 @contextlib.contextmanager
 def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Yields the container and its best video stream, which decodes on the calling thread alone.
+    """Yields the container and its best video stream, with a single decoder thread.
 
     Raises:
         VideoError: the file cannot be opened or has no video.
         OSError: there is no such file, or no permission to read it.
     """
-    # An absolute path is never taken for a protocol ("concat:b.mp4" may be a file name); FFmpeg may open files only.
+    # An absolute path is never parsed as a protocol ("concat:b.mp4" may be a file name); only local files are allowed.
     try:
         container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
@@ -119,7 +120,7 @@ def _audio_codec(container: InputContainer) -> str | None:
 
 
 def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
-    """Decodes the next frame of an open video.
+    """Returns the next frame of an open video, decoded.
 
     Raises:
         VideoError: no frame can be decoded.
@@ -133,14 +134,14 @@ def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
 
 
 def upright_size(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
-    """Returns the display size (width, height): pixels made square by stretching the width, then rotated."""
+    """Returns the display size (width, height): the width times the pixel aspect ratio, then rotated."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width = max(1, round(frame.width * aspect)) if aspect > 0 else frame.width
     return (frame.height, width) if frame.rotation % 180 else (width, frame.height)
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
-    """Returns the average frame rate, else FFmpeg's guess, else 25."""
+    """Returns the average frame rate of a stream; if unknown, FFmpeg's guess, or else 25."""
     for rate in (stream.average_rate, stream.guessed_rate):
         if rate and 0 < rate <= _MAX_FPS:
             return Fraction(rate)
@@ -148,7 +149,7 @@ def frame_rate(stream: VideoStream) -> Fraction:
 
 
 def declared_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Returns the declared duration of the video stream in seconds; None if only that of the whole file is known."""
+    """Returns the declared duration of the video stream in seconds; None if the container does not declare it."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if tag := stream.metadata.get("DURATION"):  # Matroska: "00:00:10.333000000"
@@ -160,5 +161,5 @@ def declared_duration(container: InputContainer, stream: VideoStream) -> float |
 
 
 def ffmpeg_reason(error: av.FFmpegError) -> str:
-    """Returns FFmpeg's message without numbers and file names, so that a file gives the same reason everywhere."""
+    """Returns FFmpeg's message without error numbers and file names, so that the reason is independent of the path."""
     return (error.strerror or type(error).__name__).rstrip(".").lower()

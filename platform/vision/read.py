@@ -1,7 +1,7 @@
-"""Reading the frames of a video: upright, in order, on one thread, with the time at which each is shown.
+"""Reading the frames of a video upright and in order, on one thread, with their presentation times.
 
-PyAV reads everything. decord is not used: it handles neither rotation nor variable frame rates, and was slower on three
-H.264 files read whole (one thread, CPU seconds: 0.27 against 0.18, 0.65 against 0.51, 0.52 against 0.35).
+All reading uses PyAV. decord is not used, since it handles neither rotation nor variable frame rates, and was slower on
+three complete H.264 files (one thread, CPU seconds of decord and PyAV: 0.27 and 0.18, 0.65 and 0.51, 0.52 and 0.35).
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from framemill.platform.vision.probe import (
 )
 
 UNSPECIFIED_MATRIX = 2
-"""Number of the colour matrix of an untagged frame (ITU-T H.273, table 4)."""
+"""Colour matrix number of untagged frames (ITU-T H.273, table 4)."""
 _HD_HEIGHT = 720
-"""Untagged frames of this height and more are taken as BT.709, others as BT.601, as players do."""
+"""Untagged frames of at least this height are assumed to be BT.709, smaller frames BT.601, as in video players."""
 MISSING_END_S = 0.5
-"""A file is truncated if its frames end this many seconds before its declared end."""
+"""A file is truncated if its frames end more than this many seconds before its declared end."""
 _SEEK_FROM_S = 3.0
-"""Seconds of a start time below which decoding from the beginning is as fast as a seek."""
+"""Start times below this many seconds are reached by decoding from the beginning, which is as fast as a seek."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame as RGB."""
+    """A frame of a video as RGB."""
 
     index: int
     """Counted from the first frame yielded."""
@@ -53,14 +53,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class DecodedFrame:
-    """A frame as the decoder returns it."""
+    """A frame of a video as the decoder returns it."""
 
     index: int
     """Counted from the first frame yielded."""
     time_s: float
     """Seconds since the video's first frame."""
     frame: VideoFrame
-    """The decoder's frame: neither rotated nor with square pixels."""
+    """The decoder's frame, not rotated, and possibly with non-square pixels."""
     upright: tuple[int, int]
     """Display size (width, height) in pixels."""
 
@@ -68,13 +68,13 @@ class DecodedFrame:
 def iter_frames(
     path: str, *, size: tuple[int, int] | None = None, start_s: float = 0.0, end_s: float | None = None
 ) -> Iterator[Frame]:
-    """Yields the frames that are shown in [start_s, end_s), in seconds since the first frame.
+    """Yields the frames that are shown in [start_s, end_s), in seconds since the video's first frame.
 
-    A truncated file yields its complete frames, then raises.
+    For a truncated file, the complete frames are yielded before the error.
 
     Args:
         path: local path.
-        size: display size (width, height) to which frames are scaled; None: their own.
+        size: size (width, height) to which frames are scaled; None: the display size.
         start_s: start in seconds.
         end_s: end in seconds; None: the end of the video.
 
@@ -86,17 +86,17 @@ def iter_frames(
 
 
 def iter_decoded_frames(path: str, *, start_s: float = 0.0, end_s: float | None = None) -> Iterator[DecodedFrame]:
-    """Yields the frames of `iter_frames` as the decoder returns them.
+    """Yields the frames that are shown in [start_s, end_s) like `iter_frames`, but as the decoder returns them.
 
     Raises:
-        VideoError: as `iter_frames`.
+        VideoError: the file cannot be read, is damaged, or ends before its declared end.
     """
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
         upright = upright_size(first, stream)
         clock = _FrameClock(first.pts, stream.time_base, 1 / frame_rate(stream))
         _seek(container, stream, first, start_s)
-        # Times in a ledger are rounded: a quarter of a frame of tolerance finds the same frames again.
+        # Times in the ledger are rounded, so frames are selected with a tolerance of a quarter of a frame.
         slack = 0.25 * clock.step
         index = 0
         for frame in _undamaged_frames(container, stream):
@@ -122,7 +122,7 @@ def read_video(
     """Returns the frames that are shown in [start_s, end_s) as one array: uint8 (T, H, W, 3) RGB, upright.
 
     Raises:
-        VideoError: as `iter_frames`.
+        VideoError: the file cannot be read, is damaged, ends before its declared end, or has no frame in the interval.
     """
     frames = [frame.rgb for frame in itertools.islice(iter_frames(path, start_s=start_s, end_s=end_s), max_frames)]
     if not frames:
@@ -131,7 +131,7 @@ def read_video(
 
 
 class _FrameClock:
-    """Computes seconds since the first frame from time stamps, or by counting frames without one; never decreases."""
+    """Computes increasing frame times, in seconds since the first frame, from timestamps or else by counting."""
 
     def __init__(self, first_pts: int | None, time_base: Fraction | None, step: Fraction) -> None:
         self.step = float(step)
@@ -140,7 +140,7 @@ class _FrameClock:
         self.first_pts = first_pts or 0
 
     def time_of(self, frame: VideoFrame) -> float:
-        """Returns the time of the next frame in seconds."""
+        """Returns the time of `frame`, which must be the next frame, in seconds."""
         time_s = self.last + self.step
         if frame.pts is not None and self.time_base:
             stamped = float((frame.pts - self.first_pts) * self.time_base)
@@ -150,7 +150,7 @@ class _FrameClock:
 
 
 def _seek(container: InputContainer, stream: VideoStream, first: VideoFrame, start_s: float) -> None:
-    """Seeks to a key frame at or before `start_s`, or to the beginning of a file that cannot be sought."""
+    """Seeks to a key frame at or before `start_s`, or to the beginning of a file without seek support."""
     if first.pts is None or stream.time_base is None or start_s < _SEEK_FROM_S:
         container.seek(0 if first.pts is None else first.pts, stream=stream, backward=True)
         return
@@ -163,9 +163,9 @@ def _seek(container: InputContainer, stream: VideoStream, first: VideoFrame, sta
 
 
 def _undamaged_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Yields decoded frames up to the first damage, then raises.
+    """Yields decoded frames up to the first damaged frame, and then fails.
 
-    Damaged frames at the very start (of a recording that begins between key frames) are skipped.
+    Damaged frames at the start, as in a recording that begins between key frames, are skipped.
 
     Raises:
         VideoError: the file is damaged.
@@ -205,16 +205,16 @@ def _buffered_frames(stream: VideoStream, pts: int | None) -> list[VideoFrame]:
 
 
 def assumed_matrix(height: int) -> Colorspace:
-    """Returns the colour matrix that is assumed for an untagged frame of this height."""
+    """Returns the colour matrix that is assumed for untagged frames of `height` pixels."""
     return Colorspace.ITU709 if height >= _HD_HEIGHT else Colorspace.ITU601
 
 
 def to_rgb(frame: VideoFrame, width: int, height: int) -> np.ndarray:
-    """Returns a decoded frame as uint8 (height, width, 3) RGB, rotated upright."""
+    """Returns a decoded frame as uint8 (height, width, 3) RGB, scaled and rotated upright."""
     turns = frame.rotation // 90 % 4
     wide, high = (height, width) if turns % 2 else (width, height)
     matrix = assumed_matrix(frame.height) if int(frame.colorspace) == UNSPECIFIED_MATRIX else None
-    # threads=1: by default the scaler starts a thread a core for every frame.
+    # threads=1: by default the scaler starts one thread per CPU core for every frame.
     rgb = frame.to_ndarray(
         format="rgb24", width=wide, height=high, src_colorspace=matrix, interpolation=Interpolation.AREA, threads=1
     )

@@ -1,6 +1,6 @@
-"""A rendered sample reel with known truth: scenes of known cuts, colours and speeds, some of which filters must reject.
+"""A rendered sample reel with ground truth: scenes with known cuts, colours and speeds, some of which must be rejected.
 
-The demo runs on it, and tests compare measurements with what was drawn. Everything is a pure function of the seed.
+The demo curates the reel, and tests compare measurements with the ground truth. The reel depends only on the seed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ COLOURS = {
 }
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SPEEDS = {"slowly": 1, "quickly": 4}
-"""Pixels per frame, at WIDTH x HEIGHT."""
+"""Speed of each pace in pixels per frame, at WIDTH x HEIGHT."""
 MARGIN = 200
+"""Background on each side of the centred window, pixels; the window moves within it."""
 
 
 def _dark(picture: np.ndarray) -> np.ndarray:
@@ -55,7 +56,7 @@ _LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Scene:
-    """One shot: a disc or a square at the centre of a textured background, under a moving camera."""
+    """One shot: a disc or square at the centre of a textured background, filmed by a moving camera."""
 
     background: str
     colour: str
@@ -71,13 +72,13 @@ class Scene:
         return f"A {self.colour} {self.shape} on a {self.background} background; the picture {motion}."
 
     def motion(self) -> float:
-        """Returns the true motion in the unit of the motion filter: pixels at 320x576 (H x W) in 0.5 s."""
+        """Returns the true motion in the units of the filter `motion`: pixels at 320x576 (H x W) per 0.5 s."""
         dx, dy = (axis * SPEEDS.get(self.pace, 0) * FPS / 2 for axis in DIRECTIONS[self.direction])
         return float(np.hypot(dx * 576 / WIDTH, dy * 320 / HEIGHT))
 
 
 def render_scene(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[np.ndarray]:
-    """Yields the frames of a scene, uint8 (HEIGHT, WIDTH, 3) RGB: a window that moves over a larger image."""
+    """Yields the frames of a scene, uint8 (HEIGHT, WIDTH, 3) RGB, from a window that moves over a larger image."""
     random = np.random.default_rng(seed)
     canvas = np.full((HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN, 3), COLOURS[scene.background], np.float32)
     for cells in (8, 24, 72):
@@ -93,13 +94,13 @@ def render_scene(scene: Scene, seed: int, seconds: float = SECONDS) -> Iterator[
     dx, dy = (axis * SPEEDS.get(scene.pace, 0) for axis in DIRECTIONS[scene.direction])
     frames = round(seconds * FPS)
     for frame in range(frames):
-        # The window moves against the direction, so that the image moves along it; half-way the window is centred.
+        # The window moves opposite to the direction, so the image moves in it; the middle frame is centred.
         x, y = MARGIN - dx * (frame - frames // 2), MARGIN - dy * (frame - frames // 2)
         yield picture[y : y + HEIGHT, x : x + WIDTH]
 
 
 def random_scenes(count: int, seed: int) -> list[Scene]:
-    """Returns `count` different scenes, in an order that depends on the seed."""
+    """Returns `count` distinct scenes, in an order that depends on the seed."""
     every = [
         Scene(background, colour, shape, direction, pace)
         for background, colour, shape, direction, pace in itertools.product(
@@ -112,17 +113,17 @@ def random_scenes(count: int, seed: int) -> list[Scene]:
 
 
 def render_reel(folder: str, *, shots: int = 96, seed: int = 0) -> dict[str, list[dict]]:
-    """Writes the reel into a folder: mp4s, caption sidecars of two of three single shots, and the truth.
+    """Writes the reel and returns its ground truth: mp4s, caption sidecars for two of three single shots, truth.json.
 
     Args:
         folder: output folder.
-        shots: number of files with a single scene. In addition there are two files of six scenes each, a static, a
-            dark and an over-saturated one, a copy, and a truncated one.
-        seed: seed of everything that is drawn.
+        shots: number of files with a single scene. The reel also has two files of six scenes each, a static file, a
+            dark file, an over-saturated file, a copy of a file, and a truncated file.
+        seed: random seed of the scenes.
 
     Returns:
-        The scenes of each file with start (s) and motion, also written to `truth.json` (last: a reel that has it is
-        complete).
+        The scenes of each file with start time (seconds) and motion. `truth.json` has the same content and is written
+        last, so a reel with this file is complete.
     """
     truth: dict[str, list[dict]] = {}
 

@@ -1,7 +1,7 @@
-"""Stream copy: cutting a span out of a video without decoding it, from a key frame to the end of the span.
+"""Stream copy: cutting a span out of a video without re-encoding, from a key frame to the end of the span.
 
-The copy begins before the span unless a key frame is at its start, and may contain frames that are shown after its end,
-from which others are predicted. Readers use the in and out points: `iter_frames(path, start_s=..., end_s=...)`.
+The copy begins before the span unless the span starts with a key frame, and may contain reference frames that are shown
+after the span. Readers need the in and out points of the span: `iter_frames(path, start_s=..., end_s=...)`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from framemill.platform.vision.probe import VideoError, ffmpeg_reason, first_fra
 _CODECS = ("h264", "hevc", "vp9", "av1")
 """Codecs that MP4 supports and that browsers and dataset readers play."""
 _NAL_CODECS = ("h264", "hevc")
-"""Codecs with two packet formats: length-prefixed (mp4, Matroska) and with start codes (Annex B, in streams)."""
+"""Codecs with two packet formats: length-prefixed (mp4, Matroska) and with start codes (Annex B, transport streams)."""
 _PIXEL_FORMATS = {"yuv420p", "yuvj420p"}
 _DEEP_PIXEL_FORMATS = _PIXEL_FORMATS | {"yuv420p10le"}
-"""4:2:0 formats that play everywhere; 10 bits do so in all codecs but H.264."""
+"""4:2:0 pixel formats that common players support; 10 bits are supported in all codecs except H.264."""
 _TOLERANCE_FRAMES = 0.25
-"""Recorded times are rounded: a quarter of a frame of tolerance finds the same frames again, as in `iter_frames`."""
+"""Tolerance of recorded times, which are rounded, as a share of a frame's duration; as in `iter_frames`."""
 _SEEK_BACK_S = (1.0, 15.0)
-"""Seconds before the start to which a seek goes, one after the other, then to the beginning of the file.
+"""Seconds before the start at which seeks are tried one after another, before a seek to the beginning of the file.
 
-A seek goes by decoding times, which run ahead of presentation times.
+Seeks use decoding times, which are earlier than presentation times.
 """
 _H264_IDR = 5
 """Type of the NAL units of an IDR frame."""
 
 
 class StreamCopyError(VideoError):
-    """A span that can only be re-encoded. The message is the reason."""
+    """A span cannot be stream-copied, only re-encoded. The message is the reason."""
 
 
 def copy_mp4(
@@ -53,17 +53,20 @@ def copy_mp4(
 ) -> tuple[bytes, float]:
     """Returns an mp4 with the packets that show [start_s, end_s) of a video, and the in point.
 
-    The in point is the time of start_s in the mp4. Times are in seconds since the first frame. Display rotation and
-    pixel aspect ratio are kept. No dates and no writer's name: the same packets give the same bytes.
+    The in point is the time in the mp4 that corresponds to start_s, in seconds. Display rotation and pixel aspect ratio
+    are kept. The mp4 contains no dates and no writer's name, so equal packets give equal bytes.
 
     Args:
+        path: local path of the video.
+        start_s: start of the span, seconds since the video's first frame.
+        end_s: end of the span, seconds since the video's first frame.
         frames: number of frames in the span, as counted by decoding.
-        longest_lead_s: longest part of the copy before the span, in seconds.
-        played_height: if given, only a video that plays everywhere is copied: a common pixel format, upright, with
-            square pixels, and at most this many pixels high.
+        longest_lead_s: maximum length of the copy before the span, seconds.
+        played_height: if given, only videos that common players support are copied: with a common pixel format,
+            upright, with square pixels, and at most this many pixels high.
 
     Raises:
-        StreamCopyError: no copy of packets gives a reader just these frames.
+        StreamCopyError: the packets cannot be copied so that a reader gets exactly these frames.
         VideoError: the file cannot be read.
     """
     with open_video(path) as (container, stream):
@@ -93,10 +96,10 @@ def copy_mp4(
 
 
 def _check_plays_everywhere(stream: VideoStream, first: VideoFrame, height: int) -> None:
-    """Checks pixel format, rotation, pixel aspect ratio and size.
+    """Checks that common players support the pixel format, rotation, pixel aspect ratio and size of a video.
 
     Raises:
-        StreamCopyError: some player would not show the video as it is meant.
+        StreamCopyError: some players would not show the video correctly.
     """
     formats = _PIXEL_FORMATS if stream.codec_context.codec.canonical_name == "h264" else _DEEP_PIXEL_FORMATS
     if first.format.name not in formats:
@@ -110,14 +113,22 @@ def _check_plays_everywhere(stream: VideoStream, first: VideoFrame, height: int)
 
 
 def _time_base(stream: VideoStream) -> Fraction:
-    """Returns the unit of a stream's time stamps in seconds."""
+    """Returns the unit of a stream's timestamps in seconds.
+
+    Raises:
+        StreamCopyError: the stream has no time base.
+    """
     if not stream.time_base:
         raise StreamCopyError("its times have no unit")
     return stream.time_base
 
 
 def _shown(packet: Packet) -> int:
-    """Returns the presentation time of a packet, in the stream's time base."""
+    """Returns the presentation time of a packet in the stream's time base.
+
+    Raises:
+        StreamCopyError: the packet has no presentation time.
+    """
     if packet.pts is None:
         raise StreamCopyError("not all of its packets have times")
     return packet.pts
@@ -126,19 +137,20 @@ def _shown(packet: Packet) -> int:
 def _select_packets(
     container: InputContainer, stream: VideoStream, first_pts: int, span: tuple[float, float, float]
 ) -> list[Packet]:
-    """Returns the packets in decoding order from the last key frame at or before a span to the last one shown in it.
+    """Returns the packets of a span in decoding order, from the last key frame at or before its start.
 
-    Packets after the key frame that are shown before it (leading pictures, which need earlier frames) are left out.
+    Packets after the key frame that are shown before the key frame (leading pictures, which need earlier frames) are
+    excluded.
 
     Args:
         container: open container.
-        stream: its video stream.
+        stream: video stream of the container.
         first_pts: presentation time of the first frame.
-        span: earliest time of the key frame, start and end of the span, in the stream's time base, each a little before
-            the frame that it means.
+        span: earliest time of the key frame, start and end of the span, in the stream's time base, each reduced by the
+            tolerance.
 
     Raises:
-        StreamCopyError: no key frame is near enough.
+        StreamCopyError: no key frame is within the permitted time before the span.
     """
     earliest, start, end = span
     step = 1 / (frame_rate(stream) * _time_base(stream))
@@ -160,7 +172,7 @@ def _select_packets(
 
 
 def _until(packets: Iterator[Packet], end: float) -> Iterator[Packet]:
-    """Yields packets as long as one that is shown before `end` may follow."""
+    """Yields packets until no further packet can be shown before `end`."""
     for packet in packets:
         if packet.size == 0:  # PyAV's sign of the end of the file
             return
@@ -170,7 +182,7 @@ def _until(packets: Iterator[Packet], end: float) -> Iterator[Packet]:
 
 
 def _is_entry(stream: VideoStream, packet: Packet) -> bool:
-    """Returns whether decoding can begin with this packet; in H.264 an IDR frame, as others may be recovery points."""
+    """Returns whether decoding can begin with this packet: a key frame, which in H.264 must be an IDR frame."""
     if not packet.is_keyframe:
         return False
     return stream.codec_context.codec.canonical_name != "h264" or _H264_IDR in _nal_types(stream, packet)
@@ -186,10 +198,10 @@ def _nal_types(stream: VideoStream, packet: Packet) -> Iterator[int]:
 
 
 def _check_packets(packets: list[Packet], start: float, end: float, frames: int) -> None:
-    """Checks that a decoder makes just the span's frames of these packets.
+    """Checks that a decoder gets exactly the frames of the span from these packets.
 
     Raises:
-        StreamCopyError: damaged packets, new codec headers in between, equal times, or more or fewer frames.
+        StreamCopyError: packets are damaged, have equal times or new codec headers, or show more or fewer frames.
     """
     if any(packet.is_corrupt or packet.has_sidedata("new_extradata") for packet in packets):
         raise StreamCopyError("its packets are damaged or of changing kind")
@@ -202,12 +214,16 @@ def _check_packets(packets: list[Packet], start: float, end: float, frames: int)
 
 
 def _mux(stream: VideoStream, packets: list[Packet]) -> bytes:
-    """Returns an mp4 of the packets that starts at 0, with new decoding times, which some files lack or have wrong."""
+    """Returns an mp4 of the packets, starting at time 0, with new decoding times (in some files missing or wrong).
+
+    Raises:
+        StreamCopyError: the packets cannot be stored in an mp4.
+    """
     origin = _shown(packets[0])
     times = [_shown(packet) - origin for packet in packets]
     order = sorted(times)
     ahead = max(turn - time for turn, time in zip(order, times, strict=True))
-    # A frame lasts until the next one is shown: the durations in a container may be rounded, or missing.
+    # A frame lasts until the next frame is shown; durations in the container may be rounded or missing.
     lasts = {time: later - time for time, later in itertools.pairwise(order)}
     usual = order[-1] - order[-2] if len(order) > 1 else round(1 / (frame_rate(stream) * _time_base(stream)))
     with tempfile.TemporaryDirectory(prefix="framemill-") as folder:

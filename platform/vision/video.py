@@ -1,4 +1,4 @@
-"""Reading and writing video: the names that the rest of Framemill uses."""
+"""Re-exports of the functions for reading and writing video."""
 
 from framemill.platform.vision.probe import VideoError, VideoInfo, probe
 from framemill.platform.vision.read import Frame, iter_frames, read_video

@@ -1,4 +1,4 @@
-"""Writing video: H.264 in MP4, whose bytes depend on the frames alone."""
+"""Writing H.264 video in MP4, reproducible to the byte."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from framemill.platform.vision.read import DecodedFrame, Frame, assumed_matrix
 
 _PRESET = "veryfast"
 X264 = "mbtree=0:rc-lookahead=0"
-"""Options of x264 that make its bytes reproducible.
+"""Options of x264 for reproducible output.
 
-The macroblock tree is off: with AVX-512 it reads uninitialised memory (at most widths that are no multiple of 64), and
-its floats differ between kinds of CPU. The look-ahead is 0, since nothing else needs it.
+The macroblock tree is off, since with AVX-512 it reads uninitialised memory (at most widths that are not multiples of
+64), and its floating-point results differ between CPU models. The look-ahead is 0, since only the tree needs it.
 """
 _MPEG_RANGE = 1
 _BT709, _BT601 = 1, 6
-"""Numbers of the colour matrices in ITU-T H.273, table 4."""
+"""Colour matrix numbers of ITU-T H.273, table 4."""
 Shown = TypeVar("Shown", Frame, DecodedFrame)
 
 
 def encode_mp4(frames: Iterable[np.ndarray], fps: Fraction | float, *, crf: int = 18) -> bytes:
-    """Encodes uint8 (H, W, 3) RGB frames as yuv420p H.264 in an MP4 with its index first (fast start).
+    """Returns an MP4 with uint8 (H, W, 3) RGB frames as yuv420p H.264 and the index first (fast start).
 
-    One encoder thread, no dates and no writer's name: the same frames give the same bytes. The colour matrix is tagged;
-    it is the one that readers assume for an untagged file (BT.709 from 720 lines, else BT.601).
+    There are one encoder thread, no dates and no writer's name, so equal frames give equal bytes. The colour matrix is
+    tagged, and is the matrix that readers assume for untagged files (BT.709 from 720 lines, else BT.601).
 
     Raises:
-        ValueError: no frames, sides that are odd, or frames of different sizes.
+        ValueError: there are no frames, sides are odd, or frames differ in size.
     """
     frames = iter(frames)
     first = next(frames, None)
@@ -57,7 +57,7 @@ def encode_mp4(frames: Iterable[np.ndarray], fps: Fraction | float, *, crf: int 
 
 
 def yuv_frame(rgb: np.ndarray, matrix: Colorspace) -> VideoFrame:
-    """Returns an RGB frame, uint8 (H, W, 3), as yuv420p with this colour matrix."""
+    """Returns an RGB frame, uint8 (H, W, 3), converted to yuv420p with a colour matrix."""
     return VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24").reformat(
         format="yuv420p",
         dst_colorspace=matrix,
@@ -77,19 +77,19 @@ def encode_frames(
     preset: str,
     x264: str,
 ) -> bytes:
-    """Encodes yuv420p frames as `encode_mp4` does.
+    """Returns an MP4 with yuv420p frames as H.264, with the properties of `encode_mp4`.
 
     Args:
         pictures: frames of `size`.
         fps: frame rate.
         size: width and height in pixels.
-        matrix: colour matrix of the frames, which is tagged.
+        matrix: colour matrix of the frames, which is tagged in the file.
         crf: constant rate factor of x264.
         preset: preset of x264.
         x264: further options of x264, as in `X264`.
     """
     rate = Fraction(fps).limit_denominator(1001)
-    # The muxer moves the index to the front by reading the file again, so it needs a file on disk.
+    # The muxer moves the index to the front by rereading the file, so a file on disk is needed.
     with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
         path = os.path.join(folder, "clip.mp4")
         with av.open(path, "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
@@ -102,10 +102,12 @@ def encode_frames(
             stream.codec_context.color_primaries = ColorPrimaries.BT709
             stream.codec_context.color_trc = ColorTrc.BT709
             options = {"preset": preset, "crf": str(crf), "x264-params": x264}
-            stream.options = {**options, "flags": "+bitexact", "a53cc": "0"}  # without the closed captions of a source
+            stream.options = {**options, "flags": "+bitexact", "a53cc": "0"}  # no closed captions from the source
             for index, picture in enumerate(pictures):
                 picture.pts, picture.time_base = index, 1 / rate
-                picture.pict_type = PictureType.NONE  # a decoded frame would ask for its former type (I, P or B)
+                picture.pict_type = (
+                    PictureType.NONE
+                )  # otherwise the encoder would reuse the type (I, P, B) of a decoded frame
                 container.mux(stream.encode(picture))
             container.mux(stream.encode(None))
         with open(path, "rb") as file:
@@ -113,15 +115,15 @@ def encode_frames(
 
 
 def retime(frames: Iterable[Frame], fps: Fraction | float, duration_s: float) -> Iterator[np.ndarray]:
-    """Returns frames at a constant rate as RGB arrays, chosen by `sample_at_rate`."""
+    """Returns an iterator over frames at a constant rate as RGB arrays, selected by `sample_at_rate`."""
     return (frame.rgb for frame in sample_at_rate(frames, fps, duration_s))
 
 
 def sample_at_rate(shown: Iterable[Shown], fps: Fraction | float, duration_s: float) -> Iterator[Shown]:
-    """Yields frames at a constant rate: for each tick the frame that is nearest in time.
+    """Yields frames at a constant rate: for each tick, the frame nearest in time.
 
-    The first tick is at the first frame; there are round(duration_s * fps) ticks, at least one. At the video's own
-    constant rate every frame is yielded once. Two frames are in memory at a time.
+    The first tick is at the first frame, and there are round(duration_s * fps) ticks, at least one. If `fps` is the
+    constant rate of the video, every frame is yielded once. At most two frames are in memory at a time.
     """
     wanted = max(1, round(duration_s * float(fps)))
     tick, previous, origin = 0, None, 0.0
@@ -139,14 +141,14 @@ def sample_at_rate(shown: Iterable[Shown], fps: Fraction | float, duration_s: fl
 
 
 def _is_nearer(moment: float, earlier: float, later: float) -> bool:
-    """Returns whether `earlier` is at least as near to `moment` as `later`; ties within 1 us go to `earlier`."""
+    """Returns whether `earlier` is at least as near to `moment` as `later`, up to a tolerance of 1 us."""
     return moment - earlier <= later - moment + 1e-6
 
 
 def resample(frames: np.ndarray, times: np.ndarray, fps: float) -> np.ndarray:
-    """Returns frames (T, H, W, 3), shown at `times` (T,) seconds, at a constant rate: the nearest frame at each tick.
+    """Returns frames (T, H, W, 3) with `times` (T,) in seconds resampled to a constant rate by nearest frame.
 
-    The duration of the last frame is taken as the average of the others.
+    The last frame has the mean duration of the other frames.
     """
     step = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1 / fps
     stamped = [Frame(i, float(t), frame) for i, (t, frame) in enumerate(zip(times, frames, strict=True))]
