@@ -177,7 +177,7 @@ def test_each_of_the_others_has_a_true_reason(run: Run, name: str, state: str, r
 
 def test_what_vanished_or_changed_is_waited_for(run: Run) -> None:
     """Neither is recorded as final: the next run measures the changed file, and the removed file is no source."""
-    assert "changes.mp4: it changed while it was read (and 1 more); the same command tries again" in run.waited
+    assert "changes.mp4: it changed after it was listed (and 1 more); the same command tries again" in run.waited
     assert "vanishes.mp4" not in run.sources and run.sources["changes.mp4"] == ("ok", None)
     lines = [json.loads(line) for line in (run.output / "work" / "journal.jsonl").read_text().splitlines()]
     again = {line["path"] for line in lines if line["attempt"] == 2 and "path" in line}

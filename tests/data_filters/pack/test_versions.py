@@ -231,7 +231,7 @@ def test_a_newer_format_is_refused_everywhere(
         lambda: status(str(output)),
         lambda: Dataset.open(str(output)),
     ):
-        with pytest.raises(RequestError, match="format version 99; this Framemill reads 1"):
+        with pytest.raises(RequestError, match="format version 99; this Framemill reads 2"):
             refused()
     assert not (tmp_path / "new").exists()
 
