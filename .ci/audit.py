@@ -36,18 +36,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         probe = Path(folder, "probe.lock")
         probe.write_text("".join(f"{block}\n" for block in blocks if block.startswith(f"{PROBE}==")))
-        found = look_up(probe)
-        if not isinstance(found, str):
-            found = look_up(LOCK)
-    if isinstance(found, str):
-        print(f"audit: NOT DONE, the vulnerability database could not be used: {found}")
+        report = look_up(probe)
+        if not isinstance(report, str):
+            report = look_up(LOCK)
+    if isinstance(report, str):
+        print(f"audit: NOT DONE, the vulnerability database could not be used: {report}")
         return 0
-    for package in found:
+    for package in report:
         for vulnerability in package["vulns"]:
             fixed = ", ".join(vulnerability["fix_versions"]) or "no release"
             print(f"audit: {package['name']} {package['version']}: {vulnerability['id']}, fixed in {fixed}")
-    print(f"audit: {len(found)} packages looked up")
-    return int(any(package["vulns"] for package in found))
+    print(f"audit: {len(report)} packages looked up")
+    return int(any(package["vulns"] for package in report))
 
 
 if __name__ == "__main__":
