@@ -30,7 +30,18 @@ Row = dict[str, Any]
 def calibrate(
     config: CurateConfig, measured: MeasuredSources, stages: list[Stage], sources: list[SourceRow], clips: ClipTable
 ) -> CurateResult:
-    """Writes `calibrate.json` and `calibrate.png`, prints both tables, and returns the curation's counts."""
+    """Writes `calibrate.json` and `calibrate.png`, prints two tables, and returns the curation's counts.
+
+    The files are in the output; there is no plot if no clip has a score. One table has a row per bound, the other a row
+    per score.
+
+    Args:
+        config: config of the curation.
+        measured: all sources and their clips.
+        stages: the rules of selection.
+        sources: all sources.
+        clips: all clips, with their states.
+    """
     provenances = {part.source.path: part.provenance for part in measured.parts}
     checks = list(all_checks(provenances, clips, config.clip.min_seconds, stages)) if len(clips) else []
     summary = summarise(config.output, "", sources, clips)

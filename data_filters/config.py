@@ -81,7 +81,9 @@ class CurateConfig:
     )
     captions: List[str] = key(
         lambda: list(TEXT_CAPTIONERS),
-        "captioners in order of preference: the first text that passes the checks becomes the caption of a clip",
+        "captioners in order of preference, of which the first text that passes the checks becomes a clip's caption; "
+        "joined: column join.caption, sidecar: file beside the source, descriptor: sentence made from measured values, "
+        "endpoint: model on a server, vlm: transformers model in the workers",
         choices=CAPTIONERS.names,
         role="selection",
     )

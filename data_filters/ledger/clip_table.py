@@ -69,7 +69,7 @@ class ClipTable(Sequence["ClipRow"]):
         return (ClipRow(self, i) for i in range(len(self)))
 
     def column(self, name: str) -> Column:
-        """Returns a column, which may be written to.
+        """Returns a column as an array or a list; writing to it changes the table.
 
         Raises:
             KeyError: there is no column of this name.

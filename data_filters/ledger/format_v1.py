@@ -40,7 +40,10 @@ _NO_CLIP = "no clip in it"
 
 
 def clip_reason(state: str, sentence: str | None) -> Reason | None:
-    """Returns the reason of a clip, parsed from its state and its sentence."""
+    """Returns the reason of a clip, parsed from its state and its sentence; None if it has no sentence.
+
+    A sentence that no known pattern matches gives a reason with the cause UNKNOWN.
+    """
     if sentence is None:
         return None
     for known_state, cause, pattern in _CLIP_PATTERNS:
@@ -56,11 +59,11 @@ def clip_reason(state: str, sentence: str | None) -> Reason | None:
 def source_reason(
     state: str, sentence: str | None, *, source_id: str | None, clips: int, failures: str
 ) -> Reason | None:
-    """Returns the reason of a source, parsed from its row in format version 1.
+    """Returns the reason of a source, parsed from its row in format version 1; None if it has no sentence.
 
     Args:
         state: "ok", "filtered", "failed" or "duplicate".
-        sentence: column `reason`.
+        sentence: column `reason`; None if the column is null.
         source_id: column `source_id`; None if the file was not read.
         clips: number of the source's clips.
         failures: the distinct sentences of the source's failed clips, sorted and joined by "; ".

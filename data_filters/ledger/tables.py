@@ -58,7 +58,8 @@ def check_conservation(sources: Sequence[SourceRow], clips: ClipTable) -> None:
     """Checks that every clip of the sources is in the clips table exactly once, in exactly one state.
 
     Raises:
-        AssertionError: a clip is missing or occurs twice, so that nothing may be committed.
+        AssertionError: a source or clip occurs twice, a clip is missing, or a state is unknown, so that nothing may be
+            committed.
     """
     problems = conservation_problems(
         pa.table({"path": [source.path for source in sources], "clips": [source.clips for source in sources]}),

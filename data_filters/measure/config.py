@@ -44,8 +44,8 @@ class PrefilterConfig:
     min_side: int = key(32, "reject tiny sources: minimum length of the shorter side, pixels")
     contrast: float = key(
         1.0,
-        "reject blank sources: largest contrast of a key frame (standard deviation of luma, 0..255) that still counts "
-        "as blank",
+        "maximum contrast of a blank key frame (standard deviation of luma, 0..255); a source whose key frames are all "
+        "blank is rejected",
     )
     change: float = key(
         1.0, "reject stills: largest luma change (0..255) between key frames that still counts as no change"

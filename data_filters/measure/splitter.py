@@ -45,7 +45,10 @@ class Splitter:
         """Frames shown before this time belong to no clip."""
 
     def push(self, frame: Frame) -> Iterator[ClipFrames]:
-        """Takes the next frame and yields the clips that this frame completes."""
+        """Takes the next frame and yields the clips that this frame completes.
+
+        The frame is taken only when the iterator is consumed.
+        """
         self.buffer.append(frame)
         for transition in self._finder.push(frame.rgb):
             yield from self._end_scene(transition)

@@ -105,7 +105,10 @@ class TransitionFinder:
         return self._pending.first if self._pending else self._next - self._back
 
     def push(self, rgb: np.ndarray) -> Iterator[Transition]:
-        """Takes the next frame, uint8 (H, W, 3), and yields the transitions that this frame decides."""
+        """Takes the next frame, uint8 (H, W, 3) RGB, and yields the transitions that this frame decides.
+
+        The frame is taken only when the iterator is consumed.
+        """
         from scenedetect.common import FrameTimecode
 
         small = cv2.resize(rgb, _FRAME_SIZE, interpolation=cv2.INTER_AREA)

@@ -47,7 +47,10 @@ def check_gpus(gpus: float) -> None:
 
 
 def with_digests(section: Any) -> Any:
-    """Returns a scorer's section with the sha256 of each weight file filled in, which makes them part of the digest."""
+    """Returns a scorer's config section with the sha256 of each weight file filled in where it is empty.
+
+    The config's digest then depends on the content of the weight files, whose paths are not part of the digest.
+    """
     if isinstance(section, TextOverlayConfig):
         from framemill.data_filters.models.text_overlay import networks_sha256
 

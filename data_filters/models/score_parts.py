@@ -34,12 +34,12 @@ class ScoreWork:
     clips: list[ScorableClip]
 
     def to_json(self) -> str:
-        """Returns the item as JSON."""
+        """Returns the work item as JSON."""
         return json.dumps(dataclasses.asdict(self))
 
     @staticmethod
     def from_json(text: str) -> ScoreWork:
-        """Returns the item that `to_json` serialised."""
+        """Returns the work item that `to_json` serialised."""
         values = json.loads(text)
         return ScoreWork(Source(**values["source"]), [ScorableClip(**clip) for clip in values["clips"]])
 

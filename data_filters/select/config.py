@@ -16,8 +16,18 @@ class Band:
 
     min: Optional[float] = key(None, "lowest score that is kept, in the score's unit")
     max: Optional[float] = key(None, "highest score that is kept, in the score's unit")
-    min_quantile: Optional[float] = key(None, "lower bound as a quantile: 0.2 rejects the lowest 20 % of the clips")
-    max_quantile: Optional[float] = key(None, "upper bound as a quantile: 0.95 rejects the highest 5 % of the clips")
+    min_quantile: Optional[float] = key(
+        None,
+        "lower bound as a quantile, 0 to 1: 0.2 rejects the 20 % of clips with the lowest scores; computed over the "
+        "clips that passed the length check and the bands of earlier stages (decode pass, then each network); if "
+        "min is given too, the stricter bound applies",
+    )
+    max_quantile: Optional[float] = key(
+        None,
+        "upper bound as a quantile, 0 to 1: 0.95 rejects the 5 % of clips with the highest scores; computed over the "
+        "clips that passed the length check and the bands of earlier stages (decode pass, then each network); if "
+        "max is given too, the stricter bound applies",
+    )
 
     def validate(self) -> None:
         """Checks the quantiles.
@@ -46,7 +56,7 @@ class BestConfig:
     clips: int = key(
         0, "maximum number of clips to keep, the best of those that pass the bands; 0: all of those that pass"
     )
-    by: str = key("technical", "score that ranks clips, highest first")
+    by: str = key("technical", "score by which select.best.clips ranks clips, highest first")
     edges: Dict[str, List[float]] = key(
         dict,
         "class edges per score, {score: [edge, ...]}: each interval is a class, and classes get equal shares of clips",
@@ -81,7 +91,8 @@ class JoinConfig:
         result=False,
     )
     sha256: str = key(
-        "", "expected SHA-256 of the file join.scores, 64 hex digits; a file with another hash is refused"
+        "",
+        "expected SHA-256 of the file join.scores, 64 hex digits; a file with another hash is refused; empty: any file",
     )
     columns: List[str] = key(list, "columns of the file join.scores that become scores of the clips")
     caption: str = key("", "column of the file join.scores with captions, for captioner `joined`")

@@ -140,7 +140,7 @@ class _FrameClock:
         self.first_pts = first_pts or 0
 
     def time_of(self, frame: VideoFrame) -> float:
-        """Returns the time of `frame`, which must be the next frame, in seconds."""
+        """Returns the time of `frame`, which must be the next frame, in seconds since the first frame."""
         time_s = self.last + self.step
         if frame.pts is not None and self.time_base:
             stamped = float((frame.pts - self.first_pts) * self.time_base)

@@ -40,11 +40,11 @@ class DcaeCodec(VaeCodec):
         yield from map(self.decode, blocks)
 
     def normalise(self, latents: Tensor) -> Tensor:
-        """Returns the network's latents times the scaling factor."""
+        """Returns the autoencoder's latents (1, C, T', H', W') times the scaling factor."""
         return latents * self.scale
 
     def denormalise(self, latents: Tensor) -> Tensor:
-        """Returns the network's latents: normalised latents divided by the scaling factor."""
+        """Returns normalised latents (1, C, T', H', W') as the autoencoder's latents, divided by the scaling factor."""
         return latents / self.scale
 
 

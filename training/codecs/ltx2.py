@@ -39,12 +39,12 @@ class Ltx2Codec(VaeCodec):
         self.stride = (config.patch_size_t * 2 ** sum(kind != "spatial" for kind in kinds), side, side)
 
     def normalise(self, latents: Tensor) -> Tensor:
-        """Returns the network's latents at zero mean and unit variance per channel, times the scaling factor."""
+        """Returns the autoencoder's latents (1, C, T', H', W') normalised per channel, times the scaling factor."""
         mean, std = self._moments()
         return (latents - mean) * self.scale / std
 
     def denormalise(self, latents: Tensor) -> Tensor:
-        """Returns the network's latents of normalised latents: the inverse of `normalise`."""
+        """Returns normalised latents (1, C, T', H', W') as the autoencoder's latents: the inverse of `normalise`."""
         mean, std = self._moments()
         return latents * std / self.scale + mean
 

@@ -97,18 +97,18 @@ class VaeCodec(Codec):
 
     @abstractmethod
     def normalise(self, latents: Tensor) -> Tensor:
-        """Returns the network's latents (1, C, T', H', W') at about zero mean and unit variance, float32."""
+        """Returns the autoencoder's latents (1, C, T', H', W') at about zero mean and unit variance, float32."""
 
     @abstractmethod
     def denormalise(self, latents: Tensor) -> Tensor:
-        """Returns the network's latents of normalised latents: the inverse of `normalise`."""
+        """Returns normalised latents (1, C, T', H', W') as the autoencoder's latents: the inverse of `normalise`."""
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
-        """Returns the network's latents (1, C, T', H', W') of pixels (1, 3, T, H, W)."""
+        """Returns the autoencoder's latents (1, C, T', H', W'), not normalised, of pixels (1, 3, T, H, W) in -1..1."""
         return self.vae.encode(pixels, return_dict=False)[0].mode()
 
     def decode_latents(self, latents: Tensor) -> Tensor:
-        """Returns pixels (1, 3, T, H, W) of the network's latents (1, C, T', H', W')."""
+        """Returns pixels (1, 3, T, H, W) in -1..1 of the autoencoder's latents (1, C, T', H', W'), not normalised."""
         return self.vae.decode(latents, return_dict=False)[0]
 
     @torch.inference_mode()

@@ -29,11 +29,11 @@ class WanCodec(VaeCodec):
         self.std = torch.tensor(config.latents_std).view(self.channels, 1, 1, 1)
 
     def normalise(self, latents: Tensor) -> Tensor:
-        """Returns the network's latents at zero mean and unit variance per channel."""
+        """Returns the autoencoder's latents (1, C, T', H', W') at zero mean and unit variance per channel."""
         return (latents - self.mean.to(latents.device)) / self.std.to(latents.device)
 
     def denormalise(self, latents: Tensor) -> Tensor:
-        """Returns the network's latents of normalised latents: the inverse of `normalise`."""
+        """Returns normalised latents (1, C, T', H', W') as the autoencoder's latents: the inverse of `normalise`."""
         return latents * self.std.to(latents.device) + self.mean.to(latents.device)
 
     @torch.inference_mode()

@@ -113,10 +113,15 @@ class LatentDataset:
         ]
 
     def plans(self, curriculum: CurriculumConfig, held_out: list[int], seed: int) -> dict[str, StagePlan]:
-        """Returns the batch plan of each stage over the rows that are not held out.
+        """Returns the batch plan of each stage, by the stage's name, over the rows that are not held out.
+
+        Args:
+            curriculum: the stages.
+            held_out: rows to leave out.
+            seed: seed of the batch order.
 
         Raises:
-            RequestError: a stage has no clip with a latent.
+            RequestError: a stage has no clip with a latent besides the held-out ones.
         """
         plans = {}
         excluded = set(held_out)

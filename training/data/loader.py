@@ -58,7 +58,7 @@ def keyed_generator(*key: object) -> torch.Generator:
 
 
 def text_tensors(texts: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Returns text embeddings (L_i, D) as (B, L, D), padded to the longest, and the mask (B, L) of tokens."""
+    """Returns text embeddings (L_i, D) as (B, L, D), padded to the longest, and a bool mask (B, L), true at tokens."""
     text, mask = pad(texts)
     return torch.from_numpy(text), torch.from_numpy(mask)
 

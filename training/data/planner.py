@@ -76,7 +76,12 @@ class GlobalBatch:
     """Whether only the first latent frame of each clip is used."""
 
     def positions(self, rank: int, workers: int) -> range:
-        """Returns the positions that a rank takes: an equal, contiguous slice."""
+        """Returns the positions in `rows` of a rank's clips: an equal, contiguous slice of the batch.
+
+        Args:
+            rank: index of the rank.
+            workers: number of ranks, which must divide the number of clips.
+        """
         size = len(self.rows) // workers
         return range(rank * size, (rank + 1) * size)
 

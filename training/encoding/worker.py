@@ -74,7 +74,7 @@ def encode_shard(task: ShardTask) -> None:
     """Encodes one shard of the input, commits the encoded shard, and writes the manifest.
 
     Raises:
-        FramemillError: a clip cannot be read.
+        FramemillError: a clip cannot be read, or a later attempt owns the output.
     """
     source = Dataset.open(task.config.input)
     samples = [encode_clip(source, row, task.config) for row in shard_clips(source, task.name, task.config.motion)]

@@ -48,6 +48,6 @@ class TimeEmbedding(nn.Module):
         self.linear = nn.Linear(width, 6 * width)
 
     def forward(self, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the embedding (B, F, D) and the modulation (B, F, 6, D) of timesteps (B, F)."""
+        """Returns the embedding (B, F, D) and the modulation (B, F, 6, D) of timesteps (B, F) in 0..1000."""
         embedding = self.emb["timestep_embedder"](sinusoids(timestep).to(self.linear.weight.dtype))
         return embedding, self.linear(F.silu(embedding)).unflatten(-1, (6, -1))

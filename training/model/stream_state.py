@@ -30,7 +30,14 @@ class StreamState:
 
     @classmethod
     def empty(cls, config: LinearDiTConfig, batch: int, grid: tuple[int, int], like: Tensor) -> StreamState:
-        """Returns the state before the first frame of `batch` videos, on the device and in the dtype of `like`."""
+        """Returns the state before the first frame: zeros, on the device of `like`.
+
+        Args:
+            config: config of the model.
+            batch: number of videos.
+            grid: rows and columns of tokens in a frame.
+            like: tensor with the dtype of `BlockState.conv_frame`; the attention sums are always float32.
+        """
         heads = (batch, config.num_attention_heads, config.attention_head_dim)
         blocks = (
             BlockState(

@@ -106,7 +106,11 @@ class HeldOutEvaluation:
         return total
 
     def mean_losses(self, total: Tensor) -> HeldOutLosses:
-        """Returns the mean losses from the sums of all ranks, (tasks, Q)."""
+        """Returns the mean losses over the held-out clips.
+
+        Args:
+            total: sum over all ranks of what `losses` returned, float64 (tasks, Q).
+        """
         means = total / len(self.rows)
         by_task = {task: float(loss.mean()) for task, loss in zip(self.tasks, means, strict=True)}
         return HeldOutLosses(

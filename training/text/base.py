@@ -37,19 +37,22 @@ class TextEncoder(ABC):
         """Returns float32 embeddings (L, D) of one text, 1 <= L <= max_tokens, without padding."""
 
     def encode_null(self, text: str = "") -> np.ndarray:
-        """Returns the embeddings (L, D) that guidance moves away from, by default of the empty text.
+        """Returns the float32 embeddings (L, D) that guidance moves away from, by default of the empty text.
 
         An encoder that adds an instruction to captions omits the instruction here.
         """
         return self.encode_one(text)
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns float32 embeddings (B, L, D), padded with zeros to the longest text, and a mask (B, L) of tokens."""
+        """Returns float32 embeddings (B, L, D), padded with zeros to the longest text, and a bool mask (B, L).
+
+        The mask is true at tokens and false at padding.
+        """
         return pad([self.encode_one(text) for text in texts])
 
 
 def pad(texts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns embeddings (L_i, D) as float32 (B, L, D), padded with zeros, and a mask (B, L) that is true at tokens."""
+    """Returns embeddings (L_i, D) as float32 (B, L, D), padded with zeros, and a bool mask (B, L), true at tokens."""
     lengths = np.array([len(text) for text in texts])
     mask = np.arange(lengths.max()) < lengths[:, None]
     padded = np.zeros((*mask.shape, texts[0].shape[1]), np.float32)
