@@ -11,6 +11,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from framemill.data_filters.pack.plan import ClipPlan
+from framemill.platform.vision.orientation import orientation_of
 from framemill.platform.vision.read import UNSPECIFIED_MATRIX, DecodedFrame, assumed_matrix, iter_decoded_frames, to_rgb
 from framemill.platform.vision.remux import StreamCopyError, copy_mp4
 from framemill.platform.vision.video import VideoError
@@ -112,7 +113,7 @@ def _exact_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
 
 def _kept_matrix(frame: VideoFrame, clip: ClipPlan) -> Colorspace | None:
     """Returns the colour matrix of frames that need only scaling, or None if frames must be converted through RGB."""
-    plain = frame.format.name == "yuv420p" and frame.rotation % 360 == 0
+    plain = frame.format.name == "yuv420p" and orientation_of(frame).is_identity
     if not plain or frame.color_range == ColorRange.JPEG or clip.scaled != [clip.width, clip.height]:
         return None
     code = int(frame.colorspace)

@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace
 
+from framemill.platform.vision.orientation import orientation_of
 from framemill.platform.vision.read import UNSPECIFIED_MATRIX, assumed_matrix, to_rgb
 
 _PLANAR_FORMATS = frozenset(f"yuv{full}{chroma}p" for full in ("", "j") for chroma in (420, 422, 444))
@@ -35,8 +36,8 @@ def downscale(frame: VideoFrame, width: int, height: int) -> np.ndarray:
 
     In smooth areas the result differs from that of `to_rgb` by at most 2 levels.
     """
-    turns = frame.rotation // 90 % 4
-    wide, high = (height, width) if turns % 2 else (width, height)
+    orientation = orientation_of(frame)
+    wide, high = (height, width) if orientation.turns % 2 else (width, height)
     matrix = int(frame.colorspace)
     if matrix == UNSPECIFIED_MATRIX:
         matrix = 5 if assumed_matrix(frame.height) == Colorspace.ITU601 else int(Colorspace.ITU709)
@@ -49,7 +50,7 @@ def downscale(frame: VideoFrame, width: int, height: int) -> np.ndarray:
     full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
     planes = cv2.merge([_resize_plane(_plane_array(plane), wide, high) for plane in parts])
     rgb = cv2.transform(planes, _rgb_matrix(matrix, full))
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+    return orientation.apply(rgb)
 
 
 def _plane_array(plane: VideoPlane) -> np.ndarray:
