@@ -11,11 +11,9 @@ from typing import Any
 from av.container import InputContainer
 
 from framemill.platform.vision.orientation import orientation_of
+from framemill.platform.vision.read import hdr_transfer
 from framemill.platform.vision.stream import declared_duration, first_frame, open_video, upright_size
 from framemill.platform.vision.timing import stream_timing
-
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-"""HDR transfer functions by number in ITU-T H.273, table 3."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,8 @@ class VideoInfo:
     """FFmpeg's name of the pixel format."""
     hdr: str | None
     """Transfer function of a high dynamic range video, "PQ" or "HLG"; else None."""
+    interlaced: bool
+    """Whether the first frame is interlaced."""
     audio: str | None
     """Codec of the first audio stream; None without audio."""
     tick_s: float
@@ -65,7 +65,8 @@ def probe(path: str) -> VideoInfo:
             frames=stream.frames or None,
             duration=declared_duration(container, stream),
             pixel_format=first.format.name,
-            hdr=_HDR_TRANSFERS.get(int(first.color_trc)),
+            hdr=hdr_transfer(first),
+            interlaced=first.interlaced_frame,
             audio=_audio_codec(container),
             tick_s=float(stream.time_base or 0),
         )

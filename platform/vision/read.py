@@ -6,6 +6,7 @@ three complete H.264 files (one thread, CPU seconds of decord and PyAV: 0.27 and
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 
 from framemill.platform.vision.complete import missing_bytes
+from framemill.platform.vision.deinterlace import deinterlaced
 from framemill.platform.vision.orientation import orientation_of
 from framemill.platform.vision.stream import (
     VideoError,
@@ -29,6 +31,7 @@ from framemill.platform.vision.stream import (
     upright_size,
 )
 from framemill.platform.vision.timing import JUMP_BACK_S, pause_seconds, stream_timing
+from framemill.platform.vision.tone_map import HDR_TRANSFERS, tone_map
 
 UNSPECIFIED_MATRIX = 2
 """Colour matrix number of untagged frames (ITU-T H.273, table 4)."""
@@ -36,6 +39,8 @@ _HD_HEIGHT = 720
 """Untagged frames of at least this height are assumed to be BT.709, smaller frames BT.601, as in video players."""
 MISSING_END_S = 0.5
 """A file is truncated if its frames end more than this many seconds before its declared end."""
+_DEINTERLACE_LEAD_S = 1.0
+"""Seconds before the start time from which interlaced video is decoded."""
 _SEEK_FROM_S = 3.0
 """Start times below this many seconds are reached by decoding from the beginning, which is as fast as a seek."""
 
@@ -100,11 +105,13 @@ def iter_decoded_frames(path: str, *, start_s: float = 0.0, end_s: float | None 
         first = first_frame(container, stream)
         upright = upright_size(first, stream)
         clock = _FrameClock(first.pts, stream.time_base, 1 / timing.rate)
-        _seek(container, stream, first, start_s if timing.steady else 0.0)
+    # Deinterlacing needs the frame before the first one.
+    seek_s = start_s - _DEINTERLACE_LEAD_S if first.interlaced_frame else start_s
+    with _opened_before(path, first.pts, seek_s if timing.steady else 0.0) as (container, stream):
         # Times in the ledger are rounded, so frames are selected with a tolerance of a quarter of a frame.
         slack = 0.25 * clock.step
         index = 0
-        for frame in _undamaged_frames(container, stream):
+        for frame in deinterlaced(_undamaged_frames(container, stream)):
             time_s, continues = clock.time_of(frame)
             size = upright_size(frame, stream)
             continues, upright = continues and size == upright, size
@@ -180,17 +187,33 @@ def _check_complete(path: str, container: InputContainer, stream: VideoStream, c
         raise VideoError(f"breaks off {missing} bytes before its end")
 
 
-def _seek(container: InputContainer, stream: VideoStream, first: VideoFrame, start_s: float) -> None:
-    """Seeks to a key frame at or before `start_s`, or to the beginning of a file without seek support."""
-    if first.pts is None or stream.time_base is None or start_s < _SEEK_FROM_S:
-        container.seek(0 if first.pts is None else first.pts, stream=stream, backward=True)
-        return
-    wanted = first.pts + int(start_s / stream.time_base)
-    container.seek(wanted, stream=stream, backward=True)
-    landed = next(container.decode(stream), None)
-    if landed is None or landed.pts is None or landed.pts > wanted:
-        wanted = first.pts
-    container.seek(wanted, stream=stream, backward=True)
+@contextlib.contextmanager
+def _opened_before(path: str, first_pts: int | None, time_s: float) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Yields an open video at a key frame at or before `time_s`, or at its beginning.
+
+    A file is opened anew and not sought to its beginning: in transport and program streams, FFmpeg then lands behind
+    the first key frame.
+    """
+    if first_pts is not None and time_s >= _SEEK_FROM_S:
+        with open_video(path) as (container, stream):
+            if stream.time_base:
+                wanted = first_pts + int(time_s / stream.time_base)
+                if _lands_before(container, stream, wanted):
+                    container.seek(wanted, stream=stream, backward=True)
+                    yield container, stream
+                    return
+    with open_video(path) as opened:
+        yield opened
+
+
+def _lands_before(container: InputContainer, stream: VideoStream, wanted: int) -> bool:
+    """Returns whether the first frame that can be decoded after a seek is shown at or before the timestamp `wanted`."""
+    try:
+        container.seek(wanted, stream=stream, backward=True)
+        landed = next(container.decode(stream), None)
+    except av.FFmpegError:
+        return False
+    return landed is not None and landed.pts is not None and landed.pts <= wanted
 
 
 def _undamaged_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
@@ -240,13 +263,26 @@ def assumed_matrix(height: int) -> Colorspace:
     return Colorspace.ITU709 if height >= _HD_HEIGHT else Colorspace.ITU601
 
 
+def hdr_transfer(frame: VideoFrame) -> str | None:
+    """Returns the transfer function of an HDR frame, "PQ" or "HLG"; None for standard dynamic range."""
+    return HDR_TRANSFERS.get(int(frame.color_trc))
+
+
 def to_rgb(frame: VideoFrame, width: int, height: int) -> np.ndarray:
-    """Returns a decoded frame as uint8 (height, width, 3) RGB, scaled and upright."""
+    """Returns a decoded frame as uint8 (height, width, 3) RGB, scaled and upright; HDR frames are tone-mapped."""
     orientation = orientation_of(frame)
     wide, high = (height, width) if orientation.turns % 2 else (width, height)
     matrix = assumed_matrix(frame.height) if int(frame.colorspace) == UNSPECIFIED_MATRIX else None
+    transfer = hdr_transfer(frame)
+    if transfer is not None:
+        matrix = Colorspace.BT2020
     # threads=1: by default the scaler starts one thread per CPU core for every frame.
     rgb = frame.to_ndarray(
-        format="rgb24", width=wide, height=high, src_colorspace=matrix, interpolation=Interpolation.AREA, threads=1
+        format="rgb24" if transfer is None else "rgb48le",
+        width=wide,
+        height=high,
+        src_colorspace=matrix,
+        interpolation=Interpolation.AREA,
+        threads=1,
     )
-    return orientation.apply(rgb)
+    return orientation.apply(rgb if transfer is None else tone_map(rgb, transfer))

@@ -19,7 +19,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from framemill.platform.vision.orientation import orientation_of
-from framemill.platform.vision.stream import VideoError, ffmpeg_reason, first_frame, open_video
+from framemill.platform.vision.read import hdr_transfer
+from framemill.platform.vision.stream import VideoError, ffmpeg_reason, first_frame, open_video, upright_size
 from framemill.platform.vision.timing import StreamTiming, stream_timing
 
 _CODECS = ("h264", "hevc", "vp9", "av1")
@@ -44,11 +45,16 @@ class StreamCopyError(VideoError):
     """A span cannot be stream-copied, only re-encoded. The message is the reason."""
 
 
+class MustReencodeError(StreamCopyError):
+    """A copy of the span would not be shown as it was measured, so the span is re-encoded in every mode."""
+
+
 def copy_mp4(
     path: str,
     start_s: float,
     end_s: float,
     frames: int,
+    size: tuple[int, int],
     *,
     longest_lead_s: float = float("inf"),
     played_height: int | None = None,
@@ -63,11 +69,13 @@ def copy_mp4(
         start_s: start of the span, seconds since the video's first frame.
         end_s: end of the span, seconds since the video's first frame.
         frames: number of frames in the span, as counted by decoding.
+        size: display size (width, height) of the span's frames, pixels.
         longest_lead_s: maximum length of the copy before the span, seconds.
         played_height: if given, only videos that common players support are copied: with a common pixel format,
             upright, with square pixels, and at most this many pixels high.
 
     Raises:
+        MustReencodeError: the video is interlaced or HDR, its size changes, or its clock jumps back.
         StreamCopyError: the packets cannot be copied so that a reader gets exactly these frames.
         VideoError: the file cannot be read.
     """
@@ -75,7 +83,13 @@ def copy_mp4(
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
         if not timing.steady:
-            raise StreamCopyError("its clock jumps back")
+            raise MustReencodeError("its clock jumps back")
+        if first.interlaced_frame:
+            raise MustReencodeError("it is interlaced")
+        if transfer := hdr_transfer(first):
+            raise MustReencodeError(f"it is high dynamic range ({transfer})")
+        if upright_size(first, stream) != size:
+            raise MustReencodeError("its size changes")
         codec = stream.codec_context.codec.canonical_name
         if codec not in _CODECS:
             raise StreamCopyError(f"{codec} is not copied, only {', '.join(_CODECS)}")
