@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDERS := package conf platform data_filters training eval jobs
 VIDEOS ?=
+# Test processes, each with a Ray session of its own; tests of one file share a process.
+TEST_PROCESSES ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 OUTPUT ?= demo$(if $(VIDEOS),-$(notdir $(patsubst %/,%,$(VIDEOS))))
 
 .PHONY: setup demo test test-fast test-all lint docs bench lock clean
@@ -39,13 +42,13 @@ demo: setup
 	$(BIN)/framemill demo output=$(OUTPUT) $(if $(VIDEOS),input=$(VIDEOS))
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow and not ray"
+	$(PYTEST) -m "not slow and not ray"
 
 test-all: setup
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -96,21 +96,32 @@ def _finite(clips: ClipTable, score: str) -> np.ndarray:
 
 
 def table_lines(drops: list[Row], quantiles: dict[str, Row]) -> list[str]:
-    """Returns the lines of two tables for the terminal: one row per bound, then one row per score."""
-    width = max([len(row["reason"]) for row in drops] + [len("bound")])
-    lines = [f"{'bound':{width}}  {'alone':>9} {'hours':>9}  {'only':>9} {'hours':>9}"]
-    for row in drops:
-        alone, only = row["alone"], row["only"]
-        lines.append(
-            f"{row['reason']:{width}}  {alone['clips']:9d} {alone['hours']:9.3f}  "
-            f"{only['clips']:9d} {only['hours']:9.3f}"
-        )
-    wide = max([len(score) for score in quantiles] + [len("score")])
-    lines += ["", f"{'score':{wide}}  {'clips':>9}" + "".join(f"{f'{100 * q:g} %':>12}" for q in SHOWN)]
-    for score, row in quantiles.items():
-        values = "".join(f"{row['quantiles'][f'{q:g}']:12.4g}" for q in SHOWN)
-        lines.append(f"{score:{wide}}  {row['clips']:9d}{values}")
-    return lines
+    """Returns the lines of two tables for the terminal: one row per bound, then one row per score.
+
+    An empty table has no lines.
+    """
+    import pandas as pd
+
+    bounds = pd.DataFrame(
+        {
+            "alone": [row["alone"]["clips"] for row in drops],
+            "alone, hours": [row["alone"]["hours"] for row in drops],
+            "only": [row["only"]["clips"] for row in drops],
+            "only, hours": [row["only"]["hours"] for row in drops],
+        },
+        index=pd.Index([row["reason"] for row in drops], dtype=str),
+    )
+    scores = pd.DataFrame.from_dict(
+        {score: [row["clips"], *(row["quantiles"][f"{q:g}"] for q in SHOWN)] for score, row in quantiles.items()},
+        orient="index",
+        columns=["clips", *(f"{100 * q:g} %" for q in SHOWN)],
+    )
+    tables = [
+        frame.rename_axis(title, axis="columns").to_string(float_format=number)
+        for title, frame, number in (("bound", bounds, "{:.3f}".format), ("score", scores, "{:.4g}".format))
+        if len(frame)
+    ]
+    return "\n\n".join(tables).splitlines()
 
 
 def plot(checks: list[Check], clips: ClipTable, scores: list[str]) -> bytes:

@@ -103,6 +103,7 @@ def _samples_schema(scores: Sequence[str]) -> pa.Schema:
         ("duration", real),
         ("in_s", real),
         ("out_s", real),
+        ("packed", text),
         ("caption", text),
         ("captions", pa.list_(pa.struct([("source", text), ("text", text), ("weight", real)]))),
     ]

@@ -89,8 +89,9 @@ def _source_lines(source: SourceRow, sources: list[SourceRow]) -> Iterator[str]:
     if facts := source.facts:
         turned = f", turned by {facts.rotation} degrees" if facts.rotation else ""
         rate = f"{facts.fps:g} frames a second" + (", which varies" if facts.fps_varies else "")
+        fields = ", interlaced" if facts.interlaced else ""
         length = f", {facts.duration:g} s" if facts.duration is not None else ""
-        yield f"{facts.codec} {facts.width}x{facts.height}{turned}, {facts.pixel_format}, {rate}{length}"
+        yield f"{facts.codec} {facts.width}x{facts.height}{turned}, {facts.pixel_format}{fields}, {rate}{length}"
     if source.provenance.get("tags"):
         yield "tags " + ", ".join(source.provenance["tags"])
     if source.provenance.get("licence"):

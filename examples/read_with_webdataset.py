@@ -13,13 +13,13 @@ import webdataset
 
 
 def main(dataset: str) -> None:
-    """Prints each sample's key, number of frames, frame shape, bucket and caption."""
+    """Prints each sample's key, number of frames, frame shape, frame rate and caption."""
     shards = [str(path) for path in sorted(Path(dataset, "shards").glob("*.tar"))]
     for sample in webdataset.WebDataset(shards, shardshuffle=False):
         facts = json.loads(sample["json"])
         with av.open(io.BytesIO(sample["mp4"])) as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-        print(sample["__key__"], len(frames), frames[0].shape, facts["bucket"], sample["txt"].decode())
+        print(sample["__key__"], len(frames), frames[0].shape, facts["fps"], sample["txt"].decode())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -70,7 +71,7 @@ def _start_local_ray(cores: int) -> None:
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
             # log_level: without a dashboard, Ray Train's watchers log a warning every second.
-            with _fixed_ray_address():
+            with _fixed_ray_address(), _free_agent_port():
                 ray.init(
                     address="local",
                     num_cpus=cores,
@@ -108,3 +109,20 @@ def _fixed_ray_address() -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _free_agent_port() -> Iterator[None]:
+    """Lets the dashboard agent of the Ray instance that the block starts listen on a free port.
+
+    `ray.init` has no argument for that port: it is 52365. If another Ray instance of the machine listens there, the
+    agent retries for 3.5 s before Ray starts without it. `ray start` has --dashboard-agent-listen-port.
+    """
+    from ray._private import parameter
+
+    original = parameter.RayParams
+    parameter.RayParams = functools.partial(original, dashboard_agent_listen_port=0)
+    try:
+        yield
+    finally:
+        parameter.RayParams = original

@@ -139,7 +139,8 @@ def map_actors(
 
     if not items:
         return
-    actor_class = ray.remote(num_cpus=_CPUS_PER_ACTOR, num_gpus=gpus, scheduling_strategy="SPREAD")(_PoolActor)
+    named = type(worker.__name__, (_PoolActor,), {})  # Ray shows the class's name in its dashboard, logs and processes
+    actor_class = ray.remote(num_cpus=_CPUS_PER_ACTOR, num_gpus=gpus, scheduling_strategy="SPREAD")(named)
     shared = ray.put(arguments)
     queue = deque(_QueuedItem(item) for item in items)
     running: dict[

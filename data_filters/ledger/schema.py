@@ -23,6 +23,7 @@ FILE_FIELDS = [
     ("pixel_format", pa.string()),
     ("hdr", pa.string()),
     ("audio", pa.string()),
+    ("interlaced", pa.bool_()),
 ]
 """Columns of a source's file properties (`FileFacts`); null if the file could not be read."""
 SOURCES_SCHEMA = pa.schema(

@@ -29,7 +29,7 @@ class FileFacts:
     rotation: int
     """Degrees counter-clockwise by which stored frames are turned for display: 0, 90, 180 or 270."""
     fps: float
-    """Frames per second; the average if the rate varies."""
+    """Frames per second; if the rate varies, the rate between the pauses."""
     fps_varies: bool | None
     """Whether the time steps between frames differ; None if unknown."""
     duration: float | None
@@ -39,6 +39,8 @@ class FileFacts:
     """Transfer function of high dynamic range, "PQ" or "HLG"; None for standard range."""
     audio: str | None
     """Codec of the first audio track."""
+    interlaced: bool | None = None
+    """Whether the first frame is interlaced; None if an earlier version of Framemill measured the file."""
 
     @staticmethod
     def of(video: VideoInfo | None, fps_varies: bool | None) -> FileFacts | None:
@@ -86,6 +88,7 @@ def sources_table(rows: Sequence[SourceRow]) -> pa.Table:
 def source_rows(table: pa.Table) -> list[SourceRow]:
     """Returns the rows of a table of SOURCES_SCHEMA."""
     names = ["path", "source_id", "state", "clips", "provenance", *(name for name, _ in FILE_FIELDS)]
+    names = [name for name in names if name in table.column_names]
     rows = table.select(names).to_pylist()
     return [
         SourceRow(

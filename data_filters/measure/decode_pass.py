@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -18,8 +19,10 @@ from framemill.data_filters.measure.splitter import Splitter
 from framemill.platform.storage import sha256_file
 from framemill.platform.vision.downscale import downscale
 from framemill.platform.vision.frame_rate_monitor import FrameRateMonitor
-from framemill.platform.vision.read import Frame, iter_decoded_frames
-from framemill.platform.vision.video import VideoError, probe
+from framemill.platform.vision.probe import VideoInfo, probe
+from framemill.platform.vision.read import DecodedFrame, Frame, iter_decoded_frames
+from framemill.platform.vision.stream import VideoError
+from framemill.platform.vision.timing import rate_of_steps
 
 _THUMBNAIL_WIDTH = 160
 """Width of thumbnails, pixels."""
@@ -52,23 +55,36 @@ def measure_source(path: str, settings: MeasureSettings) -> Iterator[SourceFacts
         return
     frame_rate = FrameRateMonitor(info.tick_s)
     filters = [load_filter(name) for name in settings.filters]
-    splitter = Splitter(info.fps, info.width, info.height, settings.min_seconds, settings.max_seconds, settings.trim_s)
-
     reason = None
+    splitter: Splitter | None = None
     try:
         for decoded in frame_rate.watch(iter_decoded_frames(path)):
-            small = downscale(decoded.frame, *small_size(info.width, info.height))
-            for clip in splitter.push(Frame(decoded.index, decoded.time_s, small)):
-                yield _measured_clip(clip, filters, info.fps)
+            if splitter is None or not decoded.continues:
+                yield from _measured_clips(splitter.finish() if splitter else (), filters, info)
+                splitter = _splitter(info.fps, decoded, settings)
+            small = downscale(decoded.frame, *small_size(*decoded.upright))
+            clips = splitter.push(Frame(decoded.index, decoded.time_s, small))
+            yield from _measured_clips(clips, filters, info)
     except VideoError as error:
         reason = Reason(Cause.UNREADABLE, detail=str(error))
-    for clip in splitter.finish():
-        yield _measured_clip(clip, filters, info.fps)
+    yield from _measured_clips(splitter.finish() if splitter else (), filters, info)
     yield Ended(reason, fps_varies=frame_rate.is_variable)
 
 
-def _measured_clip(clip: ClipFrames, filters: Sequence[Filter], fps: float) -> MeasuredClip:
+def _splitter(fps: float, first: DecodedFrame, settings: MeasureSettings) -> Splitter:
+    """Returns a splitter for the frames from `first` on, up to a pause or a change of size."""
+    seconds = (settings.min_seconds, settings.max_seconds, settings.trim_s)
+    return Splitter(fps, *first.upright, *seconds, first.index)
+
+
+def _measured_clips(clips: Iterable[ClipFrames], filters: Sequence[Filter], info: VideoInfo) -> Iterator[MeasuredClip]:
+    for clip in clips:
+        yield _measured_clip(clip, filters, info)
+
+
+def _measured_clip(clip: ClipFrames, filters: Sequence[Filter], info: VideoInfo) -> MeasuredClip:
     scores = {name: round(value, SCORE_DECIMALS) for each in filters for name, value in each.score(clip).items()}
+    fps = float(rate_of_steps(np.diff(clip.times), (Fraction(info.fps),)))
     return MeasuredClip(
         start_s=round(float(clip.times[0]), SCORE_DECIMALS),
         end_s=round(clip.end_s, SCORE_DECIMALS),

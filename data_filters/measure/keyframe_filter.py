@@ -27,10 +27,11 @@ from av.video.stream import VideoStream
 
 from framemill.data_filters.filters.clip_frames import small_size
 from framemill.data_filters.measure.config import PrefilterConfig
+from framemill.platform.vision.complete import missing_bytes
 from framemill.platform.vision.downscale import downscale
-from framemill.platform.vision.mp4_boxes import MOV_FORMATS, missing_bytes
-from framemill.platform.vision.probe import VideoError, VideoInfo, declared_duration, ffmpeg_reason, open_video
+from framemill.platform.vision.probe import VideoInfo
 from framemill.platform.vision.read import MISSING_END_S
+from framemill.platform.vision.stream import VideoError, declared_duration, ffmpeg_reason, open_video
 
 _MIN_STILL_KEY_FRAMES = 3
 """Minimum number of key frames of a still."""
@@ -64,7 +65,7 @@ def keyframe_prefilter(path: str, info: VideoInfo, config: PrefilterConfig) -> s
     try:
         with open_video(path) as (container, stream):
             keys = _key_stamps(container, stream, info, ignore_sizes=small)
-            if not keys or (container.format.name.startswith(MOV_FORMATS) and missing_bytes(path)):
+            if not keys or missing_bytes(path, container.format.name):
                 return None
             chosen = spread_key_frames(keys, config.key_frames)
             lumas = _key_lumas(container, stream, info, chosen)

@@ -24,9 +24,16 @@ class Splitter:
     """
 
     def __init__(
-        self, fps: float, width: int, height: int, min_seconds: float, max_seconds: float, trim_s: float = 0.0
+        self,
+        fps: float,
+        width: int,
+        height: int,
+        min_seconds: float,
+        max_seconds: float,
+        trim_s: float = 0.0,
+        first: int = 0,
     ) -> None:
-        """Creates a splitter for one source.
+        """Creates a splitter for one source, or for the part of a source after a pause or a change of size.
 
         Args:
             fps: frame rate of the source, frames per second.
@@ -35,12 +42,13 @@ class Splitter:
             min_seconds: minimum length of a usable clip, seconds; shorter scenes are also yielded as clips.
             max_seconds: maximum length of a clip, seconds.
             trim_s: time before and after a transition that is excluded from clips, seconds.
+            first: index of the first frame.
         """
         self.fps, self.width, self.height = float(fps), width, height
         self.min_seconds, self.max_seconds, self.trim_s = min_seconds, max_seconds, trim_s
         self.buffer: list[Frame] = []
         """Frames that are not yet assigned to a clip."""
-        self._finder = TransitionFinder(self.fps)
+        self._finder = TransitionFinder(self.fps, first)
         self._begin_s = 0.0
         """Frames shown before this time belong to no clip."""
 
@@ -99,7 +107,8 @@ class Splitter:
 
     def _take(self, count: int) -> ClipFrames:
         """Removes the first `count` frames from the buffer and returns them as a clip."""
-        end_s = self.buffer[0].time_s + self._seconds(count)
+        seconds = self._seconds(count)
+        end_s = self.buffer[0].time_s + (seconds if seconds <= self.max_seconds + SLACK_S else self.max_seconds)
         frames, self.buffer = self.buffer[:count], self.buffer[count:]
         times = np.array([frame.time_s for frame in frames])
         return ClipFrames(times, [frame.rgb for frame in frames], end_s, frames[0].index, self.width, self.height)

@@ -70,11 +70,12 @@ class TransitionFinder:
     This delay bounds the memory use for videos of any length.
     """
 
-    def __init__(self, fps: float) -> None:
-        """Creates a finder for one video.
+    def __init__(self, fps: float, first: int = 0) -> None:
+        """Creates a finder for one video, or for the part of a video after a pause.
 
         Args:
             fps: frame rate, frames per second.
+            first: index of the first frame.
         """
         from scenedetect.detectors import AdaptiveDetector
 
@@ -87,15 +88,15 @@ class TransitionFinder:
         )
         self._back = self._frame_count(LOOK_BACK_S)
         self._ahead = max(self._frame_count(LOOK_AHEAD_S), _ADAPTIVE_WINDOW)
-        self._start = 0
+        self._start = first
         """Index of the first frame whose signature is in memory."""
-        self._next = 0
+        self._next = first
         """Index of the next frame to be decided."""
         self._signatures: list[np.ndarray] = []
         self._contrasts: list[float] = []
         self._blanks: list[bool] = []
         self._cuts: set[int] = set()
-        self._pending: Transition | None = Transition(0, 0)
+        self._pending: Transition | None = Transition(first, first)
         """The last transition, which may still be merged with the next; initially an empty transition at the start."""
         self._in_blank_scene = False
 

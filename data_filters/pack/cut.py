@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -11,8 +12,16 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from framemill.data_filters.pack.plan import ClipPlan
-from framemill.platform.vision.read import UNSPECIFIED_MATRIX, DecodedFrame, assumed_matrix, iter_decoded_frames, to_rgb
-from framemill.platform.vision.remux import StreamCopyError, copy_mp4
+from framemill.platform.vision.orientation import orientation_of
+from framemill.platform.vision.read import (
+    UNSPECIFIED_MATRIX,
+    DecodedFrame,
+    assumed_matrix,
+    hdr_transfer,
+    iter_decoded_frames,
+    to_rgb,
+)
+from framemill.platform.vision.remux import MustReencodeError, StreamCopyError, copy_mp4
 from framemill.platform.vision.video import VideoError
 from framemill.platform.vision.write import X264, encode_frames, sample_at_rate, yuv_frame
 
@@ -70,19 +79,18 @@ def cut_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
         VideoError: the clip cannot be decoded, or `pack.mode=copy` cannot copy its packets.
     """
     if clip.mode == "copy":
-        return _copy_clip(path, clip)
-    if clip.mode == "auto" and clip.keeps_rate:
-        try:
+        with contextlib.suppress(MustReencodeError):
+            return _copy_clip(path, clip)
+    elif clip.mode == "auto" and clip.keeps_rate:
+        with contextlib.suppress(StreamCopyError):
             return _copy_clip(path, clip, longest_lead_s=_MAX_LEAD_S, played_height=clip.max_height)
-        except StreamCopyError:
-            pass
     return _exact_clip(path, clip)
 
 
 def _copy_clip(path: str, clip: ClipPlan, **limits: Any) -> tuple[bytes, Cut]:
     """Returns an mp4 with the clip's packets, from the last key frame at or before its start, and its `Cut`."""
-    mp4, in_s = copy_mp4(path, clip.start_s, clip.start_s + clip.seconds, clip.source_frames, **limits)
     width, height = clip.source_size
+    mp4, in_s = copy_mp4(path, clip.start_s, clip.start_s + clip.seconds, clip.source_frames, (width, height), **limits)
     begin, end = round(in_s, 6), round(in_s + clip.seconds, 6)
     cut = Cut("copy", width, height, clip.source_frames, clip.source_fps, round(clip.seconds, 6), begin, end)
     return mp4, cut
@@ -112,8 +120,13 @@ def _exact_clip(path: str, clip: ClipPlan) -> tuple[bytes, Cut]:
 
 def _kept_matrix(frame: VideoFrame, clip: ClipPlan) -> Colorspace | None:
     """Returns the colour matrix of frames that need only scaling, or None if frames must be converted through RGB."""
-    plain = frame.format.name == "yuv420p" and frame.rotation % 360 == 0
-    if not plain or frame.color_range == ColorRange.JPEG or clip.scaled != [clip.width, clip.height]:
+    plain = frame.format.name == "yuv420p" and orientation_of(frame).is_identity
+    if (
+        not plain
+        or hdr_transfer(frame)
+        or frame.color_range == ColorRange.JPEG
+        or clip.scaled != [clip.width, clip.height]
+    ):
         return None
     code = int(frame.colorspace)
     return assumed_matrix(frame.height) if code == UNSPECIFIED_MATRIX else _MATRICES.get(code)

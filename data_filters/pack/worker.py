@@ -21,7 +21,7 @@ from framemill.platform.child_process import ChildCrashed, ChildProcess
 from framemill.platform.pools import PoolWorker
 from framemill.platform.retry import RetryLater, call_with_retry
 from framemill.platform.shard_writer import Sample, ShardInfo, write_shard
-from framemill.platform.vision.probe import VideoError
+from framemill.platform.vision.stream import VideoError
 from framemill.platform.writer_lock import LockToken
 
 MANIFESTS = "work/shards"

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import os
 
-VIDEO_SUFFIXES = (
-    ".mp4",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".m2ts",
-    ".mts",
-    ".wmv",
-    ".flv",
-    ".ogv",
-    ".3gp",
-    ".mxf",
-    ".gif",
-)
+_FORMATS = """
+3g2 3gp apng asf avi divx dv f4v flv gif m4p m4v mkv mk3d mov mp4 mxf nut ogg ogm ogv qt rm rmvb webm wmv wtv y4m
+m1v m2p m2t m2ts m2v mod mpe mpeg mpg mts tod ts vob
+264 265 h264 h265 hevc ivf mjpeg mjpg obu
+"""
+VIDEO_SUFFIXES = tuple(f".{name}" for name in _FORMATS.split())
+"""Suffixes of the file formats that FFmpeg reads as video. A file without video, such as music in .ogg, fails."""
 ZIP_SUFFIX, TAR_SUFFIX = ".zip", ".tar"
 
 

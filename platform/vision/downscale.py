@@ -2,7 +2,7 @@
 
 The YUV planes are halved repeatedly by averaging 2x2 pixels, for which OpenCV has a fast path, and only the small image
 is converted to RGB. This path is for 8-bit planar YUV, which is nearly all footage; `to_rgb` converts all other frames
-(10 bits, RGB, frames to be enlarged).
+(10 bits, HDR, RGB, frames to be enlarged).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace
 
-from framemill.platform.vision.read import UNSPECIFIED_MATRIX, assumed_matrix, to_rgb
+from framemill.platform.vision.orientation import orientation_of
+from framemill.platform.vision.read import UNSPECIFIED_MATRIX, assumed_matrix, hdr_transfer, to_rgb
 
 _PLANAR_FORMATS = frozenset(f"yuv{full}{chroma}p" for full in ("", "j") for chroma in (420, 422, 444))
 _RED_BLUE_WEIGHTS = {
@@ -35,8 +36,8 @@ def downscale(frame: VideoFrame, width: int, height: int) -> np.ndarray:
 
     In smooth areas the result differs from that of `to_rgb` by at most 2 levels.
     """
-    turns = frame.rotation // 90 % 4
-    wide, high = (height, width) if turns % 2 else (width, height)
+    orientation = orientation_of(frame)
+    wide, high = (height, width) if orientation.turns % 2 else (width, height)
     matrix = int(frame.colorspace)
     if matrix == UNSPECIFIED_MATRIX:
         matrix = 5 if assumed_matrix(frame.height) == Colorspace.ITU601 else int(Colorspace.ITU709)
@@ -44,12 +45,12 @@ def downscale(frame: VideoFrame, width: int, height: int) -> np.ndarray:
     # Some decoders add a fourth, empty plane; some store lines from bottom to top (negative line size).
     parts = frame.planes[:3]
     is_planar = frame.format.name in _PLANAR_FORMATS and all(plane.line_size > 0 for plane in parts)
-    if not is_planar or matrix not in _RED_BLUE_WEIGHTS or not larger:
+    if hdr_transfer(frame) or not is_planar or matrix not in _RED_BLUE_WEIGHTS or not larger:
         return to_rgb(frame, width, height)
     full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
     planes = cv2.merge([_resize_plane(_plane_array(plane), wide, high) for plane in parts])
     rgb = cv2.transform(planes, _rgb_matrix(matrix, full))
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+    return orientation.apply(rgb)
 
 
 def _plane_array(plane: VideoPlane) -> np.ndarray:

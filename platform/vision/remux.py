@@ -18,7 +18,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from framemill.platform.vision.probe import VideoError, ffmpeg_reason, first_frame, frame_rate, open_video
+from framemill.platform.vision.orientation import orientation_of
+from framemill.platform.vision.read import hdr_transfer
+from framemill.platform.vision.stream import VideoError, ffmpeg_reason, first_frame, open_video, upright_size
+from framemill.platform.vision.timing import StreamTiming, stream_timing
 
 _CODECS = ("h264", "hevc", "vp9", "av1")
 """Codecs that MP4 supports and that browsers and dataset readers play."""
@@ -42,11 +45,16 @@ class StreamCopyError(VideoError):
     """A span cannot be stream-copied, only re-encoded. The message is the reason."""
 
 
+class MustReencodeError(StreamCopyError):
+    """A copy of the span would not be shown as it was measured, so the span is re-encoded in every mode."""
+
+
 def copy_mp4(
     path: str,
     start_s: float,
     end_s: float,
     frames: int,
+    size: tuple[int, int],
     *,
     longest_lead_s: float = float("inf"),
     played_height: int | None = None,
@@ -61,16 +69,27 @@ def copy_mp4(
         start_s: start of the span, seconds since the video's first frame.
         end_s: end of the span, seconds since the video's first frame.
         frames: number of frames in the span, as counted by decoding.
+        size: display size (width, height) of the span's frames, pixels.
         longest_lead_s: maximum length of the copy before the span, seconds.
         played_height: if given, only videos that common players support are copied: with a common pixel format,
             upright, with square pixels, and at most this many pixels high.
 
     Raises:
+        MustReencodeError: the video is interlaced or HDR, its size changes, or its clock jumps back.
         StreamCopyError: the packets cannot be copied so that a reader gets exactly these frames.
         VideoError: the file cannot be read.
     """
+    timing = stream_timing(path)
     with open_video(path) as (container, stream):
         first = first_frame(container, stream)
+        if not timing.steady:
+            raise MustReencodeError("its clock jumps back")
+        if first.interlaced_frame:
+            raise MustReencodeError("it is interlaced")
+        if transfer := hdr_transfer(first):
+            raise MustReencodeError(f"it is high dynamic range ({transfer})")
+        if upright_size(first, stream) != size:
+            raise MustReencodeError("its size changes")
         codec = stream.codec_context.codec.canonical_name
         if codec not in _CODECS:
             raise StreamCopyError(f"{codec} is not copied, only {', '.join(_CODECS)}")
@@ -82,17 +101,17 @@ def copy_mp4(
         if first.pts is None:
             raise StreamCopyError("its frames have no times")
         tick = float(_time_base(stream))
-        tolerance = _TOLERANCE_FRAMES / float(frame_rate(stream))
+        tolerance = _TOLERANCE_FRAMES / float(timing.rate)
         start = first.pts + (start_s - tolerance) / tick
         end = first.pts + (end_s - tolerance) / tick
         earliest = start - longest_lead_s / tick
         try:
-            packets = _select_packets(container, stream, first.pts, (earliest, start, end))
+            packets = _select_packets(container, stream, first.pts, (earliest, start, end), timing)
         except av.FFmpegError as error:
             raise StreamCopyError(f"damaged ({ffmpeg_reason(error)})") from error
         _check_packets(packets, start, end, frames)
         in_s = max(0.0, start_s - (_shown(packets[0]) - first.pts) * tick)
-        return _mux(stream, packets), in_s
+        return _mux(stream, packets, timing), in_s
 
 
 def _check_plays_everywhere(stream: VideoStream, first: VideoFrame, height: int) -> None:
@@ -104,7 +123,7 @@ def _check_plays_everywhere(stream: VideoStream, first: VideoFrame, height: int)
     formats = _PIXEL_FORMATS if stream.codec_context.codec.canonical_name == "h264" else _DEEP_PIXEL_FORMATS
     if first.format.name not in formats:
         raise StreamCopyError(f"{first.format.name} does not play everywhere")
-    if first.rotation % 360 or stream.sample_aspect_ratio not in (None, 0, 1):
+    if not orientation_of(first).is_identity or stream.sample_aspect_ratio not in (None, 0, 1):
         raise StreamCopyError("its pictures are turned or stretched for display")
     if first.height > height:
         raise StreamCopyError(f"its pictures are taller than {height} pixels")
@@ -135,7 +154,11 @@ def _shown(packet: Packet) -> int:
 
 
 def _select_packets(
-    container: InputContainer, stream: VideoStream, first_pts: int, span: tuple[float, float, float]
+    container: InputContainer,
+    stream: VideoStream,
+    first_pts: int,
+    span: tuple[float, float, float],
+    timing: StreamTiming,
 ) -> list[Packet]:
     """Returns the packets of a span in decoding order, from the last key frame at or before its start.
 
@@ -148,12 +171,13 @@ def _select_packets(
         first_pts: presentation time of the first frame.
         span: earliest time of the key frame, start and end of the span, in the stream's time base, each reduced by the
             tolerance.
+        timing: timing of the stream.
 
     Raises:
         StreamCopyError: no key frame is within the permitted time before the span.
     """
     earliest, start, end = span
-    step = 1 / (frame_rate(stream) * _time_base(stream))
+    step = 1 / (timing.rate * _time_base(stream))
     for back in (*(int(seconds / _time_base(stream)) for seconds in _SEEK_BACK_S), None):
         target = first_pts if back is None else max(first_pts, int(start) - back)
         container.seek(target, stream=stream, backward=True)
@@ -213,7 +237,7 @@ def _check_packets(packets: list[Packet], start: float, end: float, frames: int)
         raise StreamCopyError(f"{inside} packets show its {frames} frames")
 
 
-def _mux(stream: VideoStream, packets: list[Packet]) -> bytes:
+def _mux(stream: VideoStream, packets: list[Packet], timing: StreamTiming) -> bytes:
     """Returns an mp4 of the packets, starting at time 0, with new decoding times (in some files missing or wrong).
 
     Raises:
@@ -225,7 +249,7 @@ def _mux(stream: VideoStream, packets: list[Packet]) -> bytes:
     ahead = max(turn - time for turn, time in zip(order, times, strict=True))
     # A frame lasts until the next frame is shown; durations in the container may be rounded or missing.
     lasts = {time: later - time for time, later in itertools.pairwise(order)}
-    usual = order[-1] - order[-2] if len(order) > 1 else round(1 / (frame_rate(stream) * _time_base(stream)))
+    usual = order[-1] - order[-2] if len(order) > 1 else round(1 / (timing.rate * _time_base(stream)))
     with tempfile.TemporaryDirectory(prefix="framemill-") as folder:
         name = os.path.join(folder, "clip.mp4")
         try:

@@ -78,7 +78,7 @@ def test_an_empty_set_of_clips_has_empty_tables(configure: Configure) -> None:
     measured = drawn(1)
     clips = build_tables(measured.__class__(measured.parts, measured.clips.slice(0, 0)), 2.0, [])[1]
     assert rejections_by_bound([], clips) == [] and score_quantiles(["motion"], clips) == {}
-    assert len(table_lines([], {})) == 3
+    assert table_lines([], {}) == []
 
 
 def test_a_score_that_is_always_the_same_is_drawn(configure: Configure) -> None:

@@ -46,7 +46,8 @@ def test_killed_by_every_victim_it_ends_with_the_same_bytes(
     run = KilledRun(footage, output, WORDS)
     records = run.run(KILLS)
     assert run.problems + find_problems(output, undisturbed) == []
-    assert [record.kill for record in records] == KILLS and all(record.in_flight for record in records)
+    assert [record.kill for record in records] == KILLS
+    assert all(record.in_flight for record in records), records
     assert records[1].orphans and records[3].orphans and records[3].half_written
     assert {entry["attempt"] for entry in read_journal(output)} >= {1, 2}
 

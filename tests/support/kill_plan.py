@@ -19,7 +19,7 @@ VICTIMS = ("worker", "decoder", "driver", "worker", "decoder", "driver, workers 
 workers stopped (SIGSTOP) before it dies, and continued once a successor owns the output."""
 PHASES = ("starting", "measuring", "packing", "mid-shard", "committing", "recording")
 """mid-shard: a shard is being written, or has no manifest yet. recording: the index is there, MLflow has no run yet."""
-FRAME_SIZE, FPS = (854, 480), 16
+FRAME_SIZE, FPS = (1280, 720), 16
 LONG_SCENES = 8
 """Scenes of the long file of `draw_footage`; each is one clip."""
 

@@ -112,12 +112,14 @@ class KilledRun:
             if not is_due(kill, self.output, self.attempts_before):
                 continue
             time.sleep(kill.delay_s)
-            if self.driver.poll() is not None:
+            if self.driver.poll() is not None or not is_due(kill, self.output, self.attempts_before):
                 continue
             if kill.victim.startswith("driver"):
                 return self.kill_driver(kill, stop_workers="stopped" in kill.victim)
-            if candidates := self.find_victims(kill.victim):
-                record = self.snapshot(kill)
+            record = self.snapshot(kill)
+            candidates = self.find_victims(kill.victim)
+            # Finding the processes takes a while, in which their work may have ended.
+            if candidates and is_due(kill, self.output, self.attempts_before):
                 self.dice.choice(sorted(candidates, key=lambda process: process.pid)).send(signal.SIGKILL)
                 return record
         raise AssertionError("unreachable")
@@ -141,12 +143,8 @@ class KilledRun:
         With `stop_workers` they are stopped in the middle of a piece of work, and go on once the successor owns the
         output, when they may no longer commit it.
         """
-        if stop_workers:
-            self.wait_for_new_work()
+        stopped = self.stop_workers_at_work() if stop_workers else []
         orphans = descendants(self.driver.pid)
-        stopped = workers(orphans) if stop_workers else []
-        for process in stopped:
-            process.send(signal.SIGSTOP)
         record = self.snapshot(kill)
         self.driver.kill()
         self.driver.wait()
@@ -173,6 +171,19 @@ class KilledRun:
                 before = finished_files(self.output)
         for process in stopped:
             process.send(signal.SIGCONT)
+
+    def stop_workers_at_work(self) -> list[Process]:
+        """Stops the workers with SIGSTOP while one of them has unfinished work, and returns them."""
+        for _ in self.wait_for("unfinished work of the workers"):
+            self.wait_for_new_work()
+            stopped = workers(descendants(self.driver.pid))
+            for process in stopped:
+                process.send(signal.SIGSTOP)
+            if unfinished_work(read_journal(self.output)) or self.driver.poll() is not None:
+                return stopped
+            for process in stopped:
+                process.send(signal.SIGCONT)
+        raise AssertionError("unreachable")
 
     def wait_for_new_work(self) -> None:
         """Waits until a worker has just started something: stopped then, all of it is still to be committed."""

@@ -63,6 +63,7 @@ def test_real_clips_keep_their_motion(shared_videos: Path) -> None:
     assert (is_now / was >= 0.5).mean() >= 0.95, "all but those that hold a dissolve"
 
 
+@pytest.mark.slow
 def test_real_frames_held_still_do_not_move(shared_videos: Path, tmp_path: Path) -> None:
     stills = [still for still in held_frames(shared_videos) if (still.kind, still.amount) in STILL][::3]
     assert {still.kind for still in stills} == {kind for kind, _ in STILL}

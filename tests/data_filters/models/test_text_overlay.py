@@ -17,7 +17,7 @@ def text_overlay() -> Any:
     return load_scorer(model_spec("text_overlay", TextOverlayConfig(True), "cpu", 8))
 
 
-@pytest.mark.parametrize(("height", "width"), [(544, 960), (352, 640)])
+@pytest.mark.parametrize(("height", "width"), [pytest.param(544, 960, marks=pytest.mark.slow), (352, 640)])
 def test_text_is_measured_and_nothing_else_is(text_overlay: Any, height: int, width: int) -> None:
     plain = noise(3, height, width) // 2
     written, share = subtitled(plain)

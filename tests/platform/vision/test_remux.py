@@ -11,9 +11,12 @@ import pytest
 from av.video.frame import VideoFrame
 
 from framemill.platform.vision.remux import StreamCopyError, copy_mp4
-from framemill.platform.vision.video import iter_frames
+from framemill.platform.vision.video import iter_frames, probe
 
 FPS = 24
+
+
+SIZE = (96, 64)
 
 
 def footage(path: Path, codec: str, options: dict[str, str], pixels: str = "yuv420p", frames: int = 72) -> str:
@@ -42,8 +45,9 @@ def check_stretch(path: str, start_s: float, end_s: float, scratch: Path) -> flo
     """Copies the frames in [start_s, end_s) and compares; gives the in point."""
     wanted = list(iter_frames(path, start_s=start_s, end_s=end_s))
     start_s = round(wanted[0].time_s, 6)
-    mp4, in_s = copy_mp4(path, start_s, end_s, len(wanted))
-    assert copy_mp4(path, start_s, end_s, len(wanted)) == (mp4, in_s), "the same bytes each time"
+    size = wanted[0].rgb.shape[1::-1]
+    mp4, in_s = copy_mp4(path, start_s, end_s, len(wanted), size)
+    assert copy_mp4(path, start_s, end_s, len(wanted), size) == (mp4, in_s), "the same bytes each time"
     copy = scratch / "copy.mp4"
     copy.write_bytes(mp4)
     frames = list(iter_frames(str(copy), start_s=round(in_s, 6), end_s=round(in_s + end_s - start_s, 6)))
@@ -99,22 +103,24 @@ def test_each_codec(tmp_path: Path, codec: str, options: dict[str, str], ending:
 def test_what_cannot_be_copied_is_refused(tmp_path: Path) -> None:
     plain = footage(tmp_path / "plain.mp4", "libx264", {"x264-params": "keyint=48:scenecut=0:bframes=0"})
     with pytest.raises(StreamCopyError, match="no key frame"):
-        copy_mp4(plain, 1.0, 2.0, 24, longest_lead_s=0.5)
+        copy_mp4(plain, 1.0, 2.0, 24, SIZE, longest_lead_s=0.5)
     with pytest.raises(StreamCopyError, match="24 packets show its 23 frames"):
-        copy_mp4(plain, 1.0, 2.0, 23)
+        copy_mp4(plain, 1.0, 2.0, 23, SIZE)
     with pytest.raises(StreamCopyError, match="taller than 48"):
-        copy_mp4(plain, 0.0, 1.0, 24, played_height=48)
-    assert copy_mp4(plain, 0.0, 1.0, 24, played_height=64)[1] == 0.0
+        copy_mp4(plain, 0.0, 1.0, 24, SIZE, played_height=48)
+    assert copy_mp4(plain, 0.0, 1.0, 24, SIZE, played_height=64)[1] == 0.0
     with pytest.raises(StreamCopyError, match="mpeg4 is not copied"):
-        copy_mp4(footage(tmp_path / "old.mp4", "mpeg4", {}), 0.0, 1.0, 24)
+        copy_mp4(footage(tmp_path / "old.mp4", "mpeg4", {}), 0.0, 1.0, 24, SIZE)
     with pytest.raises(StreamCopyError, match="not framed"):
-        copy_mp4(footage(tmp_path / "stream.ts", "libx264", {}), 0.0, 1.0, 24)
+        copy_mp4(footage(tmp_path / "stream.ts", "libx264", {}), 0.0, 1.0, 24, SIZE)
     deep = footage(tmp_path / "deep.mp4", "libx264", {}, "yuv420p10le")
     with pytest.raises(StreamCopyError, match="does not play"):
-        copy_mp4(deep, 0.0, 1.0, 24, played_height=64)
-    assert copy_mp4(deep, 0.0, 1.0, 24)[1] == 0.0
+        copy_mp4(deep, 0.0, 1.0, 24, SIZE, played_height=64)
+    assert copy_mp4(deep, 0.0, 1.0, 24, SIZE)[1] == 0.0
 
 
 def test_a_turned_video_plays_anywhere_only_when_it_is_turned(shared_videos: Path) -> None:
+    path = str(shared_videos / "rotated_90.mov")
+    info = probe(path)
     with pytest.raises(StreamCopyError, match="turned"):
-        copy_mp4(str(shared_videos / "rotated_90.mov"), 0.0, 0.1, 3, played_height=720)
+        copy_mp4(path, 0.0, 0.1, 3, (info.width, info.height), played_height=720)
