@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from framemill.data_filters.captions.answer_store import answers_folder, read_answers
 from framemill.data_filters.captions.checks import caption_problem
 from framemill.data_filters.captions.choose import caption_choice
+from framemill.data_filters.captions.clean import clean_answer
 from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.config import CurateConfig
 from framemill.data_filters.ledger.clip_table import ClipRow, ClipTable
@@ -22,6 +23,7 @@ from framemill.data_filters.ledger.source_row import SourceRow
 from framemill.data_filters.ledger.tables import read_clips, read_sources
 from framemill.data_filters.report.figures import band_limits, score_names
 from framemill.data_filters.select.checks import SLACK_S
+from framemill.data_filters.sources.sidecars import CAPTION_SEPARATOR
 from framemill.platform import storage
 from framemill.platform.dataset_format import read_index
 from framemill.platform.errors import RequestError
@@ -162,12 +164,15 @@ def _caption_lines(path: str, config: CurateConfig, clip: ClipRow, sample: dict[
             answers[name] = {clip.key: recorded}
             for number, answer in enumerate(recorded, 1):
                 settings = config.caption
-                fault = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
+                fault = caption_problem(
+                    clean_answer(answer.text), answer.finish, settings.min_words, settings.max_words
+                )
                 yield f"{name} answer {number}, {f'rejected ({fault})' if fault else 'good'}: {answer.text}"
             if not recorded:
                 yield f"{name}: was not asked"
         else:
             text, fault = caption_choice(clip, name, answers, config.caption)
+            text = text and text.replace(CAPTION_SEPARATOR, " / ")
             yield f"{name}: {text or (f'rejected ({fault})' if fault else 'no caption')}"
     for rank, caption in enumerate(sample["captions"] if sample else []):
         title = "the caption" if rank == 0 else "also"

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from framemill.eval.records import DimensionRecord, ordered_records, parse_record
 from framemill.eval.suites import EvaluationPlan
 from framemill.platform import storage
+from framemill.platform.text import file_lines
 from framemill.platform.writer_lock import LockToken
 
 _RECORDS = "records.jsonl"
@@ -41,7 +42,7 @@ class EvaluationLedger:
         names = storage.list_dir(self.folder)
         self._parts = [name for name in names if name.startswith("part-")]
         for name in [_RECORDS] * (_RECORDS in names) + self._parts:
-            for line in storage.read_bytes(storage.join(self.folder, name)).decode("utf-8").splitlines():
+            for line in file_lines(storage.read_bytes(storage.join(self.folder, name)).decode("utf-8")):
                 record = parse_record(line)
                 if record is not None:
                     self._insert(record)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from framemill.eval.dimensions.registry import DIMENSIONS, VBENCH_DIMENSIONS
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
+from framemill.platform.text import file_lines
 
 _PROMPT_LIST = "videos.jsonl"
 """File in which `framemill generate` lists its videos with their prompts."""
@@ -108,7 +109,7 @@ def plan_video_list(names: Sequence[str], text: str) -> EvaluationPlan:
         RequestError: a line is not an object with "video" and "prompt", or a video is listed twice.
     """
     present, videos, missing = set(names), {}, {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(file_lines(text), start=1):
         if not line.strip():
             continue
         try:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from framemill.data_filters.captions.base import Answer
 from framemill.data_filters.captions.checks import caption_problem
+from framemill.data_filters.captions.clean import clean_answer
 from framemill.data_filters.captions.config import CaptionConfig
 from framemill.data_filters.captions.registry import CAPTIONERS
 from framemill.data_filters.ledger.clip_table import ClipRow
 from framemill.data_filters.ledger.reasons import Cause, Reason
+from framemill.data_filters.sources.sidecars import CAPTION_SEPARATOR
+from framemill.platform.text import clean_text
 
 Answers = Mapping[str, Mapping[str, Sequence[Answer]]]
 """Recorded answers by captioner, then by the clip's key."""
 
 
 class CaptionChoice(NamedTuple):
-    """A captioner's text for a clip, or the check that the text failed; both are None if there is no text."""
+    """A captioner's text for a clip, or the check that the text failed; both are None if there is no text.
+
+    Several texts of a sidecar are joined by CAPTION_SEPARATOR.
+    """
 
     text: str | None
     problem: str | None = None
@@ -28,9 +35,10 @@ def first_accepted(answers: Sequence[Answer], settings: CaptionConfig) -> Captio
     """Returns the text of the first answer that passes the checks, or the check that the very first answer failed."""
     problems: list[str] = []
     for answer in answers:
-        problem = caption_problem(answer.text, answer.finish, settings.min_words, settings.max_words)
+        text = clean_answer(answer.text)
+        problem = caption_problem(text, answer.finish, settings.min_words, settings.max_words)
         if problem is None:
-            return CaptionChoice(_one_line(answer.text))
+            return CaptionChoice(text)
         problems.append(problem)
     return CaptionChoice(None, problems[0] if problems else None)
 
@@ -48,12 +56,14 @@ def caption_choice(clip: ClipRow, captioner: str, answers: Answers, settings: Ca
     """
     if CAPTIONERS[captioner].model:
         return first_accepted(answers.get(captioner, {}).get(clip.key, []), settings)
-    text = _one_line(CAPTIONERS.load(captioner)(clip) or "")
-    if text and captioner == "sidecar" and settings.check_sidecars:
-        # A caption that a person wrote may be short.
-        problem = caption_problem(text, "stop", 0, settings.max_words)
-        return CaptionChoice(None, problem) if problem else CaptionChoice(text)
-    return CaptionChoice(text or None)
+    text = CAPTIONERS.load(captioner)(clip) or ""
+    if captioner != "sidecar":
+        return CaptionChoice(clean_text(text) or None)
+    texts = [cleaned for part in text.split(CAPTION_SEPARATOR) if (cleaned := clean_text(part))]
+    # A caption that a person wrote may be short.
+    problems = [caption_problem(text, "stop", 0, settings.max_words) for text in texts if settings.check_sidecars]
+    accepted = [text for text, problem in itertools.zip_longest(texts, problems) if problem is None]
+    return CaptionChoice(CAPTION_SEPARATOR.join(accepted) or None, problems[0] if problems and not accepted else None)
 
 
 def needs_answer(
@@ -100,7 +110,9 @@ def assign_captions(clip: ClipRow, captioners: Sequence[str], answers: Answers, 
     for name in captioners:
         text, problem = caption_choice(clip, name, answers, settings)
         if text:
-            captions.append({"source": name, "text": text, "weight": settings.weights.get(name, 0.0)})
+            texts = text.split(CAPTION_SEPARATOR)
+            weight = settings.weights.get(name, 0.0) / len(texts)
+            captions += [{"source": name, "text": text, "weight": weight} for text in texts]
         elif problem and not captions:
             problems.append(problem)
     if problems and (not captions or settings.rejected == "filter"):
@@ -109,7 +121,3 @@ def assign_captions(clip: ClipRow, captioners: Sequence[str], answers: Answers, 
     else:
         clip.caption, clip.captions = captions[0]["text"] if captions else "", captions
     return problems
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

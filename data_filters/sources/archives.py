@@ -89,7 +89,7 @@ def read_member_sidecars(uri: str) -> tuple[str | None, Provenance]:
     """Returns the caption of a video in an archive and its provenance, from the sidecars in and next to the archive.
 
     Raises:
-        SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
+        SidecarError: a sidecar is not a JSON object.
         ArchiveError: the archive cannot be read, or the video's name leads out of the archive.
         OSError: the archive cannot be reached.
     """

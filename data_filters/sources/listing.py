@@ -15,6 +15,7 @@ from framemill.data_filters.sources.folders import Folder, archive_sources, list
 from framemill.data_filters.sources.source import Source, source_stamp
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
+from framemill.platform.text import file_lines
 
 _LIST_SUFFIXES = (".txt", ".lst")
 _WILDCARDS = frozenset("*?[")
@@ -74,7 +75,7 @@ def _sources_in_list(uri: str) -> Iterator[Source]:
     """
     home = uri.rpartition("/")[0] or "."
     folders: dict[str, Folder] = {}
-    for line in storage.read_bytes(uri).decode().splitlines():
+    for line in file_lines(storage.read_bytes(uri).decode("utf-8-sig", "surrogateescape")):
         name = line.strip()
         if not name or name.startswith("#"):
             continue

@@ -91,7 +91,7 @@ def read_sidecars(uri: str) -> tuple[str | None, Provenance]:
     """Returns the caption and the provenance of a source, from its sidecars.
 
     Raises:
-        SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
+        SidecarError: a sidecar is not a JSON object.
         ArchiveError: the archive that contains the source cannot be read.
         OSError: a file cannot be reached.
     """

@@ -151,7 +151,7 @@ def read_tar_sidecars(video: TarVideo) -> tuple[str | None, Provenance]:
     stored in the provenance as `external`: {"metas": ...}.
 
     Raises:
-        SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
+        SidecarError: a sidecar is not a JSON object.
         OSError: a tar cannot be reached.
     """
     text, facts = (

@@ -74,7 +74,7 @@ def read_zip_sidecars(archive: str, name: str) -> tuple[str | None, Provenance]:
     has the member's entry of each table: {"unimatch": ..., "Qwen2.5-VL": ...}.
 
     Raises:
-        SidecarError: a sidecar is not UTF-8 text, or not a JSON object.
+        SidecarError: a sidecar is not a JSON object.
         ArchiveError: the zip cannot be read.
         OSError: the zip or a table cannot be reached.
     """

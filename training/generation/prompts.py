@@ -7,11 +7,14 @@ folder of the prompt file. Videos are named as VBench names them, `<prompt>-<sam
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from framemill.platform import storage
 from framemill.platform.errors import RequestError
+from framemill.platform.text import file_lines, name_identity
 
 _MAX_NAME_BYTES = 240
 """Longest prompt, in bytes, that is used as a file name. VBench's longest has 210; file systems allow 255."""
@@ -55,7 +58,7 @@ def read_prompts(path: str) -> list[Prompt]:
             f"prompts={path}: must be a text file with one prompt per line ({type(error).__name__})"
         ) from error
     prompts = []
-    for line in filter(None, map(str.strip, text.splitlines())):
+    for line in filter(None, map(str.strip, file_lines(text))):
         words, *images = (part.strip() for part in line.split(_IMAGE_MARK))
         if len(images) > 1 or images == [""]:
             raise RequestError(f"prompts={path}: {line!r} must be written text{_IMAGE_MARK}path")
@@ -76,7 +79,8 @@ def _resolve(path: str, other: str) -> str:
 def plan_videos(prompts: list[Prompt], samples: int, seed: int) -> list[PromptVideo]:
     """Returns the videos to generate, in the order of the prompts.
 
-    The file name begins with the prompt, or with the prompt's index if the prompt repeats or is no valid file name.
+    The file name begins with the prompt, or with the prompt's index if the prompt is no valid file name or a file
+    system may take its name for that of an earlier prompt (letter case, Unicode normal form).
 
     Args:
         prompts: the prompts.
@@ -86,13 +90,21 @@ def plan_videos(prompts: list[Prompt], samples: int, seed: int) -> list[PromptVi
     videos: list[PromptVideo] = []
     used: set[str] = set()
     for index, prompt in enumerate(prompts):
-        stem = prompt.text if _is_file_name(prompt.text) and prompt.text not in used else f"{index:06d}"
-        used.add(prompt.text)
+        stem = prompt.text
+        if not _is_file_name(stem) or name_identity(stem) in used:
+            stem = next(name for name in _numbered_names(index) if name not in used)
+        used.add(name_identity(stem))
         videos.extend(
             PromptVideo(f"{stem}-{sample}.mp4", prompt, sample, _noise_seed(seed, index, sample))
             for sample in range(samples)
         )
     return videos
+
+
+def _numbered_names(index: int) -> Iterator[str]:
+    """Yields names for the prompt with an index, since another prompt may be the first of them."""
+    yield f"{index:06d}"
+    yield from (f"{index:06d}-{number}" for number in itertools.count(2))
 
 
 def _is_file_name(text: str) -> bool:
