@@ -69,7 +69,7 @@ class DecodedFrame:
     """The decoder's frame, not rotated, and possibly with non-square pixels."""
     upright: tuple[int, int]
     """Display size (width, height) in pixels."""
-    continues: bool
+    continues: bool = True
     """Whether the frame follows the frame before it without a pause, a jump of the clock or a change of size."""
 
 
