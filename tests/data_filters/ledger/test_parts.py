@@ -53,6 +53,7 @@ def test_a_plain_file(tmp_path: Path) -> None:
         "pixel_format": "yuv420p",
         "hdr": None,
         "audio": None,
+        "interlaced": False,
     }
 
 
