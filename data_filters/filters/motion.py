@@ -25,6 +25,8 @@ accepted if it reduces the unexplained share below MAX_REMAINING times its forme
 was 0.3 to 0.66; on real clips and frozen frames it was at least 0.75."""
 _MIN_CHANGE = 1e-6
 """Small number that avoids divisions by 0 between equal or constant frames."""
+_MIN_ROWS = 32
+"""Minimum height of the lumas between which DIS computes the flow, pixels."""
 
 
 class Motion:
@@ -71,20 +73,34 @@ class Motion:
         """Returns the flow at half resolution, in full-resolution pixels, and the share of the change it explains."""
         small = _halved(earlier.astype(np.float32)), _halved(later.astype(np.float32))
         change = 1 - _correlation(*small)
-        # OpenCV would take an array as the initial flow; its type stub does not allow None.
-        no_guess: Any = None
-        flow = _halved(self.flow.calc(earlier, later, no_guess))
+        flow = _halved(self._dis(earlier, later))
         explained = _share_explained(*small, flow, change)
         if change > _LARGE_CHANGE and explained < _SURE:
             # Copies, since OpenCV multiplies its inputs by the window in place if they need no padding.
             shift, _ = cv2.phaseCorrelate(small[0].copy(), small[1].copy(), _window(*small[0].shape))
             right, down = np.rint(2 * np.array(shift))
-            retry = _halved(self.flow.calc(earlier, _shifted(later, -right, -down), no_guess))
+            retry = _halved(self._dis(earlier, _shifted(later, -right, -down)))
             retry += np.array([right, down], np.float32)
             retry_explained = _share_explained(*small, retry, change)
             if 1 - retry_explained < _MAX_REMAINING * (1 - explained):
                 return retry, retry_explained
         return flow, explained
+
+    def _dis(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+        """Returns the flow between two lumas, float32 (h, w, 2).
+
+        Lumas of wide strips are padded: in fewer than 32 rows of 320 pixels, OpenCV's DIS crashes or returns NaN.
+        """
+        height = earlier.shape[0]
+        rows = max(0, _MIN_ROWS - height)
+        if rows:
+            earlier, later = (
+                cv2.copyMakeBorder(luma, rows // 2, rows - rows // 2, 0, 0, cv2.BORDER_REPLICATE)
+                for luma in (earlier, later)
+            )
+        # OpenCV would take an array as the initial flow; its type stub does not allow None.
+        no_guess: Any = None
+        return self.flow.calc(earlier, later, no_guess)[rows // 2 : rows // 2 + height]
 
 
 def _share_explained(earlier: np.ndarray, later: np.ndarray, flow: np.ndarray, change: float) -> float:

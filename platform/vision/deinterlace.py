@@ -99,5 +99,6 @@ class _Deinterlacer:
             if frame.pts is not None and frame.time_base:
                 # bwdif halves the unit of timestamps, for its mode with one frame per field.
                 frame.pts = round(frame.pts * frame.time_base / self.time_base)
+                frame.duration = round((frame.duration or 0) * frame.time_base / self.time_base)
             frame.time_base = self.time_base
             yield frame

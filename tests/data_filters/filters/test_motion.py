@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from framemill.data_filters.filters.clip_frames import ClipFrames, small_size
 from framemill.data_filters.filters.motion import Motion
 from framemill.data_filters.filters.registry import load_filter
 from tests.bench.bench_motion import Ungated, rank_correlation
@@ -87,3 +89,21 @@ def test_motion_counts_per_half_second_whatever_the_rate_and_shape() -> None:
     assert motion.score(pan(0, 1, portrait=True))["motion"] == pytest.approx(score, rel=0.1), "portrait"
     assert motion.score(pan(0, 0))["motion"] < 0.05
     assert motion.score(pan(0, 0, frames=1))["motion"] == 0
+
+
+@pytest.mark.parametrize("height", [4, 36, 64, 100, 150, 190])
+def test_wide_strips_have_their_motion(height: int) -> None:
+    """OpenCV's DIS crashes, or returns NaN, for lumas of few rows."""
+    random = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(random.integers(0, 255, (400, 2400, 3)).astype(np.uint8), (0, 0), 12)
+    texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
+    size = small_size(1920, height)
+    frames = [
+        cv2.resize(texture[100 : 100 + height, 12 * k : 12 * k + 1920], size, interpolation=cv2.INTER_AREA)
+        for k in range(9)
+    ]
+    clip = ClipFrames(np.arange(9) / 8, frames, 9 / 8, 0, 1920, height)
+    scores = Motion().score(clip)
+    assert all(np.isfinite(value) for value in scores.values())
+    if size[1] * 6 == height:  # not stretched
+        assert scores["motion_x"] == pytest.approx(-12 * 4 * 576 / 1920, rel=0.25)
