@@ -74,15 +74,19 @@ def plan_evaluation(suite: str, videos: str, prompts_json: str, samples: int) ->
     if not names:
         raise RequestError(f"videos={videos}: must be a folder with videos; it is absent or empty")
     if suite == "vbench":
-        plan = plan_vbench(names, read_vbench_prompts(prompts_json), samples)
+        listed = plan_video_list(names, _read_prompt_list(videos)).videos if _PROMPT_LIST in names else ()
+        plan = plan_vbench(names, read_vbench_prompts(prompts_json), samples, listed)
     elif _PROMPT_LIST in names:
-        text = storage.read_bytes(storage.join(videos, _PROMPT_LIST)).decode("utf-8")
-        plan = plan_video_list(names, text)
+        plan = plan_video_list(names, _read_prompt_list(videos))
     else:
         plan = plan_folder(names)
     if not plan.videos:
         raise RequestError(f"videos={videos}: none of its {len(names)} files is a video of suite={suite}")
     return plan
+
+
+def _read_prompt_list(videos: str) -> str:
+    return storage.read_bytes(storage.join(videos, _PROMPT_LIST)).decode("utf-8")
 
 
 def plan_folder(names: Sequence[str]) -> EvaluationPlan:
@@ -127,7 +131,9 @@ def plan_video_list(names: Sequence[str], text: str) -> EvaluationPlan:
     return EvaluationPlan(tuple(videos.values()), missing, tuple(unmatched))
 
 
-def plan_vbench(names: Sequence[str], prompts: Sequence[VBenchPrompt], samples: int) -> EvaluationPlan:
+def plan_vbench(
+    names: Sequence[str], prompts: Sequence[VBenchPrompt], samples: int, listed: Sequence[PlannedVideo] = ()
+) -> EvaluationPlan:
     """Returns the plan of the official suite: the files `$prompt-0.mp4` to `$prompt-<samples-1>.mp4` for each prompt.
 
     Names are compared in Unicode NFC, since some file systems decompose accents. Two prompts of the official list
@@ -137,6 +143,8 @@ def plan_vbench(names: Sequence[str], prompts: Sequence[VBenchPrompt], samples: 
         names: names of all files in the folder.
         prompts: entries of VBench_full_info.json.
         samples: number of videos expected for each prompt.
+        listed: videos with their prompts as `framemill generate` lists them. It numbers a file whose name differs from
+            another only in letter case, as for two prompts of the official list.
 
     Raises:
         RequestError: two files have the same name in NFC.
@@ -146,6 +154,11 @@ def plan_vbench(names: Sequence[str], prompts: Sequence[VBenchPrompt], samples: 
         other = present.setdefault(unicodedata.normalize("NFC", name), name)
         if other != name:
             raise RequestError(f"videos: {name!r} and {other!r} are the same name in Unicode NFC; keep one of the two")
+    for video in listed:
+        if number := _SAMPLE_NUMBER.search(os.path.splitext(video.name)[0]):
+            official = unicodedata.normalize("NFC", f"{video.prompt}{number[0]}.mp4")
+            if official not in present:
+                present[official] = present.pop(unicodedata.normalize("NFC", video.name))
     expected: dict[str, VBenchPrompt] = {}
     for entry in prompts:
         for index in range(samples):

@@ -139,8 +139,9 @@ def map_actors(
 
     if not items:
         return
-    named = type(worker.__name__, (_PoolActor,), {})  # Ray shows the class's name in its dashboard, logs and processes
-    actor_class = ray.remote(num_cpus=_CPUS_PER_ACTOR, num_gpus=gpus, scheduling_strategy="SPREAD")(named)
+    # Ray shows the name of the class in its dashboard, its logs and the names of its processes.
+    worker_actor = type(worker.__name__, (_PoolActor,), {})
+    actor_class = ray.remote(num_cpus=_CPUS_PER_ACTOR, num_gpus=gpus, scheduling_strategy="SPREAD")(worker_actor)
     shared = ray.put(arguments)
     queue = deque(_QueuedItem(item) for item in items)
     running: dict[

@@ -27,11 +27,11 @@ from av.video.stream import VideoStream
 
 from framemill.data_filters.filters.clip_frames import small_size
 from framemill.data_filters.measure.config import PrefilterConfig
-from framemill.platform.vision.complete import missing_bytes
 from framemill.platform.vision.downscale import downscale
 from framemill.platform.vision.probe import VideoInfo
 from framemill.platform.vision.read import MISSING_END_S
 from framemill.platform.vision.stream import VideoError, declared_duration, ffmpeg_reason, open_video
+from framemill.platform.vision.truncation import missing_bytes
 
 _MIN_STILL_KEY_FRAMES = 3
 """Minimum number of key frames of a still."""

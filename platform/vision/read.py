@@ -19,7 +19,6 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 
-from framemill.platform.vision.complete import missing_bytes
 from framemill.platform.vision.deinterlace import deinterlaced
 from framemill.platform.vision.orientation import orientation_of
 from framemill.platform.vision.stream import (
@@ -32,6 +31,7 @@ from framemill.platform.vision.stream import (
 )
 from framemill.platform.vision.timing import JUMP_BACK_S, pause_seconds, stream_timing
 from framemill.platform.vision.tone_map import HDR_TRANSFERS, tone_map
+from framemill.platform.vision.truncation import missing_bytes
 
 UNSPECIFIED_MATRIX = 2
 """Colour matrix number of untagged frames (ITU-T H.273, table 4)."""

@@ -99,3 +99,18 @@ def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
             plan_evaluation("vbench", str(tmp_path), str(tmp_path / "info.json"), 5)
     with pytest.raises(RequestError, match="no such file"):
         plan_evaluation("vbench", str(tmp_path), str(tmp_path / "absent.json"), 5)
+
+
+def test_a_numbered_file_is_found_by_the_prompt_that_generate_lists() -> None:
+    prompts = [VBenchPrompt(text, ("scene",)) for text in ("a dog", "A dog")]
+    names = ["a dog-0.mp4", "000001-0.mp4", "videos.jsonl"]
+    listed = plan_video_list(
+        names,
+        '{"video": "a dog-0.mp4", "prompt": "a dog"}\n{"video": "000001-0.mp4", "prompt": "A dog"}\n',
+    ).videos
+    plan = plan_vbench(names, prompts, 1, listed)
+    assert [(video.name, video.prompt) for video in plan.videos] == [
+        ("a dog-0.mp4", "a dog"),
+        ("000001-0.mp4", "A dog"),
+    ]
+    assert not plan.missing and not plan.unmatched
